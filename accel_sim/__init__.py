@@ -1,0 +1,1 @@
+"""What a fixed-point CNN accelerator does with a quantized network."""

@@ -1,0 +1,1 @@
+"""What numbers and networks mean: formats, networks, and how formats are chosen."""

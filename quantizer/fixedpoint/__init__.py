@@ -1,0 +1,1 @@
+"""Fixed-point formats and the integer rules that follow from them."""

@@ -1,0 +1,69 @@
+"""Numba compilation with an on-disk cache that can be trusted.
+
+Numba's own ``cache=True`` does not see an edit in *another* file: a cached caller keeps
+calling the old helper. So the cache directory is named after everything the machine code
+depends on: the sources of the function's own package and of this one, the numba version
+and the host's processor. An edit anywhere is a new, empty cache.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from llvmlite import binding as llvm
+
+
+def _cache_root() -> Path:
+    """Directory for all generated code: ``$XDG_CACHE_HOME/accel-sim`` or ``~/.cache/...``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "accel-sim" / "jit"
+
+
+def cache_directory(source: Path) -> Path:
+    """Name the cache of one source file by the content of all it may call.
+
+    Parameters
+    ----------
+    source
+        The file that defines the function. Every ``.py`` file beside it, and every one
+        in this package, may be inlined into it.
+    """
+    digest = hashlib.sha256()
+    for folder in (Path(__file__).parent, source.parent):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    host = (
+        f"{numba.__version__} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+    )
+    digest.update(host.encode())
+    return _cache_root() / digest.hexdigest()[:20]
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile lazily, without the GIL, cached on disk where a cache can be written.
+
+    The plain Python function stays reachable as ``.py_func``: tests hold both against
+    the same oracle.
+    """
+    folder = cache_directory(Path(function.__code__.co_filename))
+    if not _is_writable(folder):
+        return numba.njit(nogil=True)(function)
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    # Numba chooses the directory when the decorator runs; there is no argument for it.
+    config.CACHE_DIR = str(folder)
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    finally:
+        config.CACHE_DIR = before

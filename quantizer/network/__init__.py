@@ -1,0 +1,1 @@
+"""Float networks: their graph, their ONNX import, their images and their execution."""

@@ -1,0 +1,133 @@
+"""The hand-over from quantizer to simulator: integers, and what they mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantizer.fixedpoint.qformat import Overflow, QFormat, Rounding
+from quantizer.network.graph import MacLayer, Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumericRules:
+    """How a machine rounds and accumulates.
+
+    Attributes
+    ----------
+    requantize_rounding, average_pool_rounding
+        Rounding of the output stage and of average pools.
+    accumulator_bits
+        Width of the accumulators, 8 to 48.
+    accumulator_overflow
+        What a sum outside that width becomes.
+    """
+
+    requantize_rounding: Rounding = Rounding.TIES_POS
+    average_pool_rounding: Rounding = Rounding.TIES_POS
+    accumulator_bits: int = 32
+    accumulator_overflow: Overflow = Overflow.WRAP
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.accumulator_bits <= 48:
+            raise ValueError(f"accumulator_bits must be 8 to 48, got {self.accumulator_bits}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BitWidths:
+    """Word lengths of a quantized network, 2 to 16.
+
+    Attributes
+    ----------
+    inputs
+        Of the network input; None is ``max(8, activations)``.
+    """
+
+    weights: int = 8
+    activations: int = 8
+    inputs: int | None = None
+    biases: int = 16
+
+    def __post_init__(self) -> None:
+        for field in ("weights", "activations", "inputs", "biases"):
+            bits = getattr(self, field)
+            if bits is not None and not 2 <= bits <= 16:
+                raise ValueError(f"{field} must be 2 to 16 bits, got {bits}")
+
+    @property
+    def input_bits(self) -> int:
+        """Word length of the network input."""
+        return max(8, self.activations) if self.inputs is None else self.inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizedConstant:
+    """Stored integers of a weight, bias or added constant; always signed.
+
+    Attributes
+    ----------
+    raw
+        int64[K, ...]; the first axis is the output channel.
+    bits
+        Word length.
+    frac_bits
+        int64[K], one per output channel; all equal where the format is per tensor.
+    """
+
+    raw: NDArray[np.int64]
+    bits: int
+    frac_bits: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.frac_bits.shape != self.raw.shape[:1]:
+            raise ValueError("one fraction length per output channel is needed")
+        for array in (self.raw, self.frac_bits):
+            array.setflags(write=False)
+
+    @property
+    def is_per_channel(self) -> bool:
+        """Whether the channels differ in their fraction length."""
+        return bool((self.frac_bits != self.frac_bits[0]).any())
+
+    def decode(self) -> NDArray[np.float64]:
+        """Real values; exact in float64."""
+        exponents = -self.frac_bits.reshape((-1,) + (1,) * (self.raw.ndim - 1))
+        return np.ldexp(self.raw.astype(np.float64), exponents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizedNetwork:
+    """A network whose every number is an integer of known format.
+
+    Attributes
+    ----------
+    network
+        The float network, with its float constants.
+    rules
+        Rounding and accumulation under which the integers are defined.
+    bits
+        The widths that were asked for (a formats file may have overridden some).
+    method
+        How the feature-map formats were chosen.
+    formats
+        Of every feature map, inherited ones included.
+    weights
+        By constant name: weights of Conv and Dense, constants of Add.
+    biases
+        By layer name, because the format follows the layer's accumulator. Layers
+        without a bias have no entry.
+    """
+
+    network: Network
+    rules: NumericRules
+    bits: BitWidths
+    method: str
+    formats: Mapping[str, QFormat]
+    weights: Mapping[str, QuantizedConstant]
+    biases: Mapping[str, QuantizedConstant]
+    is_tuned: bool = False
+
+    def accumulator_frac_bits(self, layer: MacLayer) -> NDArray[np.int64]:
+        """Fraction length of a Conv or Dense accumulator, int64[K]."""
+        return self.formats[layer.ifm].frac_bits + self.weights[layer.weights].frac_bits
