@@ -1,0 +1,1 @@
+"""Energy, as functions of counts, the machine and the measured activity."""

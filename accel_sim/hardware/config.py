@@ -1,0 +1,359 @@
+"""An accelerator, as its YAML file states it.
+
+Physical quantities have no default: what is not in the file is an error. Keys carry
+their units. Options of later versions are refused here by name, so that a key that is
+accepted always has an effect.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from quantizer.fixedpoint.qformat import Overflow, Rounding
+from quantizer.quantized import NumericRules
+
+
+class Dataflow(StrEnum):
+    """Which operand stays in the array."""
+
+    OUTPUT_STATIONARY = "output_stationary"
+    WEIGHT_STATIONARY = "weight_stationary"
+    INPUT_STATIONARY = "input_stationary"
+    CHANNEL_PARALLEL = "channel_parallel"
+    ROW_STATIONARY = "row_stationary"
+
+
+class Activations(StrEnum):
+    """Which feature maps the multipliers accept."""
+
+    SIGNED = "signed"
+    UNSIGNED = "unsigned"
+    EITHER = "either"
+    """A sign flag per layer; the multiplier is one bit wider than the operand."""
+
+
+class RoundingName(StrEnum):
+    """A `Rounding`, as the YAML spells it."""
+
+    TIES_POS = "ties_pos"
+    TIES_EVEN = "ties_even"
+    TIES_AWAY = "ties_away"
+    TO_NEG = "to_neg"
+    TO_ZERO = "to_zero"
+
+    @property
+    def rounding(self) -> Rounding:
+        """The same rule as the fixed-point package knows it."""
+        return Rounding[self.name]
+
+
+class SramCell(StrEnum):
+    """Transistors of the buffers: low standby power, or high performance."""
+
+    LSTP = "lstp"
+    HP = "hp"
+
+
+class Drain(StrEnum):
+    """How finished sums leave an output-stationary array."""
+
+    ROWS = "rows"
+    """One row per cycle, while the array waits."""
+    HIDDEN = "hidden"
+    """Through registers of their own, while the next fold computes."""
+
+
+class FoldOverlap(StrEnum):
+    """What of the next fold overlaps the present one."""
+
+    NONE = "none"
+    WEIGHT_PRELOAD = "weight_preload"
+    FULL = "full"
+
+
+class EdgeTiles(StrEnum):
+    """How much skew a fold pays that leaves rows or columns idle."""
+
+    FULL_SKEW = "full_skew"
+    USED_SKEW = "used_skew"
+
+
+class Depthwise(StrEnum):
+    """How a grouped convolution uses the array."""
+
+    SERIAL = "serial"
+    BLOCK_DIAGONAL = "block_diagonal"
+    NATIVE = "native"
+
+
+class Ports(StrEnum):
+    """Ports of one SRAM bank."""
+
+    ONE_SHARED = "1rw"
+    """One access per cycle, read or write."""
+    READ_AND_WRITE = "1r1w"
+    """One read and one write per cycle."""
+
+
+class Packing(StrEnum):
+    """How operands narrower than their container are stored, on chip and in DRAM."""
+
+    DENSE = "dense"
+    BYTE = "byte"
+
+
+class Objective(StrEnum):
+    """What the search for tiles minimises."""
+
+    LATENCY = "latency"
+    ENERGY = "energy"
+    ENERGY_DELAY = "energy_delay"
+    DRAM_BYTES = "dram_bytes"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Technology(_Section):
+    """Process and supply. SRAM runs at the nominal supply of its table, logic at `supply_V`."""
+
+    node_nm: int
+    supply_V: Annotated[float, Field(ge=0.5, le=1.4)]
+    sram_cell: SramCell
+
+
+class Precision(_Section):
+    """Widths the datapath is built for, and its numeric rules."""
+
+    weight_bits: Annotated[int, Field(ge=2, le=16)]
+    activation_bits: Annotated[int, Field(ge=2, le=16)]
+    activations: Activations
+    accumulator_bits: Annotated[int, Field(ge=8, le=48)]
+    accumulator_overflow: Overflow
+    requantize_rounding: RoundingName
+    average_pool_rounding: RoundingName
+
+    @model_validator(mode="after")
+    def _wraps(self) -> "Precision":
+        if self.accumulator_overflow is Overflow.SAT:
+            raise ValueError(
+                "accumulator_overflow: saturating accumulators are not simulated yet; use wrap"
+            )
+        return self
+
+    @property
+    def activation_port_bits(self) -> int:
+        """Width of the multiplier's activation input."""
+        return self.activation_bits + (self.activations is Activations.EITHER)
+
+
+class MacArray(_Section):
+    """The array of processing elements.
+
+    Attributes
+    ----------
+    pipeline_cycles
+        Registers between multiplier and adder; each delays the end of a fold.
+    output_register_cycles
+        Registers between the array and the output stage.
+    tile_overhead_cycles
+        Control, per tile and outside the array's own time.
+    zero_gating
+        A zero activation stops the multiplier and the adder for that cycle.
+    """
+
+    rows: Annotated[int, Field(ge=1, le=1024)]
+    cols: Annotated[int, Field(ge=1, le=1024)]
+    dataflow: Dataflow
+    pipeline_cycles: Annotated[int, Field(ge=0, le=64)]
+    output_register_cycles: Annotated[int, Field(ge=0, le=64)]
+    drain: Drain
+    fold_overlap: FoldOverlap
+    edge_tiles: EdgeTiles
+    depthwise: Depthwise
+    tile_overhead_cycles: Annotated[int, Field(ge=0, le=1_000_000)]
+    zero_gating: bool
+
+    @model_validator(mode="after")
+    def _is_simulated(self) -> "MacArray":
+        if self.dataflow is not Dataflow.OUTPUT_STATIONARY:
+            raise ValueError(
+                f"dataflow: {self.dataflow} is not simulated yet; use output_stationary"
+            )
+        if self.fold_overlap is FoldOverlap.WEIGHT_PRELOAD:
+            raise ValueError(
+                "fold_overlap: an output-stationary array holds no weights to preload; "
+                "use none or full"
+            )
+        if self.depthwise is not Depthwise.SERIAL:
+            raise ValueError(f"depthwise: {self.depthwise} is not simulated yet; use serial")
+        return self
+
+
+class Buffer(_Section):
+    """One on-chip memory.
+
+    Attributes
+    ----------
+    capacity_KiB
+        In total; double buffering halves what a tile may use.
+    banks
+        Memories of ``capacity_KiB / banks``, each with ports of `port_bits`. With double
+        buffering and more than one bank, half of them serve the array and half DRAM.
+    """
+
+    capacity_KiB: Annotated[float, Field(gt=0, le=1_048_576)]
+    port_bits: Annotated[int, Field(ge=8, le=8192)]
+    ports: Ports
+    banks: Annotated[int, Field(ge=1, le=64)]
+    double_buffered: bool
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Buffer":
+        if self.capacity_KiB * 1024 % self.banks:
+            raise ValueError(
+                f"capacity_KiB: {self.capacity_KiB:g} KiB is not a whole number of bytes in each "
+                f"of {self.banks} banks"
+            )
+        if self.double_buffered and self.banks > 1 and self.banks % 2:
+            raise ValueError(
+                f"banks: double buffering needs 1 bank or an even number, got {self.banks}"
+            )
+        return self
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Bytes in total."""
+        return int(self.capacity_KiB * 1024)
+
+    @property
+    def bank_bytes(self) -> int:
+        """Bytes of one bank."""
+        return self.capacity_bytes // self.banks
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes that one tile may use."""
+        return self.capacity_bytes // (2 if self.double_buffered else 1)
+
+    @property
+    def array_banks(self) -> int:
+        """Banks that serve the array at one time."""
+        return self.banks // 2 if self.double_buffered and self.banks > 1 else self.banks
+
+    @property
+    def shares_ports_with_dram(self) -> bool:
+        """Whether transfers of the next tile pass the ports that the array uses."""
+        return self.double_buffered and self.banks == 1
+
+
+class Buffers(_Section):
+    """The on-chip memories; partial sums may live in the ofm's.
+
+    Attributes
+    ----------
+    shared
+        Buffers that are one memory. None can be, yet.
+    """
+
+    ifm: Buffer
+    weights: Buffer
+    psum: Buffer | Literal["in_ofm"]
+    ofm: Buffer
+    shared: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _is_simulated(self) -> "Buffers":
+        if self.shared:
+            raise ValueError("shared: shared memories are not simulated yet; use []")
+        return self
+
+    @property
+    def psum_memory(self) -> Buffer:
+        """The memory that holds partial sums."""
+        return self.psum if isinstance(self.psum, Buffer) else self.ofm
+
+
+class DeviceDram(_Section):
+    """A DRAM device of the tables, see ``accel-sim list devices``.
+
+    Attributes
+    ----------
+    address_map
+        How addresses spread over banks: a row of `accel_sim.hardware.devices`.
+    max_outstanding_reads
+        Read bursts in flight; few of them cannot cover the latency.
+    """
+
+    model: Literal["device"]
+    device: str
+    channels: Annotated[int, Field(ge=1, le=64)]
+    address_map: str
+    max_outstanding_reads: Annotated[int, Field(ge=1, le=1024)]
+    packing: Packing
+
+
+class FlatDram(_Section):
+    """A memory of one bandwidth, one latency and one energy per bit."""
+
+    model: Literal["flat"]
+    bandwidth_GBps: Annotated[float, Field(gt=0, le=1e5)]
+    latency_ns: Annotated[float, Field(ge=0, le=1e6)]
+    energy_pJ_per_bit: Annotated[float, Field(ge=0, le=1e4)]
+    packing: Packing
+
+
+Dram = DeviceDram | FlatDram
+
+
+class PostProcessing(_Section):
+    """The lanes that requantize, pool and add: one element per lane and cycle."""
+
+    lanes: Annotated[int, Field(ge=1, le=4096)]
+
+
+class MappingOptions(_Section):
+    """What the schedule is chosen for.
+
+    Attributes
+    ----------
+    reduction
+        ``free``: the search may split the reduction. Under wrapping accumulators that
+        never changes a bit.
+    residency
+        ``auto``: a map stays on chip where its consumer can read the memory. With
+        separate ifm and ofm buffers none can, so every map passes through DRAM.
+    batch
+        Images that the machine works on together.
+    """
+
+    objective: Objective
+    reduction: Literal["free"]
+    residency: Literal["auto"]
+    batch: Annotated[int, Field(ge=1, le=4096)]
+
+
+class HardwareConfig(_Section):
+    """One accelerator."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    clock_MHz: Annotated[float, Field(ge=1, le=10_000)]
+    technology: Technology
+    precision: Precision
+    mac_array: MacArray
+    buffers: Buffers
+    dram: Annotated[Dram, Field(discriminator="model")]
+    post_processing: PostProcessing
+    mapping: MappingOptions
+
+    @property
+    def numeric_rules(self) -> NumericRules:
+        """Rounding and accumulation, as the quantizer needs to know them."""
+        return NumericRules(
+            requantize_rounding=self.precision.requantize_rounding.rounding,
+            average_pool_rounding=self.precision.average_pool_rounding.rounding,
+            accumulator_bits=self.precision.accumulator_bits,
+            accumulator_overflow=self.precision.accumulator_overflow,
+        )

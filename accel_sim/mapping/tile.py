@@ -1,0 +1,50 @@
+"""A mapping: how much of each loop is on chip at once, and in which order the rest runs."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from accel_sim.hardware.config import Dataflow
+
+
+class Loop(StrEnum):
+    """A loop over tiles. `PIXELS` is batch, output rows and output columns, in that order."""
+
+    GROUPS = "groups"
+    PIXELS = "pixels"
+    FILTERS = "filters"
+    CHANNELS = "channels"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """Extent of the largest tile in each dimension; filter rows and columns are whole.
+
+    Attributes
+    ----------
+    filters, channels
+        Of one group.
+    """
+
+    batch: int
+    groups: int
+    filters: int
+    channels: int
+    output_rows: int
+    output_cols: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerMapping:
+    """The schedule of one layer.
+
+    Attributes
+    ----------
+    dataflow
+        None where the layer runs on the post-processing lanes, not on the array.
+    loop_order
+        The loops over tiles, outermost first. Groups share nothing and stand first.
+    """
+
+    dataflow: Dataflow | None
+    tile: Tile
+    loop_order: tuple[Loop, Loop, Loop, Loop]

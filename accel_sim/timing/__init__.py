@@ -1,0 +1,1 @@
+"""Cycles, as functions of counts and the machine."""
