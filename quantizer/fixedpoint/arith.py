@@ -115,3 +115,20 @@ def round_divided(numerator, denominator, rounding):
     if rounding == TIES_AWAY:
         return floor + np.int64(twice > denominator or (twice == denominator and numerator >= 0))
     return floor + np.int64(numerator < 0)  # TO_ZERO
+
+
+@jit
+def round_real_scalar(value, rounding):
+    """Round one real number to an integer, held in float64; as `qformat.round_real`."""
+    below = np.floor(value)
+    above = value - below  # exact
+    if above == 0.0 or rounding == TO_NEG:
+        return below
+    if rounding == TIES_POS:
+        return below + np.float64(above >= 0.5)
+    if rounding == TIES_EVEN:
+        odd = below - 2.0 * np.floor(below / 2.0)
+        return below + np.float64(above > 0.5 or (above == 0.5 and odd == 1.0))
+    if rounding == TIES_AWAY:
+        return below + np.float64(above > 0.5 or (above == 0.5 and value > 0.0))
+    return below + np.float64(value < 0.0)  # TO_ZERO

@@ -55,11 +55,11 @@ def round_real(real: NDArray[np.float64], rounding: Rounding) -> NDArray[np.floa
             return np.rint(real)
         case Rounding.TIES_POS:
             below = np.floor(real)
-            return np.add(below, real - below >= 0.5)
+            return np.asarray(below + (real - below >= 0.5))
         case Rounding.TIES_AWAY:
             magnitude = np.abs(real)
             below = np.floor(magnitude)
-            return np.copysign(below + (magnitude - below >= 0.5), real)
+            return np.asarray(np.copysign(below + (magnitude - below >= 0.5), real))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,122 @@
+"""Files that fix formats by tensor name, and formats as plain JSON values.
+
+``{"conv1.weight": {"bits": 8, "frac_bits": 7, "signed": true}, ...}``: weights, biases and
+feature maps alike. Weights and biases may give ``frac_bits`` as a list, one per output
+channel.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantizer.errors import InputError, nearest
+from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS
+from quantizer.quantized import QuantizedConstant, QuantizedNetwork
+
+_KEYS = ["bits", "frac_bits", "signed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenFormat:
+    """A format that the user fixed.
+
+    Attributes
+    ----------
+    frac_bits
+        One for the tensor, or one per output channel.
+    where
+        File and tensor, for messages.
+    """
+
+    bits: int
+    frac_bits: tuple[int, ...]
+    signed: bool
+    where: str
+
+
+def read_formats(path: Path | str) -> dict[str, GivenFormat]:
+    """Read a formats file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no JSON object of objects, names a tensor twice, or
+        has a key, type or number that a format does not allow.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError(str(path), f"cannot be read ({reason})") from None
+
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in seen:
+                raise InputError(str(path), f"{key!r} is given twice; expected once")
+            seen[key] = value
+        return seen
+
+    try:
+        content = json.loads(text, object_pairs_hook=without_repeats)
+    except (json.JSONDecodeError, RecursionError) as error:
+        line = getattr(error, "lineno", 1)
+        raise InputError(f"{path}:{line}", f"not valid JSON ({_reason(error)})") from None
+    if not isinstance(content, dict):
+        raise InputError(str(path), "expected an object of tensor names and formats")
+    return {name: _given(f"{path}: {name!r}", value) for name, value in content.items()}
+
+
+def _reason(error: Exception) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+
+
+def _given(where: str, value: Any) -> GivenFormat:
+    if not isinstance(value, dict):
+        raise InputError(where, 'expected {"bits": ..., "frac_bits": ..., "signed": ...}')
+    for key in value:
+        if key not in _KEYS:
+            raise InputError(where, f"unknown key {key!r}{nearest(key, _KEYS)}")
+    for key in _KEYS:
+        if key not in value:
+            raise InputError(where, f"key {key!r} is missing")
+    bits, frac_bits, signed = (value[key] for key in _KEYS)
+    if not _is_int(bits) or not 2 <= bits <= 16:
+        raise InputError(where, f"bits: expected an integer from 2 to 16, got {bits!r}")
+    if not isinstance(signed, bool):
+        raise InputError(where, f"signed: expected true or false, got {signed!r}")
+    lengths = frac_bits if isinstance(frac_bits, list) and frac_bits else [frac_bits]
+    for length in lengths:
+        if not _is_int(length) or not MIN_FRAC_BITS <= length <= MAX_FRAC_BITS:
+            raise InputError(
+                where,
+                f"frac_bits: expected an integer from {MIN_FRAC_BITS} to {MAX_FRAC_BITS}, "
+                f"or a list of them, got {length!r}",
+            )
+    return GivenFormat(bits=bits, frac_bits=tuple(lengths), signed=signed, where=where)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def formats_to_json(network: QuantizedNetwork) -> dict[str, dict[str, Any]]:
+    """Give every format of a quantized network, in the form that `read_formats` takes."""
+    entries: dict[str, dict[str, Any]] = {
+        name: {"bits": fmt.bits, "frac_bits": fmt.frac_bits, "signed": fmt.signed}
+        for name, fmt in network.formats.items()
+    }
+    entries |= {name: _constant_to_json(value) for name, value in network.weights.items()}
+    for layer in network.network.layers:
+        bias = getattr(layer, "bias", None)
+        if bias is not None:
+            entries[bias] = _constant_to_json(network.biases[layer.name])
+    return entries
+
+
+def _constant_to_json(constant: QuantizedConstant) -> dict[str, Any]:
+    lengths = [int(length) for length in constant.frac_bits]
+    frac_bits = lengths if constant.is_per_channel else lengths[0]
+    return {"bits": constant.bits, "frac_bits": frac_bits, "signed": True}

@@ -1,0 +1,30 @@
+"""Work on several threads, results in order, a bounded number of them alive."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def map_in_order(function: Callable[[int], Result], count: int) -> Iterator[Result]:
+    """Yield ``function(0)``, ``function(1)``, ... ``function(count - 1)``.
+
+    Calls run ahead on one thread per processor, by at most two per thread: memory does
+    not grow with `count`, and what is summed over the results in their order cannot
+    depend on the number of threads.
+    """
+    workers = len(os.sched_getaffinity(0))
+    pool = ThreadPoolExecutor(workers)
+    try:
+        ahead: deque[Future[Result]] = deque()
+        for index in range(count):
+            ahead.append(pool.submit(function, index))
+            if len(ahead) > 2 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

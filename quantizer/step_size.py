@@ -1,0 +1,142 @@
+"""The step that minimises the mean squared error of a generalized gamma map.
+
+Notation: a mid-tread grid ``j * step``; ``levels`` R is the index of the outermost level
+of a side and ``c = R * step`` its value. A map with both signs has two sides, each with
+its own distribution and share of the nonzero samples; zeros have no error on such a grid
+and do not count.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize
+
+from quantizer.ggd import GeneralizedGamma
+
+_SWEEPS = 60
+_CORRECTION_RANGE = (1e-6, 3.0)
+_EXACT_BITS = 4
+"""Up to this width, a signed grid is minimised exactly: the asymptotic form is weak."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One sign of a feature map on a grid.
+
+    Attributes
+    ----------
+    share
+        Fraction of the nonzero samples, 0 to 1; shares of all sides sum to 1.
+    distribution
+        Of the magnitude.
+    levels
+        Index R of the outermost level, at least 1.
+    """
+
+    share: float
+    distribution: GeneralizedGamma
+    levels: int
+
+
+def optimum_step(sides: Sequence[Side], bits: int) -> float:
+    """Choose between the closed form and exact minimisation by their known limits.
+
+    The end-corrected closed form loses at most 0.003 dB on one side and 0.02 dB on two
+    sides of 5 bits and more; below, two sides are minimised exactly.
+    """
+    if len(sides) > 1 and bits <= _EXACT_BITS:
+        return exact_optimum_step(sides)
+    return end_corrected_step(sides)
+
+
+def end_corrected_step(sides: Sequence[Side]) -> float:
+    """Asymptotic optimum step, with corrections for the last cell and the zero cell.
+
+    Solves, for the step D and over the sides s::
+
+        sum share_s R_s T1_s(R_s D) = D/12 * C(D)
+        C(D) = sum share_s [ T0_s(D/2) + D/2 g_s(D/2) - T0_s(c_s) + c_s g_s(c_s)/2 ]
+
+    with T0 the tail probability and T1 the tail excess. ``C = 1`` is the stationary
+    point of granular plus overload error (Hui and Neuhoff 2001); C takes out of the
+    granular error what falls into the zero cell and beyond the outermost level, and adds
+    the Euler-Maclaurin term of that level's half cell. Found by fixed-point sweeps.
+
+    Returns
+    -------
+    float
+        The step, above 0.
+    """
+    correction = 1.0
+    step = math.nan
+    for _ in range(_SWEEPS):
+        previous, step = step, _stationary_step(sides, correction)
+        if math.isclose(step, previous, rel_tol=1e-10):
+            break
+        correction = float(np.clip(_granular_share(sides, step), *_CORRECTION_RANGE))
+    return step
+
+
+def _granular_share(sides: Sequence[Side], step: float) -> float:
+    total = 0.0
+    for side in sides:
+        edge, half = side.levels * step, step / 2
+        g = side.distribution
+        inner = g.tail_moment(0, half) + half * g.density(half)
+        total += side.share * float(inner - g.tail_moment(0, edge) + edge * g.density(edge) / 2)
+    return total
+
+
+def _stationary_step(sides: Sequence[Side], correction: float) -> float:
+    """Root of ``sum share R T1(R D) / D = correction / 12``; the left side falls with D."""
+
+    def excess(log_step: float) -> float:
+        step = math.exp(log_step)
+        overload = sum(
+            side.share * side.levels * float(side.distribution.tail_excess(side.levels * step))
+            for side in sides
+        )
+        return overload / step - correction / 12
+
+    low = high = math.log(max(side.distribution.moment(1) / side.levels for side in sides))
+    while excess(low) <= 0:
+        low -= 1.0
+    while excess(high) >= 0:
+        high += 1.0
+    return math.exp(optimize.brentq(excess, low, high, xtol=1e-13, rtol=1e-13))
+
+
+def distortion(sides: Sequence[Side], step: float) -> float:
+    """Mean squared error of the nonzero samples, exactly: cell by cell, with the overload.
+
+    Each cell needs three incomplete gamma functions, so the cost grows with ``2**bits``;
+    and beyond 10 bits or so the differences of moments lose digits.
+    """
+    total = 0.0
+    for side in sides:
+        level = np.arange(side.levels + 1) * step
+        edges = np.concatenate(([0.0], level[:-1] + step / 2))
+        tails = [np.append(side.distribution.tail_moment(order, edges), 0.0) for order in range(3)]
+        mass, first, second = (-np.diff(tail) for tail in tails)
+        total += side.share * float(np.sum(second - 2 * level * first + level**2 * mass))
+    return total
+
+
+def exact_optimum_step(sides: Sequence[Side]) -> float:
+    """Minimise `distortion` numerically: a coarse scan, then a bounded search.
+
+    The scan is needed because narrow grids can have more than one local minimum.
+    """
+    start = math.log(end_corrected_step(sides))
+    scan = start + np.linspace(-3.0, 3.0, 121)
+    errors = [distortion(sides, math.exp(point)) for point in scan]
+    best = float(scan[int(np.argmin(errors))])
+    found = optimize.minimize_scalar(
+        lambda point: distortion(sides, math.exp(point)),
+        bounds=(best - 0.05, best + 0.05),
+        method="bounded",
+        options={"xatol": 1e-7},
+    )
+    return math.exp(float(found.x))
