@@ -55,6 +55,14 @@ def closing_line(stats: dict[str, list[pytest.TestReport]]) -> str:
     return ", ".join(counts) + (f": {groups}" if groups else "")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests had to say without failing: ``record_property("note", sentence)``."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in report.user_properties:
+            if name == "note":
+                terminalreporter.write_line(value)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     # Later than pytest's own closing line, which does not tell the reasons.
     reporter = config.pluginmanager.get_plugin("terminalreporter")
