@@ -124,6 +124,15 @@ class Technology(_Section):
     sram_cell: SramCell
 
 
+class MultiplierMode(_Section):
+    """A way in which one wide multiplier works as several narrow ones."""
+
+    weight_bits: Annotated[int, Field(ge=2, le=16)]
+    activation_bits: Annotated[int, Field(ge=2, le=16)]
+    macs_per_pe: Annotated[int, Field(ge=2, le=64)]
+    along: Literal["reduction", "filters"]
+
+
 class Precision(_Section):
     """Widths the datapath is built for, and its numeric rules."""
 
@@ -134,9 +143,12 @@ class Precision(_Section):
     accumulator_overflow: Overflow
     requantize_rounding: RoundingName
     average_pool_rounding: RoundingName
+    modes: tuple[MultiplierMode, ...] = ()
 
     @model_validator(mode="after")
-    def _wraps(self) -> "Precision":
+    def _is_simulated(self) -> "Precision":
+        if self.modes:
+            raise ValueError("modes: composable multipliers are not simulated yet; use []")
         if self.accumulator_overflow is Overflow.SAT:
             raise ValueError(
                 "accumulator_overflow: saturating accumulators are not simulated yet; use wrap"

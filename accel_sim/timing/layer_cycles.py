@@ -69,9 +69,10 @@ class LayerCycles:
 
     @property
     def bound_by(self) -> Bound:
-        """The largest cause: first of the kinds (DRAM and port stalls are one kind each), then in it.
+        """The largest kind of cause, and in it the largest cause.
 
-        Ties go to the earlier in the order of the fields.
+        All port stalls are one kind, and so are all DRAM stalls. Ties go to the field
+        that stands first.
         """
         if self.total == 0:
             return Bound.NOTHING

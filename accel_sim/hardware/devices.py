@@ -1,0 +1,262 @@
+"""The tables of physical facts: DRAM devices, SRAM banks, MAC cells, node scaling.
+
+Each is a file in ``tables/`` that states where its numbers come from. What lies outside
+a table is refused, never extrapolated.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.hardware.config import SramCell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DramDevice:
+    """One channel of a DRAM device under one address map.
+
+    Attributes
+    ----------
+    read_efficiency_fraction, write_efficiency_fraction
+        Of peak, for sequential streams with refresh.
+    row_hit_latency_ns
+        Of one read alone, its row open.
+    row_miss_latency_ns
+        Of one read alone, another row open.
+    dynamic_low_factor, dynamic_high_factor
+        Ends of the band of the energy per access.
+    """
+
+    device: str
+    address_map: str
+    peak_GBps: float
+    burst_bytes: int
+    read_efficiency_fraction: float
+    write_efficiency_fraction: float
+    row_hit_latency_ns: float
+    row_miss_latency_ns: float
+    read_activations_per_MB: float
+    write_activations_per_MB: float
+    activation_nJ: float
+    read_pJ_per_bit: float
+    write_pJ_per_bit: float
+    read_io_pJ_per_bit: float
+    write_io_pJ_per_bit: float
+    standby_mW: float
+    refresh_mW: float
+    dynamic_low_factor: float
+    dynamic_high_factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SramBank:
+    """Energy of one access of a bank's full width, its leakage and its area."""
+
+    read_pJ: float
+    write_pJ: float
+    leakage_mW: float
+    area_mm2: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SramGrid:
+    """Banks of one node and cell over sizes and widths.
+
+    Attributes
+    ----------
+    sizes_bytes, widths_bits
+        Ascending.
+    values
+        float64[size, width, 4]: the fields of `SramBank`.
+    """
+
+    sizes_bytes: tuple[int, ...]
+    widths_bits: tuple[int, ...]
+    values: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        self.values.setflags(write=False)
+
+    def interpolate(self, size_bytes: int, width_bits: int) -> SramBank:
+        """Bank of any size and width inside the grid, exact at its points.
+
+        Bilinear in the logarithms of size, width and value.
+        """
+        row, down = _bracket(self.sizes_bytes, size_bytes)
+        col, right = _bracket(self.widths_bits, width_bits)
+        corners = np.log(self.values[row : row + 2, col : col + 2])
+        near, far = corners[0] * (1 - down) + corners[1] * down
+        read_pJ, write_pJ, leakage_mW, area_mm2 = np.exp(near * (1 - right) + far * right).tolist()
+        return SramBank(
+            read_pJ=read_pJ, write_pJ=write_pJ, leakage_mW=leakage_mW, area_mm2=area_mm2
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeScaling:
+    """Energy of logic at one node: ``a V**2 + b V + c``, in a unit shared by all nodes."""
+
+    node_nm: int
+    nominal_supply_V: float
+    a: float
+    b: float
+    c: float
+
+    def energy_factor(self, supply_V: float) -> float:
+        """Relative energy per operation."""
+        return self.a * supply_V**2 + self.b * supply_V + self.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacGrid:
+    """A synthesised multiply-accumulate cell over operand widths.
+
+    The accumulator of each is ``activation + weight + 8`` bits wide.
+
+    Attributes
+    ----------
+    bits
+        Widths of either operand, ascending.
+    uniform_fJ, clock_pins_fJ, gate_equivalents
+        float64[activation, weight].
+    """
+
+    bits: tuple[int, ...]
+    uniform_fJ: NDArray[np.float64]
+    clock_pins_fJ: NDArray[np.float64]
+    gate_equivalents: NDArray[np.float64]
+    um2_per_gate_equivalent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableConstant:
+    """A constant at the node and supply of its source."""
+
+    name: str
+    unit: str
+    value: float
+    low: float
+    high: float
+    node_nm: int
+    supply_V: float
+    source: str
+
+
+@cache
+def dram_devices() -> tuple[DramDevice, ...]:
+    """All DRAM devices, in the table's order."""
+    fields = DramDevice.__annotations__
+    return tuple(
+        DramDevice(**{name: fields[name](value) for name, value in row.items()})
+        for row in _read_table("dram.csv")
+    )
+
+
+def find_dram_device(device: str, address_map: str) -> DramDevice:
+    """Device of that name under that address map; KeyError where there is none."""
+    for candidate in dram_devices():
+        if (candidate.device, candidate.address_map) == (device, address_map):
+            return candidate
+    raise KeyError(device, address_map)
+
+
+@cache
+def sram_grids() -> dict[tuple[int, SramCell], SramGrid]:
+    """Grid of each (node_nm, cell)."""
+    rows = list(_read_table("sram.csv"))
+    grids = {}
+    for key in dict.fromkeys((int(row["node_nm"]), SramCell(row["cell"])) for row in rows):
+        points = {
+            (int(row["size_bytes"]), int(row["width_bits"])): [
+                float(row[name]) for name in ("read_pJ", "write_pJ", "leakage_mW", "area_mm2")
+            ]
+            for row in rows
+            if (int(row["node_nm"]), SramCell(row["cell"])) == key
+        }
+        sizes = tuple(sorted({size for size, _ in points}))
+        widths = tuple(sorted({width for _, width in points}))
+        values = np.array([[points[size, width] for width in widths] for size in sizes])
+        grids[key] = SramGrid(sizes_bytes=sizes, widths_bits=widths, values=values)
+    return grids
+
+
+SMALLEST_SCALED_FROM_NM = 32
+"""SRAM of nodes below the tables is this node's, scaled as logic is."""
+
+
+def sram_table_node(node_nm: int) -> int:
+    """Node whose SRAM table serves a machine of `node_nm`."""
+    tabulated = {node for node, _ in sram_grids()}
+    return SMALLEST_SCALED_FROM_NM if node_nm < min(tabulated) else node_nm
+
+
+@cache
+def node_scalings() -> dict[int, NodeScaling]:
+    """Scaling of each node, by its nanometres."""
+    return {
+        int(row["node_nm"]): NodeScaling(
+            node_nm=int(row["node_nm"]),
+            nominal_supply_V=float(row["nominal_supply_V"]),
+            a=float(row["a"]),
+            b=float(row["b"]),
+            c=float(row["c"]),
+        )
+        for row in _read_table("node_scaling.csv")
+    }
+
+
+@cache
+def mac_grid() -> MacGrid:
+    """Read the MAC cell in nangate45, the one library measured at every pair of widths."""
+    rows = [row for row in _read_table("mac.csv") if row["library"] == "nangate45_typ"]
+    by_widths = {(int(row["activation_bits"]), int(row["weight_bits"])): row for row in rows}
+    bits = tuple(sorted({activation for activation, _ in by_widths}))
+
+    def grid(name: str) -> NDArray[np.float64]:
+        return np.array([[float(by_widths[a, w][name]) for w in bits] for a in bits])
+
+    anchor = by_widths[8, 8]
+    return MacGrid(
+        bits=bits,
+        uniform_fJ=grid("uniform_fJ"),
+        clock_pins_fJ=grid("clock_pins_fJ"),
+        gate_equivalents=grid("gate_equivalents"),
+        um2_per_gate_equivalent=float(anchor["area_um2"]) / float(anchor["gate_equivalents"]),
+    )
+
+
+@cache
+def table_constants() -> dict[str, TableConstant]:
+    """Constants by name."""
+    return {
+        row["name"]: TableConstant(
+            name=row["name"],
+            unit=row["unit"],
+            value=float(row["value"]),
+            low=float(row["low"]),
+            high=float(row["high"]),
+            node_nm=int(row["node_nm"]),
+            supply_V=float(row["supply_V"]),
+            source=row["source"],
+        )
+        for row in _read_table("constants.csv")
+    }
+
+
+def _bracket(points: tuple[int, ...], value: int) -> tuple[int, float]:
+    """Index of the cell of a grid that holds a value, and how far into it, in logarithms."""
+    index = min(max(int(np.searchsorted(points, value, side="right")) - 1, 0), len(points) - 2)
+    low, high = np.log(points[index]), np.log(points[index + 1])
+    return index, float((np.log(value) - low) / (high - low))
+
+
+def _read_table(name: str) -> Iterator[dict[str, str]]:
+    """Rows of a file in ``tables/``; lines that begin with ``#`` tell its provenance."""
+    text = (resources.files("accel_sim.hardware") / "tables" / name).read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return iter(csv.DictReader(lines))
