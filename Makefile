@@ -29,7 +29,7 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-install = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --editable
+install = $(VENV)/bin/python -m pip --disable-pip-version-check install -qq --editable
 
 $(VENV)/installed: pyproject.toml $(VENV)/bin/python
 	@echo "installing accel-sim into $(VENV): a minute or two"

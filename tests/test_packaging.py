@@ -18,13 +18,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
 
 
-def run(*command, cwd, **environment):
-    """Run a command as a user would, with nothing of this environment's Python in the way."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+def run(*command, cwd):
+    """Run a command as a user would, with nothing of this run's Python or make in the way."""
+    ours = ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env=inherited | environment,
+        env={name: value for name, value in os.environ.items() if name not in ours},
         capture_output=True,
         text=True,
         check=False,
