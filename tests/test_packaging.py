@@ -10,7 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+import accel_sim
 from tests.architecture import THIRD_PARTY
 
 ROOT = Path(__file__).parents[1]
@@ -69,17 +71,22 @@ def test_the_wheel_runs_from_an_empty_environment_and_any_folder(wheel, tmp_path
     environment, elsewhere = tmp_path / "environment", tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert run(sys.executable, "-m", "venv", environment, cwd=tmp_path).returncode == 0
-    python, accel_sim = environment / "bin" / "python", environment / "bin" / "accel-sim"
+    python, command = environment / "bin" / "python", environment / "bin" / "accel-sim"
     install = run(python, "-m", "pip", "install", "--quiet", wheel, cwd=elsewhere)
     assert install.returncode == 0, install.stderr
 
-    simulated = run(accel_sim, "simulate", "edge_16x16", cwd=elsewhere)
+    simulated = run(command, "simulate", "edge_16x16", cwd=elsewhere)
     assert simulated.returncode == 0, simulated.stderr
     assert "digits" in simulated.stdout
-    machines = run(accel_sim, "list", "machines", cwd=elsewhere)
+    machines = run(command, "list", "machines", cwd=elsewhere)
     assert machines.returncode == 0, machines.stderr
     assert "edge_16x16" in machines.stdout
     assert list(elsewhere.iterdir()) == []
+
+
+def test_the_citation_names_the_current_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == accel_sim.__version__
 
 
 def test_every_dependency_is_declared_and_no_other():
