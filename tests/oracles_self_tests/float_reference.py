@@ -1,0 +1,111 @@
+"""What the oracles are compared with in floating point, and formats made from it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
+
+from tests.oracles.onnx_graph import PRODUCTS, read_graph
+
+FormatEntry = dict[str, Any]
+ARITHMETIC = (*PRODUCTS, "Add", "AveragePool", "GlobalAveragePool")
+
+
+def run_float(model_path: Path, images: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+    """Every feature map of the file as it stands, by onnxruntime without optimization."""
+    model = onnx.load(str(model_path))
+    made = [name for node in model.graph.node for name in node.output[:1]]
+    already = {value.name for value in model.graph.output}
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        for name, node in zip(made, model.graph.node, strict=True)
+        if name not in already and node.op_type != "Constant"
+    )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    feed = {session.get_inputs()[0].name: images.astype(np.float32)}
+    names = [value.name for value in session.get_outputs()]
+    maps = dict(zip(names, session.run(names, feed), strict=True))
+    return {**feed, **maps}
+
+
+def random_formats(
+    model_path: Path, images: NDArray[Any], rng: np.random.Generator
+) -> dict[str, FormatEntry]:
+    """Formats near the ranges of the float network, of random widths, some of them clipping.
+
+    Some weights have a fraction length per output channel; parts of a concat mostly share its
+    format; what inherits is not named.
+    """
+    maps = run_float(model_path, images)
+    # Without named tensors, every constant that can be a bias is read as one.
+    graph = read_graph(model_path, constants={}, named_tensors=())
+    formats: dict[str, FormatEntry] = {}
+    shared: dict[str, FormatEntry] = {}
+    for node in reversed(graph.nodes):
+        if node.operator == "Concat":
+            entry = shared.get(node.output) or _map_format(maps[node.output], rng)
+            formats[node.output] = entry
+            shared.update({name: entry for name in node.inputs if rng.uniform() < 0.7})
+    stored_as = {}
+    for node in graph.nodes:
+        if node.operator in ARITHMETIC:
+            follower = graph.sole_consumer(node.output)
+            is_fused = follower is not None and follower.operator in ("Relu", "Clip")
+            stored = follower.output if follower is not None and is_fused else node.output
+            stored_as[node.output] = stored
+            formats[stored] = shared.get(stored) or _map_format(maps[stored], rng)
+    formats[graph.input_name] = _map_format(maps[graph.input_name], rng)
+
+    frac_bits_of = {name: entry["frac_bits"] for name, entry in formats.items()}
+    for node in graph.nodes:
+        if node.operator in PRODUCTS:
+            given = graph.product_constants(node)
+            weights = _weights_format(given.weights, rng)
+            formats[given.weights_name] = weights
+            if given.bias_name is not None and given.bias is not None:
+                acc_frac_bits = frac_bits_of[node.inputs[0]] + np.array(weights["frac_bits"])
+                formats[given.bias_name] = _bias_format(given.bias, acc_frac_bits)
+        elif node.operator == "Add":
+            for name in node.inputs:
+                if name in graph.constants:
+                    formats[name] = _map_format(graph.constants[name], rng)
+        else:
+            source = stored_as.get(node.inputs[0], node.inputs[0])
+            frac_bits_of.setdefault(node.output, frac_bits_of[source])
+    return formats
+
+
+def _fitting_frac_bits(array: NDArray[Any], bits: int, signed: bool) -> int:
+    """Most fraction bits with which the largest magnitude still fits."""
+    largest = float(abs(array).max())
+    return bits - signed - (math.frexp(largest)[1] if largest > 0 else 0)
+
+
+def _map_format(array: NDArray[Any], rng: np.random.Generator) -> FormatEntry:
+    signed = bool(array.min() < 0 or rng.uniform() < 0.2)
+    bits = int(rng.choice([4, 6, 8, 8, 11, 16]))
+    frac_bits = _fitting_frac_bits(array, bits, signed) + int(rng.integers(-1, 2))
+    return {"bits": bits, "frac_bits": frac_bits, "signed": signed}
+
+
+def _weights_format(weights: NDArray[Any], rng: np.random.Generator) -> FormatEntry:
+    bits = int(rng.choice([3, 4, 8, 8, 16]))
+    frac_bits: int | list[int] = _fitting_frac_bits(weights, bits, True)
+    if rng.uniform() < 0.4:
+        frac_bits = [_fitting_frac_bits(channel, bits, True) for channel in weights]
+    return {"bits": bits, "frac_bits": frac_bits, "signed": True}
+
+
+def _bias_format(bias: NDArray[Any], acc_frac_bits: NDArray[Any]) -> FormatEntry:
+    finest = _fitting_frac_bits(bias, 16, True) - 1
+    return {"bits": 16, "frac_bits": np.minimum(finest, acc_frac_bits).tolist(), "signed": True}
