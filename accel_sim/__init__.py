@@ -1,1 +1,39 @@
-"""What a fixed-point CNN accelerator does with a quantized network."""
+"""What a fixed-point CNN accelerator does with a quantized network.
+
+The verbs of the command line, for programs and notebooks::
+
+    from accel_sim import BitWidths, load_hardware, load_onnx, quantize, simulate
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BitWidths": "quantizer.quantized",
+    "InputError": "quantizer.errors",
+    "Preprocessing": "quantizer.network.images",
+    "RunReport": "accel_sim.report.model",
+    "load_hardware": "accel_sim.hardware.load",
+    "load_images": "quantizer.network.images",
+    "load_onnx": "quantizer.network.onnx_import",
+    "quantize": "quantizer.quantize",
+    "simulate": "accel_sim.simulation",
+}
+"""Where each public name lives; imported on first use, because some take a second.
+
+Their types stand in __init__.pyi.
+"""
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    # No submodule may have the name of what it gives: importing it would hide that.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'accel_sim' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

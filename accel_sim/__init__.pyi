@@ -1,0 +1,11 @@
+from accel_sim.hardware.load import load_hardware as load_hardware
+from accel_sim.report.model import RunReport as RunReport
+from accel_sim.simulation import simulate as simulate
+from quantizer.errors import InputError as InputError
+from quantizer.network.images import Preprocessing as Preprocessing
+from quantizer.network.images import load_images as load_images
+from quantizer.network.onnx_import import load_onnx as load_onnx
+from quantizer.quantize import quantize as quantize
+from quantizer.quantized import BitWidths as BitWidths
+
+__version__: str
