@@ -71,7 +71,9 @@ def round_float(value: RealArray, mode: str) -> RealArray:
             return np.floor(value)
         case "to_zero":
             return np.trunc(value)
-    raise ValueError(f"unknown rounding {mode!r}")
+    raise ValueError(
+        f"rounding must be one of ties_pos, ties_even, ties_away, to_neg, to_zero; got {mode!r}"
+    )
 
 
 def grid(entry: Mapping[str, Any], frac_bits: int) -> Grid:
