@@ -1,0 +1,1 @@
+"""Slow and obvious references, which import nothing from the packages under test."""

@@ -44,6 +44,8 @@ def run(
 
     Raises
     ------
+    ValueError
+        If the file, the formats or an operator are not what the contract allows.
     AssertionError
         If a sum is too large for float64 or leaves the accumulator.
     """
@@ -166,7 +168,8 @@ class _FakeQuantNetwork:
             case "Concat":
                 onto = self._given_grid(node.output)
                 parts = [quantize(self.reals[name], onto, requantize) for name in node.inputs]
-                assert node.attributes["axis"] in (1, 1 - parts[0].ndim)
+                if node.attributes["axis"] not in (1, 1 - parts[0].ndim):
+                    raise ValueError(f"{node.output}: Concat joins channels only")
                 self.reals[node.output] = np.concatenate(parts, axis=1)
                 self.grids[node.output] = onto
             case "MaxPool":
@@ -221,8 +224,8 @@ class _FakeQuantNetwork:
 
     def _inherit(self, node: Node, real: RealArray) -> None:
         onto = self.grids[node.inputs[0]]
-        if node.output in self.formats:
-            assert self._given_grid(node.output) == onto, f"{node.output} does not inherit"
+        if node.output in self.formats and self._given_grid(node.output) != onto:
+            raise ValueError(f"{node.output}: its format must be that of {node.inputs[0]}")
         self.reals[node.output] = real
         self.grids[node.output] = onto
 
@@ -266,10 +269,10 @@ class _FakeQuantNetwork:
             return sums
 
         bias, bias_steps = self._constant(given.bias_name, given.bias)
-        assert np.array_equal(bias, np.rint(given.bias / bias_steps) * bias_steps), (
-            f"{given.bias_name}: a bias saturates"
-        )
-        assert (bias_steps >= acc_steps).all(), f"{given.bias_name}: finer than the accumulator"
+        if not np.array_equal(bias, np.rint(given.bias / bias_steps) * bias_steps):
+            raise ValueError(f"{given.bias_name}: a bias does not fit its format")
+        if (bias_steps < acc_steps).any():
+            raise ValueError(f"{given.bias_name}: more fraction bits than the accumulator's")
         assert (largest_sums + abs(bias) / acc_steps).max() < EXACT_BELOW
         return sums + bias.reshape(channel_shape)
 

@@ -81,10 +81,10 @@ def _window_axis(
     elif auto_pad == "VALID":
         begin, end = 0, 0
     steps = size + begin + end - reach
-    count = (-(-steps // stride) if ceil_mode else steps // stride) + 1
-    if (count - 1) * stride >= size + begin:
-        # A window that starts in the trailing padding is left out (ONNX specification).
-        count -= 1
+    count = steps // stride + 1
+    if ceil_mode and steps % stride > 0 and count * stride < size + begin:
+        # A window more, unless it would start in the trailing padding (ONNX specification).
+        count += 1
     return WindowAxis(
         size=size,
         kernel=kernel,

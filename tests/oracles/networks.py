@@ -69,7 +69,8 @@ class _Builder:
             self.copy,
             self.standing_activation,
         )
-        current = self.convolution(current)
+        first_block = self.branches if self.chance(0.25) else self.convolution
+        current = first_block(current)
         self.maps.append(current)
         for _ in range(int(self.rng.integers(3, 8))):
             block = blocks[int(self.rng.integers(len(blocks)))]
@@ -334,7 +335,9 @@ class _Builder:
             attributes["auto_pad"] = "VALID"
             pads = [0, 0, 0, 0]
         else:
-            pads = [int(self.rng.integers(0, kernel[side % 2])) for side in range(4)]
+            # A convolution may have windows that lie in the padding, a pool may not.
+            spare = int(can_dilate and self.chance(0.2))
+            pads = [int(self.rng.integers(0, kernel[side % 2] + spare)) for side in range(4)]
             attributes["pads"] = pads
         steps = [sizes[axis] + pads[axis] + pads[axis + 2] - reaches[axis] for axis in (0, 1)]
         floors = [step // stride + 1 for step, stride in zip(steps, strides, strict=True)]
