@@ -16,7 +16,7 @@ from quantizer.fixedpoint.qformat import QFormat, Rounding
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.images import ImageSet
 from quantizer.ordered_map import map_in_order
-from quantizer.sample_sums import add_moments, squared_error
+from quantizer.sample_sums import add_moments, squared_errors
 
 Progress = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
@@ -95,27 +95,34 @@ def collect_statistics(
     return {name: state.statistics() for name, state in running.items()}
 
 
-def compare_formats(
+@dataclass(slots=True)
+class FormatError:
+    """Squared error that one format makes on all samples of a map, by its cause."""
+
+    granular: float = 0.0
+    overload: float = 0.0
+
+
+def measure_errors(
     runner: FloatRunner,
     images: ImageSet,
     candidates: Mapping[str, Sequence[QFormat]],
     rounding: Rounding,
     progress: Progress,
-) -> dict[str, QFormat]:
-    """Run all images again and keep, per map, the format of least squared error.
-
-    On equal error the earlier candidate stays; list them by rising fraction length.
-    """
-    errors = {name: np.zeros(len(formats)) for name, formats in candidates.items()}
+) -> dict[str, list[FormatError]]:
+    """Run all images again and sum up the error of every candidate format of every map."""
+    errors = {name: [FormatError() for _ in formats] for name, formats in candidates.items()}
     for index, maps in enumerate(_float_maps(runner, images)):
         for name, formats in candidates.items():
             values = maps[name].reshape(-1)
-            for place, fmt in enumerate(formats):
-                errors[name][place] += squared_error(
+            for fmt, error in zip(formats, errors[name], strict=True):
+                granular, overload = squared_errors(
                     values, fmt.frac_bits, fmt.raw_min, fmt.raw_max, int(rounding)
                 )
+                error.granular += granular
+                error.overload += overload
         progress(index + 1, len(images))
-    return {name: formats[int(np.argmin(errors[name]))] for name, formats in candidates.items()}
+    return errors
 
 
 def _float_maps(runner: FloatRunner, images: ImageSet) -> Iterator[dict[str, NDArray[np.float32]]]:

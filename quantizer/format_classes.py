@@ -40,6 +40,11 @@ class FormatClasses:
     roots: Mapping[str, str]
     sources: Mapping[str, str]
 
+    def root(self, tensor: str, given: Collection[str]) -> str:
+        """Name the map that decides a format: its source where that is given, else its root."""
+        source = self.sources[tensor]
+        return source if source in given else self.roots[tensor]
+
 
 def find_format_classes(network: Network, pinned: Collection[str]) -> FormatClasses:
     """Group feature maps by the rules above, Concats in the order in which they run.

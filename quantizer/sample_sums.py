@@ -48,8 +48,8 @@ def add_moments(values, sums, compensation):
 
 
 @jit
-def squared_error(values, frac_bits, raw_min, raw_max, rounding):
-    """Sum of ``(x - decode(encode(x)))**2`` over the samples of one map.
+def squared_errors(values, frac_bits, raw_min, raw_max, rounding):
+    """Sum ``(x - decode(encode(x)))**2`` over the samples of one map, by its cause.
 
     Parameters
     ----------
@@ -62,20 +62,29 @@ def squared_error(values, frac_bits, raw_min, raw_max, rounding):
 
     Returns
     -------
-    float64
-        Compensated sum.
+    tuple of float64
+        Granular error, of samples that the format rounds, and overload error, of those
+        that it clips. Compensated sums.
     """
     step = 2.0 ** np.float64(-frac_bits)
     per_step = 2.0 ** np.float64(frac_bits)
-    total = 0.0
-    lost = 0.0
+    granular = 0.0
+    overload = 0.0
+    granular_lost = 0.0
+    overload_lost = 0.0
     for index in range(values.size):
         value = np.float64(values[index])
-        raw = round_real_scalar(value * per_step, rounding)
-        raw = min(max(raw, np.float64(raw_min)), np.float64(raw_max))
+        rounded = round_real_scalar(value * per_step, rounding)
+        raw = min(max(rounded, np.float64(raw_min)), np.float64(raw_max))
         error = value - raw * step
-        term = error * error - lost
-        after = total + term
-        lost = (after - total) - term
-        total = after
-    return total
+        if raw == rounded:
+            term = error * error - granular_lost
+            after = granular + term
+            granular_lost = (after - granular) - term
+            granular = after
+        else:
+            term = error * error - overload_lost
+            after = overload + term
+            overload_lost = (after - overload) - term
+            overload = after
+    return granular, overload
