@@ -1,0 +1,47 @@
+"""``accel-sim check``: whether machines are described without mistakes."""
+
+from typing import TYPE_CHECKING
+
+from accel_sim.cli import options
+from accel_sim.cli.console import show
+
+if TYPE_CHECKING:
+    from accel_sim.hardware.config import HardwareConfig
+
+
+def check(hardware: options.HardwareList, override: options.Override = None) -> None:
+    """Load machines, stop at the first mistake, and say what each is."""
+    from accel_sim.hardware.load import load_hardware
+    from accel_sim.report.as_table import make_table
+
+    machines = [load_hardware(name, override or []) for name in hardware]
+    table = make_table(
+        "machine", "PEs", "MHz", "nm", "bits w/a", "dataflow", "buffers KiB", "DRAM", left=(0, 5, 7)
+    )
+    for machine in machines:
+        table.add_row(*_summary(machine))
+    show(table)
+
+
+def _summary(machine: "HardwareConfig") -> tuple[str, ...]:
+    from accel_sim.hardware.config import Buffer, FlatDram
+
+    array, precision, dram = machine.mac_array, machine.precision, machine.dram
+    buffers = machine.buffers
+    capacity_KiB = sum(
+        buffer.capacity_KiB
+        for buffer in (buffers.ifm, buffers.weights, buffers.psum, buffers.ofm)
+        if isinstance(buffer, Buffer)
+    )
+    return (
+        machine.name,
+        f"{array.rows} x {array.cols}",
+        f"{machine.clock_MHz:g}",
+        str(machine.technology.node_nm),
+        f"{precision.weight_bits}/{precision.activation_bits}",
+        array.dataflow,
+        f"{capacity_KiB:g}",
+        f"{dram.bandwidth_GBps:g} GB/s"
+        if isinstance(dram, FlatDram)
+        else f"{dram.channels} x {dram.device}",
+    )

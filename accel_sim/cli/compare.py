@@ -1,0 +1,163 @@
+"""``accel-sim compare``: machines, or reports, side by side."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accel_sim.cli import options
+from accel_sim.cli.console import show
+from accel_sim.cli.inputs import (
+    FormatRequest,
+    NetworkRequest,
+    add_batch,
+    as_arguments,
+    load_workload,
+)
+from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.points import simulate_points
+from quantizer.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from accel_sim.report.comparison import Metric
+    from accel_sim.report.document import ReportDocument
+
+LABEL_COLUMNS = 16
+OTHERS_PER_TABLE = 2
+"""Columns that a table of 100 columns has room for, beside the first report."""
+
+Sides = Annotated[
+    list[str],
+    typer.Argument(metavar="HW... | A.json...", help="Machines, or reports that --json wrote."),
+]
+
+
+def compare(
+    sides: Sides,
+    network: options.NetworkName = None,
+    input_shape: options.InputShape = None,
+    images: options.Images = None,
+    calibration: options.Calibration = None,
+    limit_images: options.LimitImages = None,
+    mean: options.Mean = None,
+    scale: options.Scale = None,
+    layout: options.LayoutName = None,
+    weight_bits: options.WeightBits = None,
+    activation_bits: options.ActivationBits = None,
+    input_bits: options.InputBits = None,
+    method: options.Method = None,
+    formats: options.Formats = None,
+    override: options.Override = None,
+    batch: options.Batch = None,
+    no_values: options.NoValues = False,
+    json: options.JsonOut = None,
+) -> None:
+    """Put latency, energy, power and traffic side by side; differences are against the first."""
+    if len(sides) < 2:
+        raise InputError("accel-sim compare", "needs two machines or reports at least; add one")
+    request = NetworkRequest(
+        network=network,
+        input_shape=input_shape,
+        images=images,
+        calibration=calibration,
+        limit_images=limit_images,
+        mean=mean,
+        scale=scale,
+        layout=layout,
+        needs_images=not no_values,
+        has_formats=formats is not None,
+    )
+    numbers = FormatRequest(input_bits=input_bits, method=method, formats=formats)
+    check_outputs({"--json": json}, (*request.input_paths, formats, *map(Path, sides)))
+
+    from accel_sim.hardware.load import load_hardware
+    from accel_sim.report.as_json import read_report, to_json_bytes
+    from accel_sim.report.comparison import comparison_to_json
+    from accel_sim.report.output_file import write_file
+    from accel_sim.simulation import choose_bits
+    from accel_sim.sweep import SweepPoint
+
+    are_reports = [side.endswith(".json") for side in sides]
+    if all(are_reports):
+        widths = {"--weight-bits": weight_bits, "--activation-bits": activation_bits}
+        machine_options = {"--set": override or None, "--batch": batch}
+        given = as_arguments({**widths, **machine_options})
+        _refuse_options([*request.arguments(), *numbers.arguments(), *given])
+        reports = [read_report(Path(side)) for side in sides]
+    elif any(are_reports):
+        raise InputError(
+            sides[are_reports.index(True)], "is a report among machines; give all of one kind"
+        )
+    else:
+        points = [
+            SweepPoint(
+                hardware=machine,
+                changes={},
+                bits=choose_bits(
+                    machine, weights=weight_bits, activations=activation_bits, inputs=input_bits
+                ),
+            )
+            for machine in (load_hardware(side, add_batch(override or [], batch)) for side in sides)
+        ]
+        results = simulate_points(points, load_workload(request), numbers)
+        reports = [result.report.to_document() for result in results]
+    labels = [Path(side).stem for side in sides]
+    if json is not None:
+        content = to_json_bytes(comparison_to_json(labels, reports))
+        write_file(json, lambda file: file.write(content))
+    show(*_describe(labels, reports), "")
+    for first in range(1, len(reports), OTHERS_PER_TABLE):
+        show(_table(labels, reports, range(first, min(first + OTHERS_PER_TABLE, len(reports)))))
+
+
+def _refuse_options(given: list[str]) -> None:
+    if given:
+        raise InputError(given[0], "has no use for finished reports; leave it out")
+
+
+def _describe(labels: Sequence[str], reports: "Sequence[ReportDocument]") -> Iterator[str]:
+    for label, report in zip(labels, reports, strict=True):
+        numbers = report.quantization
+        yield (
+            f"{label}: {report.network.name}, {numbers.weight_bits}-bit weights, "
+            f"{numbers.activation_bits}-bit activations, {report.totals.datapath} datapath, "
+            f"batch {report.totals.batch}"
+        )
+
+
+def _table(labels: Sequence[str], reports: "Sequence[ReportDocument]", others: range) -> "Table":
+    """Make a table of the first report and some others."""
+    from accel_sim.report.as_table import make_table
+    from accel_sim.report.comparison import compare_reports
+    from accel_sim.report.quantities import shorten_name
+
+    columns = [shorten_name(labels[0], LABEL_COLUMNS)]
+    for other in others:
+        columns += [shorten_name(labels[other], LABEL_COLUMNS), "change"]
+    table = make_table("", *columns)
+    for metric in compare_reports(reports):
+        row = [_format(metric.values[0])]
+        for other in others:
+            row += [_format(metric.values[other]), _format_delta(metric, other)]
+        table.add_row(metric.key.replace("energy_uJ_by_component.", "  energy_uJ "), *row)
+    return table
+
+
+def _format(value: float | None) -> str:
+    from accel_sim.report.quantities import format_figures
+
+    return "-" if value is None else format_figures(value)
+
+
+def _format_delta(metric: "Metric", index: int) -> str:
+    from accel_sim.report.comparison import Difference
+
+    delta = metric.deltas[index]
+    if delta is None:
+        return "-"
+    if metric.difference is Difference.RELATIVE:
+        return f"{100 * delta:+.1f} %"
+    return f"{delta:+.3f}"

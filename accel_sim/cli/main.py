@@ -1,0 +1,90 @@
+"""The command ``accel-sim``: verbs, and what an error becomes."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from accel_sim.cli import check, compare, init, list_names, quantize, schema, simulate, sweep
+from accel_sim.cli.console import show_error, show_text
+from quantizer.errors import InputError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("simulate")(simulate.simulate)
+app.command("compare")(compare.compare)
+app.command("sweep")(sweep.sweep)
+app.command("quantize")(quantize.quantize)
+app.command("check")(check.check)
+app.command("init")(init.init)
+app.command("list")(list_names.list_names)
+app.command("schema")(schema.schema)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from accel_sim import __version__
+
+        show_text(f"accel-sim {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Run a quantized CNN on a fixed-point accelerator described in YAML.
+
+    One run gives the exact integers, how far they are from the float network, cycles,
+    memory traffic and energy. Try: accel-sim simulate edge_16x16
+    """
+    if context.invoked_subcommand is None:
+        show_text(context.get_help() + "\n")
+
+
+def run() -> None:
+    """Run the command line and exit: 0 done, 2 user error, 130 interrupted.
+
+    A bug keeps its traceback, with which Python exits with 1.
+    """
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status."""
+    try:
+        # typer returns the status of an early exit (--help), or what the verb returned: None.
+        status = app(args=list(arguments), prog_name="accel-sim", standalone_mode=False) or 0
+    except InputError as error:
+        show_error(str(error))
+        return USER_ERROR
+    except typer.TyperException as error:
+        show_error(_usage_sentence(error))
+        return USER_ERROR
+    if status == INTERRUPTED:
+        show_error("accel-sim: interrupted")
+    return int(status)
+
+
+def _usage_sentence(error: typer.TyperException) -> str:
+    """Our form of a complaint about the command line: ``where: what; what would be right``."""
+    context = getattr(error, "ctx", None)
+    where = "accel-sim" if context is None else context.command_path
+    option, nearest = getattr(error, "option_name", ""), getattr(error, "possibilities", ())
+    if option and nearest:
+        return f"{where}: no such option: {option}; did you mean {nearest[0]!r}?"
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    message = message[0].lower() + message[1:].replace(". Did you mean", "; did you mean")
+    return f"{where}: {message}" + ("" if message.endswith("?") else f"; see {where} --help")

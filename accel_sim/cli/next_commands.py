@@ -1,0 +1,81 @@
+"""Commands to go on with, that run as pasted."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, as_arguments
+
+if TYPE_CHECKING:
+    from accel_sim.report.model import RunReport
+
+_WIDTHS = (2, 3, 4, 6, 8, 12, 16)
+
+
+def suggest_next(
+    hardware: str,
+    overrides: Sequence[str],
+    request: NetworkRequest,
+    numbers: FormatRequest,
+    report: "RunReport",
+) -> tuple[str, str, str]:
+    """Three commands about the same network and images: narrower, faster, elsewhere."""
+    workload = request.arguments() + numbers.arguments()
+    changes = as_sets(overrides)
+    bits = report.quantization.bits
+    widths = as_arguments({"--weight-bits": bits.weights, "--activation-bits": bits.activations})
+    if numbers.formats is None:
+        sweep = [*_sweep_widths(report), *changes, *workload]
+    else:
+        sweep = ["--set", "mac_array.cols=8,16,32", *changes, *widths, *workload]
+    commands = [["accel-sim", "sweep", hardware, *sweep]]
+    doubling = report.doubling
+    if doubling is None:
+        commands.append(["accel-sim", "check", hardware])
+    else:
+        kept = [change for change in overrides if change.partition("=")[0] != doubling.key]
+        doubled = as_sets([*kept, f"{doubling.key}={doubling.value}"])
+        commands.append(["accel-sim", "simulate", hardware, *doubled, *widths, *workload])
+    other = _find_other(hardware, report)
+    if other is None:
+        commands.append(["accel-sim", "list", "machines"])
+    else:
+        commands.append(["accel-sim", "compare", hardware, other, *widths, *workload])
+    first, second, third = (shlex.join(command) for command in commands)
+    return first, second, third
+
+
+def as_sets(overrides: Sequence[str]) -> list[str]:
+    """Write overrides as ``--set`` options."""
+    return [part for override in overrides for part in ("--set", override)]
+
+
+def _sweep_widths(report: "RunReport") -> list[str]:
+    built = report.hardware.precision
+    return as_arguments(
+        {
+            "--weight-bits": _narrower(built.weight_bits),
+            "--activation-bits": _narrower(built.activation_bits),
+        }
+    )
+
+
+def _narrower(built_bits: int) -> str:
+    return ",".join([str(width) for width in _WIDTHS if width <= built_bits][-3:])
+
+
+def _find_other(hardware: str, report: "RunReport") -> str | None:
+    """Name the largest other shipped machine that is built for these widths."""
+    from accel_sim.hardware.load import load_hardware, shipped_machines
+
+    bits = report.quantization.bits
+    sizes = {}
+    for name in shipped_machines():
+        machine = load_hardware(name)
+        is_wide_enough = (
+            machine.precision.weight_bits >= bits.weights
+            and machine.precision.activation_bits >= max(bits.activations, bits.input_bits)
+        )
+        if name != hardware and machine.name != report.hardware.name and is_wide_enough:
+            sizes[name] = machine.mac_array.rows * machine.mac_array.cols
+    return max(sizes, key=lambda name: sizes[name], default=None)

@@ -1,0 +1,188 @@
+"""Options that several verbs share, declared once.
+
+Declarations only: nothing here reads a file, so that ``--help`` stays fast.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+_NETWORK = "Network and images"
+_NUMBERS = "Quantization"
+_MACHINE = "Machine"
+_OUTPUT = "Output"
+
+Hardware = Annotated[
+    str,
+    typer.Argument(metavar="HW", help="YAML file, or the name of a shipped machine."),
+]
+HardwareList = Annotated[
+    list[str],
+    typer.Argument(metavar="HW...", help="YAML files, or names of shipped machines."),
+]
+NetworkName = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        metavar="NET",
+        help="An .onnx file or a built-in network; default: the built-in digits CNN.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option(
+        "--input-shape",
+        metavar="C,H,W",
+        help="For an .onnx file that leaves it open; without the batch.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option(
+        "--images",
+        metavar="X",
+        help="Images to run: .npz with 'images' and optional 'labels', or a picture folder; "
+        "default: the calibration images.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="C",
+        help="Images from which the formats of the feature maps are chosen.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+LimitImages = Annotated[
+    int | None,
+    typer.Option(
+        "--limit-images",
+        metavar="N",
+        min=1,
+        help="Run only the first N images.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        "--mean",
+        metavar="M[,M,M]",
+        help="Subtracted from every pixel, per channel; default 0.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        metavar="S[,S,S]",
+        help="Multiplied after that, such as 1/255; default 1.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+LayoutName = Annotated[
+    Literal["nhwc", "nchw"] | None,
+    typer.Option(
+        "--layout",
+        help="Axes of the image file; default: nhwc for uint8, nchw for float32.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+WeightBits = Annotated[
+    int | None,
+    typer.Option(
+        "--weight-bits",
+        metavar="N",
+        min=2,
+        max=16,
+        help="Default: what the machine is built for.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+ActivationBits = Annotated[
+    int | None,
+    typer.Option(
+        "--activation-bits",
+        metavar="N",
+        min=2,
+        max=16,
+        help="Default: what the machine is built for.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+InputBits = Annotated[
+    int | None,
+    typer.Option(
+        "--input-bits",
+        metavar="N",
+        min=2,
+        max=16,
+        help="Of the network input; default: 8 or the activation bits, the larger, "
+        "but not wider than the machine.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="How feature-map formats are chosen; default ggd (see: accel-sim list methods).",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+Formats = Annotated[
+    Path | None,
+    typer.Option(
+        "--formats",
+        metavar="F.json",
+        help="Formats given by tensor name; what it leaves out is calibrated.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+Override = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the machine, such as mac_array.rows=8; repeatable.",
+        rich_help_panel=_MACHINE,
+    ),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        "--batch",
+        metavar="N",
+        min=1,
+        help="Images the machine processes together: short for --set mapping.batch=N.",
+        rich_help_panel=_MACHINE,
+    ),
+]
+NoValues = Annotated[
+    bool,
+    typer.Option("--no-values", help="Run the performance model alone.", rich_help_panel=_OUTPUT),
+]
+JsonOut = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="F", help="Write the whole report.", rich_help_panel=_OUTPUT),
+]
+CsvOut = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="F", help="Write one line per layer.", rich_help_panel=_OUTPUT),
+]
+SaveTensors = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-tensors",
+        metavar="F.npz",
+        help="Write the integers of every feature map, and all formats.",
+        rich_help_panel=_OUTPUT,
+    ),
+]

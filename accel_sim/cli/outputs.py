@@ -1,0 +1,39 @@
+"""Output files of a verb, refused before the work if they cannot be."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from quantizer.errors import InputError
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None]) -> None:
+    """Refuse output paths that cannot be written, or would destroy something.
+
+    Parameters
+    ----------
+    outputs
+        Paths by the option that asks for them.
+    inputs
+        What the verb reads.
+
+    Raises
+    ------
+    InputError
+        If a path cannot be written, is given twice, or is also read.
+    """
+    from accel_sim.report.output_file import check_writable
+
+    read = {path.resolve() for path in inputs if path is not None}
+    taken: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        check_writable(option, path)
+        target = path.resolve()
+        if target in read:
+            raise InputError(option, f"{str(path)!r} is also an input; give another name")
+        if target in taken:
+            raise InputError(
+                option, f"{str(path)!r} is already written by {taken[target]}; give another name"
+            )
+        taken[target] = option

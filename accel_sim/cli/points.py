@@ -1,0 +1,36 @@
+"""Simulating several points of one workload, for the verbs that do."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from accel_sim.cli.console import Progress, progress_bar
+from accel_sim.cli.inputs import FormatRequest, Workload, quantize_for
+
+if TYPE_CHECKING:
+    from accel_sim.hardware.config import HardwareConfig
+    from accel_sim.sweep import SweepPoint, SweepResult
+    from quantizer.network.graph import Network
+    from quantizer.quantized import BitWidths, QuantizedNetwork
+
+
+def simulate_points(
+    points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
+) -> "list[SweepResult]":
+    """Simulate points in order, with a progress bar."""
+    from accel_sim.sweep import run_sweep
+
+    def quantize(
+        machine: "HardwareConfig", bits: "BitWidths", progress: Progress
+    ) -> "QuantizedNetwork | Network":
+        return quantize_for(machine, workload, bits, numbers, progress)
+
+    with progress_bar("Simulating") as progress:
+        return list(
+            run_sweep(
+                points,
+                quantize,
+                workload.images,
+                image_steps=0 if workload.calibration is None else 2 * len(workload.calibration),
+                progress=progress,
+            )
+        )

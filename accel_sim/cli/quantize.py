@@ -1,0 +1,112 @@
+"""``accel-sim quantize``: choose formats and show them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accel_sim.cli import options
+from accel_sim.cli.console import progress_bar, show
+from accel_sim.cli.inputs import DEFAULT_METHOD, NetworkRequest, load_workload
+from accel_sim.cli.outputs import check_outputs
+from quantizer.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from quantizer.quantized import QuantizedNetwork
+
+DEFAULT_BITS = 8
+NAME_COLUMNS = 60
+
+Net = Annotated[
+    str, typer.Argument(metavar="NET", help="An .onnx file, or the name of a built-in network.")
+]
+FormatsOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--write-formats",
+        metavar="F.json",
+        help="Write the formats, as --formats reads them.",
+        rich_help_panel="Output",
+    ),
+]
+
+
+def quantize(
+    network: Net,
+    calibration: options.Calibration = None,
+    input_shape: options.InputShape = None,
+    mean: options.Mean = None,
+    scale: options.Scale = None,
+    layout: options.LayoutName = None,
+    weight_bits: Annotated[
+        int,
+        typer.Option("--weight-bits", metavar="N", min=2, max=16, rich_help_panel="Quantization"),
+    ] = DEFAULT_BITS,
+    activation_bits: Annotated[
+        int,
+        typer.Option(
+            "--activation-bits", metavar="N", min=2, max=16, rich_help_panel="Quantization"
+        ),
+    ] = DEFAULT_BITS,
+    input_bits: options.InputBits = None,
+    method: options.Method = None,
+    formats: options.Formats = None,
+    write_formats: FormatsOut = None,
+) -> None:
+    """Choose a fixed-point format for every tensor of a network."""
+    request = NetworkRequest(
+        network=network,
+        input_shape=input_shape,
+        images=None,
+        calibration=calibration,
+        limit_images=None,
+        mean=mean,
+        scale=scale,
+        layout=layout,
+        needs_images=False,
+        has_formats=formats is not None,
+    )
+    check_outputs({"--write-formats": write_formats}, (*request.input_paths, formats))
+
+    from accel_sim.report.as_json import to_json_bytes
+    from accel_sim.report.output_file import write_file
+    from quantizer.formats_file import formats_to_json, read_formats
+    from quantizer.quantize import quantize as choose_formats
+    from quantizer.quantized import BitWidths
+
+    workload = load_workload(request)
+    if workload.calibration is None and formats is None:
+        raise InputError(network, "needs images to choose its formats; give --calibration")
+    with progress_bar("Quantizing") as progress:
+        quantized = choose_formats(
+            workload.network,
+            workload.calibration,
+            BitWidths(weights=weight_bits, activations=activation_bits, inputs=input_bits),
+            method=method or DEFAULT_METHOD,
+            formats=None if formats is None else read_formats(formats),
+            progress=progress,
+        )
+    if write_formats is not None:
+        content = to_json_bytes(formats_to_json(quantized))
+        write_file(write_formats, lambda file: file.write(content))
+    show(_table(quantized))
+
+
+def _table(quantized: "QuantizedNetwork") -> "Table":
+    from accel_sim.report.as_table import make_table
+    from accel_sim.report.quantities import shorten_name
+    from quantizer.formats_file import formats_to_json
+
+    table = make_table("tensor", "kind", "bits", "frac_bits", "signed", left=(0, 1))
+    for name, fmt in formats_to_json(quantized).items():
+        lengths = fmt["frac_bits"]
+        if isinstance(lengths, list):
+            lengths = f"{min(lengths)}..{max(lengths)}"
+        kind = "constant" if name in quantized.network.constants else "feature map"
+        signed = "yes" if fmt["signed"] else "no"
+        table.add_row(
+            shorten_name(name, NAME_COLUMNS), kind, str(fmt["bits"]), str(lengths), signed
+        )
+    return table

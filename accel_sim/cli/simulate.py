@@ -1,0 +1,106 @@
+"""``accel-sim simulate``: one network on one machine."""
+
+from pathlib import Path
+
+from accel_sim.cli import options
+from accel_sim.cli.console import progress_bar, show
+from accel_sim.cli.inputs import (
+    FormatRequest,
+    NetworkRequest,
+    add_batch,
+    load_workload,
+    quantize_for,
+)
+from accel_sim.cli.next_commands import suggest_next
+from accel_sim.cli.outputs import check_outputs
+from quantizer.errors import InputError
+
+
+def simulate(
+    hardware: options.Hardware,
+    network: options.NetworkName = None,
+    input_shape: options.InputShape = None,
+    images: options.Images = None,
+    calibration: options.Calibration = None,
+    limit_images: options.LimitImages = None,
+    mean: options.Mean = None,
+    scale: options.Scale = None,
+    layout: options.LayoutName = None,
+    weight_bits: options.WeightBits = None,
+    activation_bits: options.ActivationBits = None,
+    input_bits: options.InputBits = None,
+    method: options.Method = None,
+    formats: options.Formats = None,
+    override: options.Override = None,
+    batch: options.Batch = None,
+    no_values: options.NoValues = False,
+    json: options.JsonOut = None,
+    csv: options.CsvOut = None,
+    save_tensors: options.SaveTensors = None,
+) -> None:
+    """Run a network on a machine: integers, SQNR, cycles, traffic and energy."""
+    request = NetworkRequest(
+        network=network,
+        input_shape=input_shape,
+        images=images,
+        calibration=calibration,
+        limit_images=limit_images,
+        mean=mean,
+        scale=scale,
+        layout=layout,
+        needs_images=not no_values,
+        has_formats=formats is not None,
+    )
+    numbers = FormatRequest(input_bits=input_bits, method=method, formats=formats)
+    check_outputs(
+        {"--json": json, "--csv": csv, "--save-tensors": save_tensors},
+        (*request.input_paths, formats, Path(hardware)),
+    )
+    if no_values and save_tensors is not None:
+        raise InputError("--save-tensors", "has no use with --no-values; leave one of them out")
+
+    from accel_sim.hardware.load import load_hardware
+    from accel_sim.report.as_csv import layer_records, to_csv_bytes
+    from accel_sim.report.as_json import to_json_bytes
+    from accel_sim.report.as_npz import TensorStore
+    from accel_sim.report.as_table import to_renderables
+    from accel_sim.report.output_file import write_file
+    from accel_sim.simulation import choose_bits, ignore_tensors
+    from accel_sim.simulation import simulate as run
+    from quantizer.formats_file import formats_to_json
+    from quantizer.quantized import QuantizedNetwork
+
+    overrides = add_batch(override or [], batch)
+    machine = load_hardware(hardware, overrides)
+    bits = choose_bits(machine, weights=weight_bits, activations=activation_bits, inputs=input_bits)
+    workload = load_workload(request)
+    with progress_bar("Quantizing") as progress:
+        quantized = quantize_for(machine, workload, bits, numbers, progress)
+    store = None
+    if save_tensors is not None:
+        # Refused with --no-values; all else has images and formats.
+        assert isinstance(quantized, QuantizedNetwork)
+        assert workload.images is not None
+        store = TensorStore(quantized, len(workload.images), formats_to_json(quantized))
+    with progress_bar("Running") as progress:
+        report = run(
+            machine,
+            quantized,
+            workload.images,
+            bits=bits,
+            explain=True,
+            progress=progress,
+            save=ignore_tensors if store is None else store.save,
+        )
+    document = report.to_document()
+    if json is not None:
+        content = to_json_bytes(document.model_dump(mode="json"))
+        write_file(json, lambda file: file.write(content))
+    if csv is not None:
+        table = to_csv_bytes(layer_records(document))
+        write_file(csv, lambda file: file.write(table))
+    if save_tensors is not None and store is not None:
+        write_file(save_tensors, store.write)
+    show(*to_renderables(document))
+    commands = suggest_next(hardware, overrides, request, numbers, report)
+    show("Next:", *(f"  {command}" for command in commands))

@@ -1,0 +1,226 @@
+"""A report as text for a terminal of 100 columns."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from accel_sim.report.document import Doubling, EnergyByComponent, LayerSection, ReportDocument
+from accel_sim.report.quantities import (
+    choose_energy_unit,
+    format_count,
+    format_figures,
+    format_percent,
+    format_power,
+    format_sqnr,
+    format_storage,
+    format_time,
+    shorten_name,
+)
+
+NAME_COLUMNS = 18
+
+COMPONENTS = (
+    "mac",
+    "register_file",
+    "buffers",
+    "dram_dynamic",
+    "dram_background",
+    "post_processing",
+    "clock_control",
+    "leakage",
+)
+
+
+def to_renderables(report: ReportDocument) -> Iterator[RenderableType]:
+    """Header, layers, totals and the reason for them, in this order."""
+    yield _header(report)
+    yield _layers(report)
+    yield _totals(report)
+    if report.doubling is not None:
+        yield Text(why(report, report.doubling) + "\n")
+
+
+def make_table(*columns: str, left: Sequence[int] = (0,)) -> Table:
+    """Make a table without lines; columns are right-aligned but for those in `left`."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index in left else "right", no_wrap=True)
+    return table
+
+
+def _header(report: ReportDocument) -> Text:
+    config, network, bits = report.hardware.config, report.network, report.quantization
+    array, technology = config["mac_array"], config["technology"]
+    text = Text()
+    text.append(network.name, style="bold")
+    text.append(
+        f"  {format_count(network.macs)} MACs, {format_count(network.parameters)} "
+        f"parameters; {bits.weight_bits}-bit weights, {bits.activation_bits}-bit activations, "
+        f"{bits.input_bits}-bit input"
+    )
+    if bits.method is not None:
+        text.append(f", {bits.method}")
+    text.append("\n")
+    text.append(report.hardware.name, style="bold")
+    text.append(
+        f"  {array['rows']} x {array['cols']} {array['dataflow']}, {technology['node_nm']} nm, "
+        f"{config['clock_MHz']:g} MHz; built for {config['precision']['weight_bits']}-bit weights, "
+        f"{config['precision']['activation_bits']}-bit activations\n"
+    )
+    if report.images is not None:
+        images = report.images
+        mean, scale = (
+            ",".join(f"{number:g}" for number in values) for values in (images.mean, images.scale)
+        )
+        layout = f", {images.layout}" if images.layout else ""
+        text.append(
+            f"{images.count} images of {images.source}: (x - {mean}) * {scale}{layout}\n",
+            style="dim",
+        )
+    for note in network.notes:
+        text.append(f"{note}\n", style="dim")
+    return text
+
+
+def _layers(report: ReportDocument) -> Table:
+    unit, per_uJ = choose_energy_unit(report.totals.energy_uJ)
+    table = make_table(
+        "layer", "op", "MACs", "bits", "cycles", "used", "bound by", "DRAM KiB", unit, "SQNR dB",
+        left=(0, 1, 6),
+    )  # fmt: skip
+    for layer in report.layers:
+        table.add_row(
+            shorten_name(layer.name, NAME_COLUMNS),
+            layer.op,
+            format_count(layer.macs) if layer.macs else "",
+            _bits(layer),
+            format_count(layer.cycles.total) if layer.cycles.total else "",
+            f"{100 * layer.utilization_fraction:.0f} %" if layer.macs else "",
+            layer.bound_by if layer.cycles.total else "",
+            format_figures(_dram_bytes(layer) / 1024) if _dram_bytes(layer) else "",
+            format_figures(layer_energy_pJ(layer) / 1e6 * per_uJ) if layer.cycles.total else "",
+            format_sqnr(layer.sqnr_dB, layer.exact),
+        )
+    return table
+
+
+def _bits(layer: LayerSection) -> str:
+    """Weights (if any), input and output."""
+    widths = (layer.weight_bits, layer.ifm_bits, layer.ofm_bits)
+    return "/".join(str(width) for width in widths if width is not None)
+
+
+def _dram_bytes(layer: LayerSection) -> int:
+    return sum(value for _, value in layer.dram_bytes)
+
+
+def layer_energy_pJ(layer: LayerSection) -> float:
+    """Chip and DRAM."""
+    return sum(component_values(layer.energy_pJ).values())
+
+
+def component_values(energy: EnergyByComponent) -> dict[str, float]:
+    """Energies without their bands, by component."""
+    return {component: getattr(energy, component) for component in COMPONENTS}
+
+
+def _totals(report: ReportDocument) -> Table:
+    totals = report.totals
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    per = "image" if totals.batch == 1 else f"batch of {totals.batch}"
+    table.add_row(
+        f"\nlatency per {per}",
+        f"\n{format_time(totals.latency_us)}, {format_figures(totals.frames_per_second)} "
+        f"frames/s; array used {100 * totals.utilization_fraction:.1f} %, "
+        f"{format_figures(totals.effective_TOPS)} TOPS",
+    )
+    table.add_row(
+        f"DRAM per {per}",
+        f"{format_storage(totals.dram_read_bytes)} read, "
+        f"{format_storage(totals.dram_write_bytes)} written; "
+        f"{format_figures(totals.dram_average_GBps)} GB/s on average, "
+        f"{format_figures(totals.dram_peak_GBps)} in the busiest layer",
+    )
+    unit, per_uJ = choose_energy_unit(totals.energy_uJ)
+    low, high = totals.energy_uJ_band
+    components = sorted(
+        component_values(totals.energy_uJ_by_component).items(), key=lambda item: -item[1]
+    )
+    shares = ", ".join(
+        f"{name.replace('_', ' ')} {100 * value / totals.energy_uJ:.0f} %"
+        for name, value in components
+        if value >= 0.005 * totals.energy_uJ
+    )
+    table.add_row(
+        f"energy per {per}",
+        f"{format_figures(totals.energy_uJ * per_uJ)} {unit} "
+        f"({format_figures(low * per_uJ)} to {format_figures(high * per_uJ)} by the "
+        f"spread of sources): {shares}",
+    )
+    table.add_row(
+        "average power",
+        f"{format_power(totals.average_power_mW)} with DRAM, "
+        f"{format_power(chip_power_mW(report))} chip alone; "
+        f"{format_figures(totals.TOPS_per_W)} TOPS/W",
+    )
+    if totals.images:
+        table.add_row("SQNR", _sqnr_words(report))
+    if totals.top1_agreement_fraction is not None:
+        table.add_row("top-1", _top1_words(report))
+    return table
+
+
+def chip_power_mW(report: ReportDocument) -> float:
+    """Average power without DRAM."""
+    return report.totals.chip_energy_uJ / report.totals.latency_us * 1e3
+
+
+def _sqnr_words(report: ReportDocument) -> str:
+    totals = report.totals
+    words = format_sqnr(totals.sqnr_dB, totals.exact) + " dB" * (totals.sqnr_dB is not None)
+    overflows = sum(layer.accumulator_overflows or 0 for layer in report.layers)
+    saturations = sum(layer.output_saturations or 0 for layer in report.layers)
+    return (
+        f"{words} against float, at the output; {overflows:,} accumulator overflows, "
+        f"{saturations:,} outputs saturated"
+    )
+
+
+def _top1_words(report: ReportDocument) -> str:
+    totals = report.totals
+    agree = f"agree on {format_percent(totals.top1_agreement_fraction)}"
+    if totals.top1_accuracy_fraction is None:
+        return f"quantized and float {agree} of the images (no labels)"
+    return (
+        f"{format_percent(totals.top1_accuracy_fraction)} quantized, "
+        f"{format_percent(totals.float_top1_accuracy_fraction)} float; {agree}"
+    )
+
+
+_PLAIN = {
+    "compute": "arithmetic",
+    "fill_drain": "filling and draining the array",
+    "overhead": "per-tile overhead and post-processing",
+}
+
+
+def why(report: ReportDocument, doubling: Doubling) -> str:
+    """One sentence: what bounds the run, and what twice of it would bring."""
+    bound = doubling.bound_by
+    if bound in _PLAIN:
+        reason = _PLAIN[bound]
+    else:
+        resource, operand = bound.split("_", 1)
+        memory = "DRAM" if resource == "dram" else "the buffer port"
+        reason = f"waiting for {memory} ({operand})"
+    before, after = report.totals.cycles, doubling.cycles
+    change = 100 * (before - after) / before
+    effect = f"{change:.1f} % less time" if change >= 0.05 else "nothing"
+    return (
+        f"Bound by {reason}, {100 * doubling.cycles_fraction:.0f} % of all cycles; "
+        f"{doubling.key}={doubling.value} (twice) would bring {effect}."
+    )

@@ -1,0 +1,83 @@
+"""What bounds a run, and a machine with twice of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from accel_sim.hardware.config import FlatDram, HardwareConfig
+from accel_sim.hardware.limits import table_problems
+from accel_sim.performance import LayerPerformance
+from accel_sim.timing.layer_cycles import Bound, LayerCycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bottleneck:
+    """What most cycles of a run go to, and the key of the machine that governs it.
+
+    Attributes
+    ----------
+    cycles_fraction
+        Of all cycles, those of this one cause.
+    """
+
+    bound_by: Bound
+    cycles_fraction: float
+    key: str
+
+
+def find_bottleneck(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> Bottleneck:
+    """Sum the causes of cycles over all layers and take the largest."""
+    by_cause = {
+        cause.name: sum(getattr(layer.cycles, cause.name) for layer in layers)
+        for cause in fields(LayerCycles)
+    }
+    cycles = LayerCycles(**by_cause)
+    bound = cycles.bound_by
+    stall = f"stall_{bound}"
+    return Bottleneck(
+        bound_by=bound,
+        cycles_fraction=by_cause[stall if stall in by_cause else str(bound)] / cycles.total,
+        key=_governing_key(hardware, layers, bound),
+    )
+
+
+def _governing_key(
+    hardware: HardwareConfig, layers: Sequence[LayerPerformance], bound: Bound
+) -> str:
+    match bound.partition("_"):
+        case ("compute", _, _):
+            on_array = sum(layer.cycles.compute for layer in layers if layer.macs)
+            on_lanes = sum(layer.cycles.compute for layer in layers if not layer.macs)
+            return "mac_array.cols" if on_array >= on_lanes else "post_processing.lanes"
+        case ("overhead", _, _):
+            return "post_processing.lanes"
+        case ("port", _, "psum") if hardware.buffers.psum == "in_ofm":
+            return "buffers.ofm.port_bits"
+        case ("port", _, operand):
+            return f"buffers.{operand}.port_bits"
+        case ("dram", _, _):
+            is_flat = isinstance(hardware.dram, FlatDram)
+            return "dram.bandwidth_GBps" if is_flat else "dram.channels"
+        case _:
+            # A larger array fills and drains longer, but has fewer folds to do it for.
+            return "mac_array.cols"
+
+
+def double_key(hardware: HardwareConfig, key: str) -> tuple[HardwareConfig, str] | None:
+    """Give the machine with one dotted key doubled, and the doubled value as text.
+
+    None where that is more than the machine model or its tables allow.
+    """
+    config: dict[str, Any] = hardware.model_dump()
+    section = config
+    *parents, last = key.split(".")
+    for name in parents:
+        section = section[name]
+    section[last] *= 2
+    try:
+        doubled = HardwareConfig.model_validate(config)
+    except ValueError:
+        return None
+    if any(table_problems(doubled)):
+        return None
+    return doubled, f"{section[last]:.12g}"

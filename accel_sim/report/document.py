@@ -1,0 +1,290 @@
+"""The report file: every key of the JSON, its unit and when it is null.
+
+This is a contract: fields may be added; a rename or a removal raises
+`SCHEMA_VERSION`. Units stand in the keys.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from quantizer.errors import InputError
+
+SCHEMA_VERSION: Final = 1
+
+Fraction = Annotated[FiniteFloat, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+FracBits = int | tuple[int, ...]
+"""One for all, or one per output channel (weights) or per input (ifm) where they differ."""
+
+
+class _Section(BaseModel):
+    # A newer minor version may have added fields; this one reads past them.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class Tool(_Section):
+    """What wrote the file."""
+
+    name: str
+    version: str
+
+
+class Run(_Section):
+    """Circumstances of the run; left out of every comparison."""
+
+    host: str
+    kernel_path: str
+    threads: Count
+    seconds: FiniteFloat
+
+
+class Hardware(_Section):
+    """The machine, with every key of its configuration."""
+
+    name: str
+    digest: str
+    config: dict[str, Any]
+
+
+class NetworkSection(_Section):
+    """The network; `macs` and `parameters` are for one image."""
+
+    name: str
+    digest: str
+    macs: Count
+    parameters: Count
+    notes: tuple[str, ...] = Field(description="What the import left out.")
+
+
+class Quantization(_Section):
+    """The widths that were asked for, and how the formats were chosen."""
+
+    method: str | None = Field(description="Null where no formats were chosen.")
+    weight_bits: Count
+    activation_bits: Count
+    input_bits: Count
+    bias_bits: Count
+    tuned: bool
+
+
+class Images(_Section):
+    """The images behind the values: ``real = (stored - mean) * scale``."""
+
+    source: str
+    count: Count
+    mean: tuple[FiniteFloat, ...]
+    scale: tuple[FiniteFloat, ...]
+    layout: str | None = Field(description="Null for feature vectors.")
+
+
+class Cycles(_Section):
+    """Cycles by cause; the causes sum to the total."""
+
+    total: Count
+    compute: Count
+    fill_drain: Count
+    overhead: Count
+    stall_port_ifm: Count
+    stall_port_weights: Count
+    stall_port_psum: Count
+    stall_port_ofm: Count
+    stall_dram_ifm: Count
+    stall_dram_weights: Count
+    stall_dram_psum: Count
+    stall_dram_ofm: Count
+
+
+class Tile(_Section):
+    """Extent of the largest tile; filters and channels are of one group."""
+
+    batch: Count
+    groups: Count
+    filters: Count
+    channels: Count
+    output_rows: Count
+    output_cols: Count
+
+
+class Mapping(_Section):
+    """The schedule; loops over tiles stand outermost first."""
+
+    dataflow: str | None = Field(description="Null on the post-processing lanes.")
+    tile: Tile
+    loop_order: tuple[str, ...]
+
+
+class DramBytes(_Section):
+    """Bytes over the DRAM bus; biases count as weights."""
+
+    ifm_read: Count
+    weights_read: Count
+    residual_read: Count
+    psum_read: Count
+    psum_write: Count
+    ofm_write: Count
+
+
+class Accesses(_Section):
+    """Words of the buffer's port."""
+
+    reads: Count
+    writes: Count
+
+
+class BufferAccesses(_Section):
+    """Accesses of every buffer, from the array and from DRAM."""
+
+    ifm: Accesses
+    weights: Accesses
+    psum: Accesses
+    ofm: Accesses
+
+
+class EnergyByComponent(_Section):
+    """Energy by component, each with the band that its sources span."""
+
+    mac: FiniteFloat
+    mac_low: FiniteFloat
+    mac_high: FiniteFloat
+    register_file: FiniteFloat
+    register_file_low: FiniteFloat
+    register_file_high: FiniteFloat
+    buffers: FiniteFloat
+    buffers_low: FiniteFloat
+    buffers_high: FiniteFloat
+    dram_dynamic: FiniteFloat
+    dram_dynamic_low: FiniteFloat
+    dram_dynamic_high: FiniteFloat
+    dram_background: FiniteFloat
+    dram_background_low: FiniteFloat
+    dram_background_high: FiniteFloat
+    post_processing: FiniteFloat
+    post_processing_low: FiniteFloat
+    post_processing_high: FiniteFloat
+    clock_control: FiniteFloat
+    clock_control_low: FiniteFloat
+    clock_control_high: FiniteFloat
+    leakage: FiniteFloat
+    leakage_low: FiniteFloat
+    leakage_high: FiniteFloat
+
+
+class LayerSection(_Section):
+    """One layer, for a whole batch."""
+
+    name: str
+    op: str
+    macs: Count
+    weight_bits: Count | None = Field(description="Null where the layer has no weights.")
+    ifm_bits: Count
+    ofm_bits: Count
+    weight_frac_bits: FracBits | None = Field(
+        description="Null where the layer has no weights, or no formats were chosen; "
+        "a list, one per output channel, where they differ."
+    )
+    ifm_frac_bits: FracBits | None = Field(
+        description="Null where no formats were chosen; a list, one per input, where they differ."
+    )
+    ofm_frac_bits: int | None = Field(description="Null where no formats were chosen.")
+    cycles: Cycles
+    bound_by: str
+    utilization_fraction: Fraction
+    mapping: Mapping | None = Field(description="Null where the layer costs nothing.")
+    dram_bytes: DramBytes
+    buffer_accesses: BufferAccesses
+    energy_pJ: EnergyByComponent
+    sqnr_dB: FiniteFloat | None = Field(
+        description="Against the float network, end to end; null if exact, or without values."
+    )
+    local_sqnr_dB: FiniteFloat | None = Field(
+        description="Noise of the ofm's own format alone; null without noise or values."
+    )
+    exact: bool | None = Field(description="No difference to float at all; null without values.")
+    accumulator_overflows: Count | None = Field(description="Null without values.")
+    output_saturations: Count | None = Field(description="Null without values.")
+    zero_ifm_fraction: Fraction | None = Field(description="Null without values.")
+
+
+class Totals(_Section):
+    """Sums over the layers, for a whole batch unless the key says otherwise."""
+
+    cycles: Count
+    latency_us: FiniteFloat
+    latency_us_per_image: FiniteFloat
+    frames_per_second: FiniteFloat
+    macs: Count
+    utilization_fraction: Fraction
+    dram_read_bytes: Count
+    dram_write_bytes: Count
+    dram_average_GBps: FiniteFloat
+    dram_peak_GBps: FiniteFloat = Field(description="Highest average over one layer.")
+    stall_free_GBps: FiniteFloat = Field(
+        description="What the most demanding layer would draw if it never waited for DRAM."
+    )
+    energy_uJ: FiniteFloat
+    energy_uJ_low: FiniteFloat
+    energy_uJ_high: FiniteFloat
+    energy_uJ_per_image: FiniteFloat
+    energy_uJ_per_image_low: FiniteFloat
+    energy_uJ_per_image_high: FiniteFloat
+    energy_uJ_by_component: EnergyByComponent
+    energy_uJ_band: tuple[FiniteFloat, FiniteFloat]
+    chip_energy_uJ: FiniteFloat = Field(description="Without DRAM.")
+    chip_energy_uJ_low: FiniteFloat
+    chip_energy_uJ_high: FiniteFloat
+    average_power_mW: FiniteFloat = Field(description="Chip and DRAM.")
+    effective_TOPS: FiniteFloat = Field(description="Two operations per MAC.")
+    TOPS_per_W: FiniteFloat
+    energy_delay_pJs: FiniteFloat
+    datapath: Literal["fixed", "rebuilt"]
+    sqnr_dB: FiniteFloat | None = Field(description="Null if exact, or without values.")
+    exact: bool | None = Field(description="Null without values.")
+    top1_agreement_fraction: Fraction | None = Field(description="Null without values.")
+    top1_accuracy_fraction: Fraction | None = Field(description="Null without labels.")
+    float_top1_accuracy_fraction: Fraction | None = Field(description="Null without labels.")
+    top1_tie_fraction: Fraction | None = Field(description="Null without values.")
+    images: Count = Field(description="Behind the values; 0 without values.")
+    batch: Count
+
+
+class Doubling(_Section):
+    """What bounds the run, and what twice of that resource would bring."""
+
+    bound_by: str
+    cycles_fraction: Fraction = Field(description="Of all cycles, spent on what bounds.")
+    key: str = Field(description="Of the machine, as --set takes it.")
+    value: str = Field(description="Twice the present one.")
+    cycles: Count = Field(description="Total with that value.")
+
+
+class ReportDocument(_Section):
+    """One network on one machine: values, cycles, traffic and energy."""
+
+    schema_version: Literal[1]
+    tool: Tool
+    run: Run
+    hardware: Hardware
+    network: NetworkSection
+    quantization: Quantization
+    images: Images | None = Field(description="Null without values.")
+    layers: tuple[LayerSection, ...]
+    totals: Totals
+    doubling: Doubling | None = Field(description="Null where no resource can be doubled.")
+
+
+def read_document(where: str, content: Any) -> ReportDocument:
+    """Check the content of a report file.
+
+    Raises
+    ------
+    InputError
+        Naming the first key that is missing or wrong.
+    """
+    try:
+        return ReportDocument.model_validate(content, strict=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        problem = first["msg"][0].lower() + first["msg"][1:]
+        raise InputError(where, f"{key}: {problem}; give a file that --json wrote") from None

@@ -1,0 +1,304 @@
+"""The meeting point: exact values and modelled costs of one network on one machine."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.hardware.config import HardwareConfig
+from accel_sim.hardware.load import config_digest
+from accel_sim.performance import LayerActivity, LayerPerformance, run_performance
+from accel_sim.report.bottleneck import double_key, find_bottleneck
+from accel_sim.report.layer import LayerReport
+from accel_sim.report.model import (
+    Doubling,
+    ImageFacts,
+    NetworkFacts,
+    QuantizationFacts,
+    RunFacts,
+    RunReport,
+)
+from quantizer.errors import InputError
+from quantizer.format_classes import find_format_classes
+from quantizer.network.graph import Add, Concat, Layer, MacLayer, Network
+from quantizer.network.images import ImageSet
+from quantizer.quantized import BitWidths, QuantizedNetwork
+
+if TYPE_CHECKING:
+    from accel_sim.measure import ValueReport
+
+Save = Callable[[int, Mapping[str, NDArray[np.int32]]], None]
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Show nothing."""
+    del done, total
+
+
+def ignore_tensors(index: int, tensors: Mapping[str, NDArray[np.int32]]) -> None:
+    """Keep nothing."""
+    del index, tensors
+
+
+def choose_bits(
+    hardware: HardwareConfig,
+    *,
+    weights: int | None = None,
+    activations: int | None = None,
+    inputs: int | None = None,
+) -> BitWidths:
+    """Fill in the widths that are None with what the machine is built for.
+
+    The input has 8 bits or the activations' width, the larger, but is not wider than
+    the machine's activations.
+    """
+    built = hardware.precision
+    activations = built.activation_bits if activations is None else activations
+    if inputs is None:
+        inputs = min(max(8, activations), built.activation_bits)
+    return BitWidths(
+        weights=built.weight_bits if weights is None else weights,
+        activations=activations,
+        inputs=inputs,
+    )
+
+
+def simulate(
+    hardware: HardwareConfig,
+    network: QuantizedNetwork | Network,
+    images: ImageSet | None = None,
+    *,
+    bits: BitWidths | None = None,
+    explain: bool = False,
+    progress: Callable[[int, int], None] = ignore_progress,
+    save: Save = ignore_tensors,
+) -> RunReport:
+    """Run a network on a machine: integers, SQNR, cycles, traffic and energy.
+
+    Parameters
+    ----------
+    hardware
+        The machine; its numeric rules hold, whatever the network was quantized under.
+    network
+        A float network has costs alone: its integers are not known.
+    images
+        Where the values come from; None for costs alone.
+    bits
+        Widths of a float network; None is what the machine is built for.
+    explain
+        Whether to run the model again with twice of what bounds the run.
+    progress
+        Called with images done and images in all.
+    save
+        Called per image, in order, with its index and the raw integers of every feature
+        map by tensor name.
+
+    Raises
+    ------
+    InputError
+        An operand is wider than the datapath, a tile fits no buffer, a label is no
+        output, or a float network is given images.
+    """
+    started = time.perf_counter()
+    values = None
+    if isinstance(network, QuantizedNetwork):
+        network = replace(network, rules=hardware.numeric_rules)
+        if images is not None:
+            # Costs alone need no kernels, which take a second to load.
+            from accel_sim.measure import measure_values
+
+            values = measure_values(network, images, progress=progress, save=save)
+    elif images is not None:
+        raise InputError(network.name, "is not quantized; call quantize() first, or give no images")
+    return assemble_report(
+        hardware, network, images, values, bits=bits, explain=explain, started=started
+    )
+
+
+def assemble_report(
+    hardware: HardwareConfig,
+    network: QuantizedNetwork | Network,
+    images: ImageSet | None,
+    values: "ValueReport | None",
+    *,
+    bits: BitWidths | None,
+    explain: bool,
+    started: float,
+) -> RunReport:
+    """Join values that were measured before with the costs on a machine.
+
+    Parameters
+    ----------
+    started
+        `time.perf_counter` at the start of the run.
+    """
+    if isinstance(network, QuantizedNetwork):
+        graph, widths = network.network, _widths_of(network)
+        quantization = QuantizationFacts(
+            method=network.method, bits=network.bits, is_tuned=network.is_tuned
+        )
+    else:
+        graph, bits = network, bits or choose_bits(hardware)
+        widths = _plan_widths(graph, bits)
+        quantization = QuantizationFacts(method=None, bits=bits, is_tuned=False)
+
+    def run(machine: HardwareConfig) -> tuple[LayerPerformance, ...]:
+        return run_performance(
+            machine,
+            graph,
+            widths.feature_maps,
+            widths.constants,
+            bias_bits=widths.biases,
+            activity=None if values is None else _activity(values),
+            requantized_inputs=widths.requantized_inputs,
+        )
+
+    costs = run(hardware)
+    if not sum(layer.cycles.total for layer in costs):
+        raise InputError(graph.name, "has no layer that computes; give a network with one")
+    layers = tuple(
+        _join(network, layer, cost, values) for layer, cost in zip(graph.layers, costs, strict=True)
+    )
+    return RunReport(
+        run=RunFacts(
+            host=platform.node(),
+            kernel_path="none" if values is None else "numba",
+            threads=len(os.sched_getaffinity(0)),
+            seconds=round(time.perf_counter() - started, 3),
+        ),
+        hardware=hardware,
+        hardware_digest=config_digest(hardware),
+        network=NetworkFacts(
+            name=graph.name,
+            digest=graph.digest,
+            macs=graph.macs,
+            parameters=graph.parameters,
+            notes=graph.notes,
+        ),
+        quantization=quantization,
+        images=None if images is None or values is None else _describe(images),
+        layers=layers,
+        values=values,
+        doubling=_double_bottleneck(hardware, costs, run) if explain else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Widths:
+    """Word lengths by name of feature map and of constant, and what a Concat requantizes."""
+
+    feature_maps: Mapping[str, int]
+    constants: Mapping[str, int]
+    biases: int
+    requantized_inputs: Mapping[str, tuple[str, ...]]
+
+
+def _widths_of(network: QuantizedNetwork) -> _Widths:
+    formats = network.formats
+    return _Widths(
+        feature_maps={name: fmt.bits for name, fmt in formats.items()},
+        constants={name: constant.bits for name, constant in network.weights.items()},
+        biases=max((bias.bits for bias in network.biases.values()), default=network.bits.biases),
+        requantized_inputs={
+            layer.name: tuple(name for name in layer.inputs if formats[name] != formats[layer.ofm])
+            for layer in network.network.layers
+            if isinstance(layer, Concat)
+        },
+    )
+
+
+def _plan_widths(network: Network, bits: BitWidths) -> _Widths:
+    """Widths that `quantize` would give, without choosing formats."""
+    roots = find_format_classes(network, ()).roots
+    constants = {
+        layer.weights: bits.weights for layer in network.layers if isinstance(layer, MacLayer)
+    } | {
+        layer.constant: bits.activations
+        for layer in network.layers
+        if isinstance(layer, Add) and layer.constant is not None
+    }
+    return _Widths(
+        feature_maps={
+            name: bits.input_bits if root == network.input else bits.activations
+            for name, root in roots.items()
+        },
+        constants=constants,
+        biases=bits.biases,
+        requantized_inputs={
+            layer.name: tuple(name for name in layer.inputs if roots[name] != roots[layer.ofm])
+            for layer in network.layers
+            if isinstance(layer, Concat)
+        },
+    )
+
+
+def _activity(values: "ValueReport") -> dict[str, LayerActivity]:
+    return {
+        name: LayerActivity(zero_ifm_fraction=layer.zero_ifm_fraction)
+        for name, layer in values.layers.items()
+    }
+
+
+def _join(
+    network: QuantizedNetwork | Network,
+    layer: Layer,
+    cost: LayerPerformance,
+    values: "ValueReport | None",
+) -> LayerReport:
+    if isinstance(network, Network):
+        return LayerReport(
+            performance=cost,
+            weight_frac_bits=None,
+            ifm_frac_bits=None,
+            ofm_frac_bits=None,
+            values=None,
+        )
+    weight_frac_bits = None
+    if isinstance(layer, MacLayer):
+        weight_frac_bits = _merge(network.weights[layer.weights].frac_bits.tolist())
+    return LayerReport(
+        performance=cost,
+        weight_frac_bits=weight_frac_bits,
+        ifm_frac_bits=_merge([network.formats[name].frac_bits for name in layer.inputs]),
+        ofm_frac_bits=network.formats[layer.ofm].frac_bits,
+        values=None if values is None else values.layers[layer.name],
+    )
+
+
+def _merge(lengths: list[int]) -> tuple[int, ...]:
+    return tuple(lengths) if len(set(lengths)) > 1 else tuple(lengths[:1])
+
+
+def _describe(images: ImageSet) -> ImageFacts:
+    preprocessing = images.preprocessing
+    return ImageFacts(
+        source=images.source,
+        count=len(images),
+        mean=preprocessing.mean,
+        scale=preprocessing.scale,
+        layout=preprocessing.layout,
+    )
+
+
+def _double_bottleneck(
+    hardware: HardwareConfig,
+    costs: tuple[LayerPerformance, ...],
+    run: Callable[[HardwareConfig], tuple[LayerPerformance, ...]],
+) -> Doubling | None:
+    bottleneck = find_bottleneck(hardware, costs)
+    doubled = double_key(hardware, bottleneck.key)
+    if doubled is None:
+        return None
+    machine, value = doubled
+    return Doubling(
+        bound_by=bottleneck.bound_by,
+        cycles_fraction=bottleneck.cycles_fraction,
+        key=bottleneck.key,
+        value=value,
+        cycles=sum(layer.cycles.total for layer in run(machine)),
+    )
