@@ -27,8 +27,11 @@ def check_writable(where: str, path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise InputError(where, f"folder {str(folder)!r} does not exist; make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(where, f"folder {str(folder)!r} is not writable; choose another")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        raise InputError(where, f"folder {str(folder)!r} is not writable; choose another") from None
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
