@@ -125,20 +125,25 @@ def _optimise(path: Path, model: ModelProto) -> ModelProto:
     """Run onnxruntime's basic (level 1) graph optimisation and read its result back."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "optimised.onnx"
-        options = ort.SessionOptions()
+        options = _quiet_options()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(target)
-        options.log_severity_level = 4
         try:
             ort.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-            optimised = onnx.load(target)
-            return onnx.shape_inference.infer_shapes(optimised, strict_mode=True, data_prop=True)
+            return onnx.load(target)
         except Exception as error:  # onnxruntime raises several unrelated types
             raise InputError(
                 str(path), f"onnxruntime cannot load this model ({_first_line(error)})"
             ) from None
+
+
+def _quiet_options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    return options
 
 
 class _OriginalNames:
@@ -200,7 +205,7 @@ def _translate(path: Path, digest: str, model: ModelProto, names: _OriginalNames
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     output, notes = _without_softmax(graph, constants)
     nodes = _reachable(graph, output)
-    shapes = _shapes(graph)
+    shapes = _shapes(path, model, nodes)
     reader = NodeReader(
         path=path,
         constants=constants,
@@ -264,14 +269,32 @@ def _readers(nodes: list[NodeProto]) -> dict[str, list[NodeProto]]:
     return readers
 
 
-def _shapes(graph: GraphProto) -> dict[str, Shape]:
-    """Shapes of all feature maps, batch included; only complete ones."""
-    shapes = {}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        if value.type.tensor_type.HasField("shape") and all(dim > 0 for dim in dims):
-            shapes[value.name] = tuple(dims)
-    return shapes
+def _shapes(path: Path, model: ModelProto, nodes: list[NodeProto]) -> dict[str, Shape]:
+    """Shapes of all feature maps, batch included, as one run on zeros gives them.
+
+    The standard's own shape inference has gaps (old operator sets, reshapes by computed
+    sizes); what runs has a shape.
+    """
+    names = [name for node in nodes for name in node.output if name]
+    exposed = ModelProto()
+    exposed.CopyFrom(model)
+    del exposed.graph.output[:]
+    exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    (source,) = (value for value in model.graph.input if value.name not in constants)
+    shape = tuple(dim.dim_value for dim in source.type.tensor_type.shape.dim)
+    options = _quiet_options()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(
+            exposed.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        results = session.run(names, {source.name: np.zeros(shape, np.float32)})
+    except Exception as error:  # onnxruntime raises several unrelated types
+        raise InputError(
+            str(path), f"onnxruntime cannot run this model ({_first_line(error)})"
+        ) from None
+    return {source.name: shape, **{n: r.shape for n, r in zip(names, results, strict=True)}}
 
 
 def _finite(path: Path, name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
