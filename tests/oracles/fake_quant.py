@@ -173,9 +173,8 @@ class _FakeQuantNetwork:
                 self.reals[node.output] = np.concatenate(parts, axis=1)
                 self.grids[node.output] = onto
             case "MaxPool":
-                largest = self._gather(node, -np.inf)[0].max(axis=(-2, -1))
-                lowest = self.grids[node.inputs[0]].lowest
-                self._inherit(node, np.maximum(largest, lowest))
+                windows, _ = self._gather(node, self.grids[node.inputs[0]].lowest)
+                self._inherit(node, windows.max(axis=(-2, -1)))
             case "Relu" | "Clip":
                 onto = self.grids[node.inputs[0]]
                 self._inherit(node, self._activate(node, self.reals[node.inputs[0]], onto))

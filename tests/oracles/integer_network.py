@@ -316,10 +316,9 @@ class _Interpreter:
         parts = [self.maps[name] for name in node.inputs]
         if node.attributes["axis"] not in (1, 1 - parts[0].raw.ndim):
             raise ValueError(f"{node.output}: Concat joins channels only")
+        # A part in the same format is unchanged by this.
         moved = [
-            part.raw
-            if part.form == form
-            else shift_and_round_array(
+            shift_and_round_array(
                 part.raw,
                 part.form.frac_bits - form.frac_bits,
                 self.requantize_rounding,

@@ -207,7 +207,7 @@ def _with_added_constants_as_bias(graph: Graph, named_tensors: Collection[str]) 
         ):
             continue
         (added,) = (name for name in addition.inputs if name != product.output)
-        if added not in constants:
+        if added not in constants or not _is_per_channel(product, constants, added):
             continue
         bias_name = product.input_or_none(2)
         if bias_name:
@@ -219,3 +219,17 @@ def _with_added_constants_as_bias(graph: Graph, named_tensors: Collection[str]) 
         nodes[nodes.index(product)] = replace(product, inputs=inputs, output=addition.output)
         nodes.remove(addition)
     return replace(graph, nodes=tuple(nodes), constants=constants)
+
+
+def _is_per_channel(product: Node, constants: Mapping[str, NDArray[Any]], added: str) -> bool:
+    """Whether a constant added to a product could as well be its bias."""
+    if product.attributes.get("beta", 1.0) != 1.0:
+        return False
+    shape = constants[added].shape
+    weights = constants[product.inputs[1]]
+    if product.operator == "Conv":
+        channel_shape: tuple[int, ...] = (len(weights), 1, 1)
+    else:
+        channel_shape = (weights.shape[0 if product.attributes.get("transB", 0) else 1],)
+    is_aligned = shape[-len(channel_shape) :] == channel_shape
+    return math.prod(shape) == 1 or (is_aligned and math.prod(shape) == math.prod(channel_shape))

@@ -96,6 +96,7 @@ def test_the_output_stage_by_hand() -> None:
         (Bounds(), [-128, -128, 0, 127, 127], 2),
         (RELU, [0, 0, 0, 127, 127], 1),
         (Bounds(lower=0, upper=96), [0, 0, 0, 96, 96], 0),
+        (Bounds(lower=-128, upper=127), [-128, -128, 0, 127, 127], 0),
         (Bounds(lower=0, upper=200), [0, 0, 0, 127, 127], 1),
         (Bounds(lower=-200), [-128, -128, 0, 127, 127], 2),
         (Bounds(upper=-200), [-128, -128, -128, -128, -128], 1),

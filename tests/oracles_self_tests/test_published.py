@@ -34,14 +34,12 @@ Q7_OUTPUTS = {"conv1": "conv1_r", "conv2": "conv2_r", "conv3": "conv3_r", "fc1":
 def images(data: Path, name: str, count: int) -> NDArray[np.float64]:
     """The first RGB pictures of a set, 0..255, as ``[N, C, H, W]``."""
     with np.load(data / "images" / f"{name}.npz") as archive:
-        pictures = archive["images"][:count]
-    planes: NDArray[np.float64] = pictures.transpose(0, 3, 1, 2).astype(np.float64)
-    return planes
+        return np.asarray(archive["images"][:count].transpose(0, 3, 1, 2), np.float64)
 
 
 def q7_images(data: Path, count: int) -> NDArray[np.float64]:
     rgb = images(data, "cifar10_test_jpeg_a", count)
-    return (rgb - Q7_MEAN[:, None, None]) / 256
+    return np.asarray((rgb - Q7_MEAN[:, None, None]) / 256)
 
 
 def q7_formats(data: Path, *, extra_frac_bits: int = 0) -> dict[str, dict[str, Any]]:

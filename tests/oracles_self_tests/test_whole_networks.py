@@ -259,6 +259,45 @@ def test_a_constant_after_a_product_is_a_bias_if_nothing_is_stored_between(
 
 
 @BOTH
+def test_a_constant_after_a_product_joins_the_bias_it_has(run: Run, tmp_path: Path) -> None:
+    path = build(
+        tmp_path,
+        [
+            helper.make_node("Conv", ["x", "w", "b"], ["product"]),
+            helper.make_node("Add", ["c", "product"], ["y"]),
+        ],
+        {
+            "w": np.ones((2, 1, 1, 1), np.float32),
+            "b": np.array([0.25, -0.25], np.float32),
+            "c": np.array([0.5, 1.0], np.float32).reshape(2, 1, 1),
+        },
+        input_shape=(1, 1, 1),
+    )
+    formats = {"x": s8(2), "w": s8(0), "b": s8(2), "y": s8(2)}
+    tensors = run(path, formats, np.full((1, 1, 1, 1), 1.25))
+    assert tensors["y"].ravel().tolist() == [8, 8]
+
+
+@BOTH
+def test_a_constant_that_varies_over_a_map_is_no_bias(run: Run, tmp_path: Path) -> None:
+    path = build(
+        tmp_path,
+        [
+            helper.make_node("Conv", ["x", "w"], ["product"]),
+            helper.make_node("Add", ["product", "c"], ["y"]),
+        ],
+        {"w": np.ones((2, 1, 1, 1), np.float32), "c": np.array([1.0, 2.0], np.float32)},
+        input_shape=(1, 1, 2),
+    )
+    formats = {"x": s8(0), "w": s8(0), "c": s8(0), "y": s8(0)}
+    images = np.zeros((1, 1, 1, 2))
+    with pytest.raises(ValueError, match=r"^product: no format is given"):
+        run(path, formats, images)
+    tensors = run(path, {**formats, "product": s8(0)}, images)
+    assert tensors["y"].ravel().tolist() == [1, 2, 1, 2]
+
+
+@BOTH
 def test_batch_normalization_is_folded_or_given_folded(run: Run, tmp_path: Path) -> None:
     statistics = {"gamma": 3.0, "beta": 0.5, "mean": 1.0, "variance": 4.0}
     names = list(statistics)
@@ -280,6 +319,88 @@ def test_batch_normalization_is_folded_or_given_folded(run: Run, tmp_path: Path)
     assert run(path, formats, image)["y"].ravel().tolist() == [14]
     constants = {"w": np.full((1, 1, 1, 1), 4.0), "beta": np.array([1.0])}
     assert run(path, formats, image, constants=constants)["y"].ravel().tolist() == [21]
+
+
+@BOTH
+def test_batch_normalization_has_the_default_epsilon_of_onnx(run: Run, tmp_path: Path) -> None:
+    path = build(
+        tmp_path,
+        [
+            helper.make_node("Conv", ["x", "w"], ["conv"]),
+            helper.make_node(
+                "BatchNormalization", ["conv", "gamma", "zero", "zero", "zero"], ["y"]
+            ),
+        ],
+        {
+            "w": np.ones((1, 1, 1, 1), np.float32),
+            "gamma": np.array([1000.0], np.float32),
+            "zero": np.zeros(1, np.float32),
+        },
+        input_shape=(1, 1, 1),
+    )
+    wide = {"bits": 24, "frac_bits": 0, "signed": True}
+    formats = {"x": wide, "w": wide, "zero": wide, "y": wide}
+    # 1000 / sqrt(1e-5) = 316227.77
+    assert run(path, formats, np.ones((1, 1, 1, 1)))["y"].item() == 316228
+
+
+@BOTH
+def test_weights_and_added_constants_round_ties_to_even_and_inputs_as_told(
+    run: Run, tmp_path: Path
+) -> None:
+    path = build(
+        tmp_path,
+        [
+            helper.make_node("MatMul", ["x", "w"], ["product"]),
+            helper.make_node("Relu", ["product"], ["relu"]),
+            helper.make_node("Add", ["c", "relu"], ["y"]),
+        ],
+        {"w": np.array([[0.5, 1.5]], np.float32), "c": np.array([2.5, 4.5], np.float32)},
+        input_shape=(1,),
+    )
+    formats = {name: s8(0) for name in ("x", "w", "c", "relu", "y")}
+    # Weights 0 and 2, constants 2 and 4; the input 8.5 becomes 9 or 8.
+    assert run(path, formats, np.array([[8.5]]), "ties_pos")["y"].tolist() == [[2, 22]]
+    assert run(path, formats, np.array([[8.5]]), "ties_even")["y"].tolist() == [[2, 20]]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "raw", "saturations"),
+    [
+        ((None, None), [-128, -128, 0, 127, 127], 2),
+        ((0.0, None), [0, 0, 0, 127, 127], 1),
+        ((-60.0, 24.0), [-120, -120, 0, 48, 48], 0),
+        ((-64.0, 63.5), [-128, -128, 0, 127, 127], 0),
+        ((-65.0, 64.0), [-128, -128, 0, 127, 127], 2),
+        ((-65.0, -64.5), [-128] * 5, 1),
+        ((100.0, None), [127] * 5, 1),
+    ],
+)
+def test_a_clips_bound_inside_the_format_is_no_saturation(
+    bounds: tuple[float | None, float | None],
+    raw: list[int],
+    saturations: int,
+    tmp_path: Path,
+) -> None:
+    clip = helper.make_node("Clip", ["product"], ["y"])
+    clip.attribute.extend(
+        helper.make_attribute(name, bound)
+        for name, bound in zip(("min", "max"), bounds, strict=True)
+        if bound is not None
+    )
+    path = build(
+        tmp_path,
+        [helper.make_node("MatMul", ["x", "w"], ["product"]), clip],
+        {"w": np.array([[1.0]], np.float32)},
+        input_shape=(1,),
+        opset=10,
+    )
+    formats = {"x": {"bits": 16, "frac_bits": 1, "signed": True}, "w": s8(0), "y": s8(1)}
+    images = np.array([[-129.0], [-128.0], [0.0], [127.0], [128.0]]) / 2
+    got = integer_network.interpret(path, formats, images)
+    assert got.tensors["y"].ravel().tolist() == raw
+    assert got.output_saturations == {"y": saturations}
+    assert_equal(got.tensors, fake_quant.run(path, formats, images))
 
 
 @pytest.mark.parametrize("accumulator_bits", [10, 12, 48])
