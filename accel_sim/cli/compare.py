@@ -139,17 +139,20 @@ def _table(labels: Sequence[str], reports: "Sequence[ReportDocument]", others: r
         columns += [shorten_name(labels[other], LABEL_COLUMNS), "change"]
     table = make_table("", *columns)
     for metric in compare_reports(reports):
-        row = [_format(metric.values[0])]
+        row = [_format(metric, 0)]
         for other in others:
-            row += [_format(metric.values[other]), _format_delta(metric, other)]
+            row += [_format(metric, other), _format_delta(metric, other)]
         table.add_row(metric.key.replace("energy_uJ_by_component.", "  energy_uJ "), *row)
     return table
 
 
-def _format(value: float | None) -> str:
-    from accel_sim.report.quantities import format_figures
+def _format(metric: "Metric", index: int) -> str:
+    from accel_sim.report.quantities import format_count, format_figures
 
-    return "-" if value is None else format_figures(value)
+    value = metric.values[index]
+    if value is None:
+        return "-"
+    return format_count(int(value)) if metric.key.endswith("_bytes") else format_figures(value)
 
 
 def _format_delta(metric: "Metric", index: int) -> str:

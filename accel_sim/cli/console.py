@@ -26,7 +26,8 @@ def show(*results: "RenderableType") -> None:
     with console.capture() as capture:
         for result in results:
             console.print(result, markup=False, soft_wrap=isinstance(result, str))
-    show_text(capture.get())
+    # Tables pad their last column.
+    show_text("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
 
 
 def show_text(text: str) -> None:

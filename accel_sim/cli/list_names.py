@@ -1,70 +1,80 @@
 """``accel-sim list``: what there is to name on the command line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Literal
 
 import typer
 
 from accel_sim.cli.console import show
 
+Rows = Iterator[tuple[str, ...]]
+"""Titles of the columns, then the rows."""
+
 
 def list_names(
     kind: Annotated[
         Literal["networks", "machines", "devices", "methods", "operators"] | None,
-        typer.Argument(
-            metavar="[networks|machines|devices|methods|operators]", help="Default: all of them."
-        ),
+        typer.Argument(metavar="WHAT", help="Default: all of them."),
     ] = None,
 ) -> None:
     """List built-in networks, shipped machines, DRAM devices, methods or ONNX operators."""
     from accel_sim.report.as_table import make_table
 
-    for name in LISTS if kind is None else (kind,):
-        table = make_table(name, "", left=(0, 1))
-        for row in LISTS[name]().items():
+    for place, name in enumerate(LISTS if kind is None else (kind,)):
+        first, *others = LISTS[name]()
+        table = make_table(*first, left=range(len(first)))
+        for row in others:
             table.add_row(*row)
-        show(table)
+        show(*([""] if place else []), table)
 
 
-def _networks() -> dict[str, str]:
+def _networks() -> Rows:
     from accel_sim.builtin import builtin_networks
 
-    return {
-        network.name: f"{network.onnx_path.name}, with images" for network in builtin_networks()
-    }
+    yield "network", "images"
+    for network in builtin_networks():
+        yield network.name, "shipped: calibration and test"
 
 
-def _machines() -> dict[str, str]:
+def _machines() -> Rows:
     from accel_sim.hardware.load import load_hardware, shipped_machines
 
-    machines = {name: load_hardware(name) for name in shipped_machines()}
-    return {
-        name: f"{machine.mac_array.rows} x {machine.mac_array.cols} "
-        f"{machine.mac_array.dataflow}, {machine.clock_MHz:g} MHz, "
-        f"{machine.technology.node_nm} nm"
-        for name, machine in machines.items()
-    }
+    yield "machine", "array", "dataflow", "clock", "node"
+    for name in shipped_machines():
+        machine = load_hardware(name)
+        array = machine.mac_array
+        yield (
+            name,
+            f"{array.rows} x {array.cols}",
+            array.dataflow,
+            f"{machine.clock_MHz:g} MHz",
+            f"{machine.technology.node_nm} nm",
+        )
 
 
-def _devices() -> dict[str, str]:
+def _devices() -> Rows:
     from accel_sim.hardware.devices import dram_devices
 
-    return {f"{row.device}, address_map {row.address_map}": "" for row in dram_devices()}
+    yield "DRAM device", "address_map", "peak per channel"
+    for row in dram_devices():
+        yield row.device, row.address_map, f"{row.peak_GBps:g} GB/s"
 
 
-def _methods() -> dict[str, str]:
+def _methods() -> Rows:
     from quantizer.quantize import METHODS
 
-    return dict(METHODS)
+    yield "method", "feature-map formats by"
+    yield from METHODS.items()
 
 
-def _operators() -> dict[str, str]:
+def _operators() -> Rows:
     from quantizer.network.onnx_nodes import SUPPORTED_OPERATORS
 
-    return dict(SUPPORTED_OPERATORS)
+    yield "ONNX operator", "supported"
+    yield from SUPPORTED_OPERATORS.items()
 
 
-LISTS: Mapping[str, Callable[[], Mapping[str, str]]] = {
+LISTS: Mapping[str, Callable[[], Rows]] = {
     "networks": _networks,
     "machines": _machines,
     "devices": _devices,

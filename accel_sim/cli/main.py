@@ -1,5 +1,6 @@
 """The command ``accel-sim``: verbs, and what an error becomes."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,6 +14,8 @@ from quantizer.errors import InputError
 USER_ERROR = 2
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
+
+_BAD_VALUE = re.compile(r"Invalid value for '(?P<option>[^']+)': (Value error, )?(?P<problem>.*)")
 
 app = typer.Typer(
     add_completion=False,
@@ -86,5 +89,7 @@ def _usage_sentence(error: typer.TyperException) -> str:
     if option and nearest:
         return f"{where}: no such option: {option}; did you mean {nearest[0]!r}?"
     message = " ".join(error.format_message().split()).removesuffix(".")
+    if value := _BAD_VALUE.fullmatch(message):
+        return f"{value['option']}: {value['problem']}"
     message = message[0].lower() + message[1:].replace(". Did you mean", "; did you mean")
     return f"{where}: {message}" + ("" if message.endswith("?") else f"; see {where} --help")

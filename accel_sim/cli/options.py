@@ -8,6 +8,21 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def parse_width(text: str) -> int:
+    """Read the word length of an operand."""
+    if not (text.isdecimal() and 2 <= int(text) <= 16):
+        raise typer.BadParameter(f"expected a width from 2 to 16, got {text!r}")
+    return int(text)
+
+
+def parse_count(text: str) -> int:
+    """Count something, at least one."""
+    if not (text.isdecimal() and int(text) >= 1):
+        raise typer.BadParameter(f"expected a number from 1, got {text!r}")
+    return int(text)
+
+
 _NETWORK = "Network and images"
 _NUMBERS = "Quantization"
 _MACHINE = "Machine"
@@ -63,7 +78,7 @@ LimitImages = Annotated[
     typer.Option(
         "--limit-images",
         metavar="N",
-        min=1,
+        parser=parse_count,
         help="Run only the first N images.",
         rich_help_panel=_NETWORK,
     ),
@@ -98,9 +113,8 @@ WeightBits = Annotated[
     int | None,
     typer.Option(
         "--weight-bits",
-        metavar="N",
-        min=2,
-        max=16,
+        metavar="BITS",
+        parser=parse_width,
         help="Default: what the machine is built for.",
         rich_help_panel=_NUMBERS,
     ),
@@ -109,9 +123,8 @@ ActivationBits = Annotated[
     int | None,
     typer.Option(
         "--activation-bits",
-        metavar="N",
-        min=2,
-        max=16,
+        metavar="BITS",
+        parser=parse_width,
         help="Default: what the machine is built for.",
         rich_help_panel=_NUMBERS,
     ),
@@ -120,9 +133,8 @@ InputBits = Annotated[
     int | None,
     typer.Option(
         "--input-bits",
-        metavar="N",
-        min=2,
-        max=16,
+        metavar="BITS",
+        parser=parse_width,
         help="Of the network input; default: 8 or the activation bits, the larger, "
         "but not wider than the machine.",
         rich_help_panel=_NUMBERS,
@@ -160,7 +172,7 @@ Batch = Annotated[
     typer.Option(
         "--batch",
         metavar="N",
-        min=1,
+        parser=parse_count,
         help="Images the machine processes together: short for --set mapping.batch=N.",
         rich_help_panel=_MACHINE,
     ),

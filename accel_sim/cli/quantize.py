@@ -22,6 +22,26 @@ NAME_COLUMNS = 60
 Net = Annotated[
     str, typer.Argument(metavar="NET", help="An .onnx file, or the name of a built-in network.")
 ]
+WeightBits = Annotated[
+    int | None,
+    typer.Option(
+        "--weight-bits",
+        metavar="BITS",
+        parser=options.parse_width,
+        help="Default: 8.",
+        rich_help_panel="Quantization",
+    ),
+]
+ActivationBits = Annotated[
+    int | None,
+    typer.Option(
+        "--activation-bits",
+        metavar="BITS",
+        parser=options.parse_width,
+        help="Default: 8.",
+        rich_help_panel="Quantization",
+    ),
+]
 FormatsOut = Annotated[
     Path | None,
     typer.Option(
@@ -40,16 +60,8 @@ def quantize(
     mean: options.Mean = None,
     scale: options.Scale = None,
     layout: options.LayoutName = None,
-    weight_bits: Annotated[
-        int,
-        typer.Option("--weight-bits", metavar="N", min=2, max=16, rich_help_panel="Quantization"),
-    ] = DEFAULT_BITS,
-    activation_bits: Annotated[
-        int,
-        typer.Option(
-            "--activation-bits", metavar="N", min=2, max=16, rich_help_panel="Quantization"
-        ),
-    ] = DEFAULT_BITS,
+    weight_bits: WeightBits = None,
+    activation_bits: ActivationBits = None,
     input_bits: options.InputBits = None,
     method: options.Method = None,
     formats: options.Formats = None,
@@ -83,7 +95,11 @@ def quantize(
         quantized = choose_formats(
             workload.network,
             workload.calibration,
-            BitWidths(weights=weight_bits, activations=activation_bits, inputs=input_bits),
+            BitWidths(
+                weights=weight_bits or DEFAULT_BITS,
+                activations=activation_bits or DEFAULT_BITS,
+                inputs=input_bits,
+            ),
             method=method or DEFAULT_METHOD,
             formats=None if formats is None else read_formats(formats),
             progress=progress,

@@ -11,7 +11,7 @@ from accel_sim.cli.console import show_text
 def schema(
     of: Annotated[
         Literal["hardware", "report"],
-        typer.Argument(metavar="[hardware|report]", help="Which file; default: hardware."),
+        typer.Argument(metavar="WHAT", help="Which file; default: hardware."),
     ] = "hardware",
 ) -> None:
     """Print the JSON Schema of a machine's file, or of the report file."""

@@ -1,5 +1,6 @@
 """``accel-sim sweep``: products of machines, overrides and bit widths."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -60,6 +61,10 @@ ResultFile = Annotated[
 ]  # fmt: skip
 
 
+_SEPARATOR = re.compile(r",(?![^\[{]*[\]}])")
+"""A comma that no bracket closes after, unless one opens first."""
+
+
 def sweep(
     hardware: options.HardwareList,
     network: options.NetworkName = None,
@@ -102,7 +107,7 @@ def sweep(
     check_outputs({"--output": output}, (*request.input_paths, formats, *map(Path, hardware)))
     weights = parse_widths("--weight-bits", weight_bits)
     activations = parse_widths("--activation-bits", activation_bits)
-    changes = dict(map(split_values, add_batch(override or [], batch)))
+    changes = parse_changes(add_batch(override or [], batch))
 
     from accel_sim.report.as_csv import to_csv_bytes
     from accel_sim.report.output_file import write_file
@@ -158,21 +163,19 @@ def parse_widths(option: str, text: str | None) -> tuple[int | None, ...]:
     return tuple(widths)
 
 
-def split_values(override: str) -> tuple[str, tuple[str, ...]]:
-    """``"mac_array.rows=8,16"`` as the key and its values; commas in brackets do not split."""
-    key, equals, text = override.partition("=")
-    values, depth = [""], 0
-    for letter in text:
-        depth += (letter in "[{") - (letter in "]}")
-        if letter == "," and depth == 0:
-            values.append("")
-        else:
-            values[-1] += letter
-    if not equals or not key.strip() or not all(value.strip() for value in values):
-        raise InputError(
-            f"--set {override}", "is not KEY=V1,V2; write it as in mac_array.rows=8,16"
-        )
-    return key.strip(), tuple(value.strip() for value in values)
+def parse_changes(overrides: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """``["mac_array.rows=8,16"]`` as values by key; commas in brackets do not split."""
+    changes: dict[str, tuple[str, ...]] = {}
+    for override in overrides:
+        where = f"--set {override}"
+        key, equals, text = (part.strip() for part in override.partition("="))
+        values = tuple(value.strip() for value in _SEPARATOR.split(text))
+        if not equals or not key or not all(values):
+            raise InputError(where, "is not KEY=V1,V2; write it as in mac_array.rows=8,16")
+        if key in changes:
+            raise InputError(where, f"is given twice; list its values in one, as in {key}=8,16")
+        changes[key] = values
+    return changes
 
 
 def _table(
@@ -192,7 +195,15 @@ def _table(
     settings = [key.rpartition(".")[2] for key in varied]
     measured = ("SQNR dB", "top-1", "float") if has_values else ()
     table = make_table(
-        "machine", *settings, "weights", "act.", *measured, "DRAM", "energy", "latency", "power"
+        "machine",
+        *settings,
+        "weights",
+        "activations",
+        *measured,
+        "DRAM",
+        "energy",
+        "latency",
+        "power",
     )
     for record in records:
         values = (

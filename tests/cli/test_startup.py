@@ -1,0 +1,112 @@
+"""Is the command quick to ask, quiet to leave, and plain where nobody looks?"""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("numpy", "numba", "scipy", "onnx", "onnxruntime", "altair", "yaml", "PIL")
+VERBS = ("simulate", "compare", "sweep", "quantize", "check", "init", "list", "schema")
+COMMAND = (sys.executable, "-c", "from accel_sim.cli.main import run; run()")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), *((v, "--help") for v in VERBS)]
+)
+def test_help_imports_nothing_heavy(arguments):
+    script = (
+        "import sys\n"
+        "from accel_sim.cli.main import main\n"
+        "status = main(sys.argv[1:])\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
+        "sys.exit(status)"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    assert finished.stderr == "[]\n"
+    assert finished.stdout
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    script = f"import sys, accel_sim\nprint([name for name in {HEAVY} if name in sys.modules])"
+    finished = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert finished.stdout == "[]\n"
+
+
+def test_the_command_alone_shows_its_help(run):
+    outcome = run()
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == run("--help").out
+    assert all(verb in outcome.out for verb in VERBS)
+
+
+def test_a_reader_that_leaves_is_no_error():
+    with subprocess.Popen(
+        [*COMMAND, "schema", "hardware"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+def test_an_interrupt_is_one_line_and_status_130():
+    script = (
+        "import time, accel_sim.hardware.load as load\n"
+        "def wait(*arguments):\n"
+        "    print('waiting', flush=True)\n"
+        "    time.sleep(60)\n"
+        "load.load_hardware = wait\n"
+        "from accel_sim.cli.main import run\n"
+        "run()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "check", "edge_16x16"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "waiting\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "accel-sim: interrupted\n"
+        assert process.wait() == 130
+
+
+def test_a_bug_keeps_its_traceback():
+    script = (
+        "import accel_sim.hardware.load as load\n"
+        "load.load_hardware = None\n"
+        "from accel_sim.cli.main import run\n"
+        "run()"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", script, "check", "edge_16x16"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("Traceback (most recent call last):\n")
+    assert finished.stderr.endswith("TypeError: 'NoneType' object is not callable\n")
+
+
+def test_nothing_but_text_goes_into_a_pipe():
+    finished = subprocess.run(
+        [*COMMAND, "simulate", "edge_16x16", "--limit-images", "2"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stderr == ""
+    assert "\x1b" not in finished.stdout
+    assert max(map(len, finished.stdout.split("\nNext:\n")[0].splitlines())) <= 100
+    assert not any(line.endswith(" ") for line in finished.stdout.splitlines())
