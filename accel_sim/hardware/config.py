@@ -5,111 +5,25 @@ their units. Options of later versions are refused here by name, so that a key t
 accepted always has an effect.
 """
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from quantizer.fixedpoint.qformat import Overflow, Rounding
+from accel_sim.hardware.choices import (
+    Activations,
+    Dataflow,
+    Depthwise,
+    Drain,
+    EdgeTiles,
+    FoldOverlap,
+    Objective,
+    Packing,
+    Ports,
+    RoundingName,
+    SramCell,
+)
+from quantizer.fixedpoint.qformat import Overflow
 from quantizer.quantized import NumericRules
-
-
-class Dataflow(StrEnum):
-    """Which operand stays in the array."""
-
-    OUTPUT_STATIONARY = "output_stationary"
-    WEIGHT_STATIONARY = "weight_stationary"
-    INPUT_STATIONARY = "input_stationary"
-    CHANNEL_PARALLEL = "channel_parallel"
-    ROW_STATIONARY = "row_stationary"
-
-
-class Activations(StrEnum):
-    """Which feature maps the multipliers accept."""
-
-    SIGNED = "signed"
-    UNSIGNED = "unsigned"
-    EITHER = "either"
-    """A sign flag per layer; the multiplier is one bit wider than the operand."""
-
-
-class RoundingName(StrEnum):
-    """A `Rounding`, as the YAML spells it."""
-
-    TIES_POS = "ties_pos"
-    TIES_EVEN = "ties_even"
-    TIES_AWAY = "ties_away"
-    TO_NEG = "to_neg"
-    TO_ZERO = "to_zero"
-
-    @property
-    def rounding(self) -> Rounding:
-        """The same rule as the fixed-point package knows it."""
-        return Rounding[self.name]
-
-
-class SramCell(StrEnum):
-    """Transistors of the buffers: low standby power, or high performance."""
-
-    LSTP = "lstp"
-    HP = "hp"
-
-
-class Drain(StrEnum):
-    """How finished sums leave an output-stationary array."""
-
-    ROWS = "rows"
-    """One row per cycle, while the array waits."""
-    HIDDEN = "hidden"
-    """Through registers of their own, while the next fold computes."""
-
-
-class FoldOverlap(StrEnum):
-    """What of the next fold overlaps the present one."""
-
-    NONE = "none"
-    WEIGHT_PRELOAD = "weight_preload"
-    FULL = "full"
-
-
-class EdgeTiles(StrEnum):
-    """How much skew a fold pays that leaves rows or columns idle."""
-
-    FULL_SKEW = "full_skew"
-    USED_SKEW = "used_skew"
-
-
-class Depthwise(StrEnum):
-    """How a grouped convolution uses the array."""
-
-    SERIAL = "serial"
-    BLOCK_DIAGONAL = "block_diagonal"
-    NATIVE = "native"
-
-
-class Ports(StrEnum):
-    """Ports of one SRAM bank."""
-
-    ONE_SHARED = "1rw"
-    """One access per cycle, read or write."""
-    READ_AND_WRITE = "1r1w"
-    """One read and one write per cycle."""
-
-
-class Packing(StrEnum):
-    """How operands narrower than their container are stored, on chip and in DRAM."""
-
-    DENSE = "dense"
-    BYTE = "byte"
-
-
-class Objective(StrEnum):
-    """What the search for tiles minimises."""
-
-    LATENCY = "latency"
-    ENERGY = "energy"
-    ENERGY_DELAY = "energy_delay"
-    DRAM_BYTES = "dram_bytes"
 
 
 class _Section(BaseModel):
@@ -311,7 +225,7 @@ class FlatDram(_Section):
     """A memory of one bandwidth, one latency and one energy per bit."""
 
     model: Literal["flat"]
-    bandwidth_GBps: Annotated[float, Field(gt=0, le=1e5)]
+    bandwidth_GBps: Annotated[float, Field(ge=0.01, le=1e5)]
     latency_ns: Annotated[float, Field(ge=0, le=1e6)]
     energy_pJ_per_bit: Annotated[float, Field(ge=0, le=1e4)]
     packing: Packing

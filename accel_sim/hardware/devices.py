@@ -13,7 +13,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.config import SramCell
+from accel_sim.hardware.choices import SramCell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

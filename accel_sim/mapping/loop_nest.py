@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from quantizer.network.graph import (
@@ -53,10 +53,8 @@ class LoopNest:
         0 without a bias.
     weight_bits
         None without weights.
-    operands
-        Feature maps read per output element of a window: 2 for the sum of two maps.
-    is_added_constant
-        Whether the second operand is a constant, stored once and not per image.
+    residual_bits
+        Of the second operand of a sum; 0 where there is none.
     """
 
     layer: str
@@ -100,11 +98,26 @@ class LoopNest:
         return self.channels * self.filter_rows * self.filter_cols
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperandWidths:
+    """Word lengths of a network's tensors.
+
+    Attributes
+    ----------
+    feature_maps, weights
+        By name of feature map and of constant.
+    biases
+        Of every bias.
+    """
+
+    feature_maps: Mapping[str, int]
+    weights: Mapping[str, int]
+    biases: int
+
+
 def build_loop_nests(
     network: Network,
-    feature_map_bits: Mapping[str, int],
-    weight_bits: Mapping[str, int],
-    bias_bits: int,
+    widths: OperandWidths,
     batch: int,
     requantized_inputs: Mapping[str, tuple[str, ...]],
 ) -> tuple[LoopNest, ...]:
@@ -112,22 +125,12 @@ def build_loop_nests(
 
     Parameters
     ----------
-    feature_map_bits, weight_bits
-        Widths by name of feature map and of constant.
     requantized_inputs
         By name of a Concat, the inputs that do not share its format. The others cost
         nothing: their producer writes them where the concatenated map lies.
     """
     return tuple(
-        _build(
-            layer,
-            network,
-            feature_map_bits,
-            weight_bits,
-            bias_bits,
-            batch,
-            requantized_inputs.get(layer.name, ()),
-        )
+        _build(layer, network, widths, batch, requantized_inputs.get(layer.name, ()))
         for layer in network.layers
     )
 
@@ -135,126 +138,120 @@ def build_loop_nests(
 def _build(
     layer: Layer,
     network: Network,
-    feature_map_bits: Mapping[str, int],
-    weight_bits: Mapping[str, int],
-    bias_bits: int,
+    widths: OperandWidths,
     batch: int,
     requantized_inputs: tuple[str, ...],
 ) -> LoopNest:
-    ofm_bits = feature_map_bits[layer.ofm]
     ofm_shape = network.shapes[layer.ofm]
-    elements = math.prod(ofm_shape)
     match layer:
         case Conv():
-            filters, channels, rows, cols = network.constants[layer.weights].shape
-            _, input_rows, input_cols = network.shapes[layer.ifm]
-            _, output_rows, output_cols = ofm_shape
-            return LoopNest(
-                layer=layer.name,
-                op=layer.op,
-                kind=Kind.MAC,
-                batch=batch,
+            filters, channels, *window = network.constants[layer.weights].shape
+            return _windowed(
+                layer,
+                network,
+                widths,
+                batch,
+                Kind.MAC,
                 groups=layer.groups,
                 filters=filters // layer.groups,
                 channels=channels,
-                filter_rows=rows,
-                filter_cols=cols,
-                output_rows=output_rows,
-                output_cols=output_cols,
-                input_rows=input_rows,
-                input_cols=input_cols,
-                stride=layer.stride,
+                window=(window[0], window[1]),
                 dilation=layer.dilation,
-                pads=layer.pads[:2],
-                ifm_bits=feature_map_bits[layer.ifm],
-                weight_bits=weight_bits[layer.weights],
-                bias_bits=0 if layer.bias is None else bias_bits,
-                ofm_bits=ofm_bits,
-                residual_bits=0,
+            )
+        case MaxPool() | AveragePool():
+            return _windowed(
+                layer,
+                network,
+                widths,
+                batch,
+                Kind.POOL,
+                groups=ofm_shape[0],
+                filters=1,
+                channels=1,
+                window=layer.kernel,
+                dilation=(1, 1),
             )
         case Dense():
             filters, channels = network.constants[layer.weights].shape
-            positions = elements // filters
-            return LoopNest(
-                layer=layer.name,
-                op=layer.op,
-                kind=Kind.MAC,
-                batch=batch,
+            plain = _elementwise(layer, Kind.MAC, ofm_shape, widths, batch)
+            positions = math.prod(ofm_shape) // filters
+            return replace(
+                plain,
                 groups=1,
                 filters=filters,
                 channels=channels,
-                filter_rows=1,
-                filter_cols=1,
                 output_rows=positions,
-                output_cols=1,
                 input_rows=positions,
+                output_cols=1,
                 input_cols=1,
-                stride=(1, 1),
-                dilation=(1, 1),
-                pads=(0, 0),
-                ifm_bits=feature_map_bits[layer.ifm],
-                weight_bits=weight_bits[layer.weights],
-                bias_bits=0 if layer.bias is None else bias_bits,
-                ofm_bits=ofm_bits,
-                residual_bits=0,
-            )
-        case MaxPool() | AveragePool():
-            channels, input_rows, input_cols = network.shapes[layer.ifm]
-            _, output_rows, output_cols = ofm_shape
-            return LoopNest(
-                layer=layer.name,
-                op=layer.op,
-                kind=Kind.POOL,
-                batch=batch,
-                groups=channels,
-                filters=1,
-                channels=1,
-                filter_rows=layer.kernel[0],
-                filter_cols=layer.kernel[1],
-                output_rows=output_rows,
-                output_cols=output_cols,
-                input_rows=input_rows,
-                input_cols=input_cols,
-                stride=layer.stride,
-                dilation=(1, 1),
-                pads=layer.pads[:2],
-                ifm_bits=feature_map_bits[layer.ifm],
-                weight_bits=None,
-                bias_bits=0,
-                ofm_bits=ofm_bits,
-                residual_bits=0,
+                weight_bits=widths.weights[layer.weights],
+                bias_bits=0 if layer.bias is None else widths.biases,
             )
         case Add():
+            plain = _elementwise(layer, Kind.ADD, ofm_shape, widths, batch)
             residual_bits = (
-                feature_map_bits[layer.inputs[1]]
+                widths.feature_maps[layer.inputs[1]]
                 if layer.constant is None
-                else weight_bits[layer.constant]
+                else widths.weights[layer.constant]
             )
-            return _build_elementwise(
-                layer, Kind.ADD, ofm_shape, batch, feature_map_bits, residual_bits
-            )
+            return replace(plain, residual_bits=residual_bits)
         case Clip():
-            return _build_elementwise(layer, Kind.REQUANTIZE, ofm_shape, batch, feature_map_bits, 0)
-        case Reshape():
-            return _build_elementwise(layer, Kind.LAYOUT, ofm_shape, batch, feature_map_bits, 0)
-        case Concat():
-            if not requantized_inputs:
-                return _build_elementwise(layer, Kind.LAYOUT, ofm_shape, batch, feature_map_bits, 0)
+            return _elementwise(layer, Kind.REQUANTIZE, ofm_shape, widths, batch)
+        case Concat() if requantized_inputs:
             channels = sum(network.shapes[name][0] for name in requantized_inputs)
-            return _build_elementwise(
-                layer, Kind.REQUANTIZE, (channels, *ofm_shape[1:]), batch, feature_map_bits, 0
+            bits = max(widths.feature_maps[name] for name in requantized_inputs)
+            shape = (channels, *ofm_shape[1:])
+            return replace(
+                _elementwise(layer, Kind.REQUANTIZE, shape, widths, batch), ifm_bits=bits
             )
+        case Concat() | Reshape():
+            return _elementwise(layer, Kind.LAYOUT, ofm_shape, widths, batch)
 
 
-def _build_elementwise(
-    layer: Add | Clip | Reshape | Concat,
-    kind: Kind,
-    shape: tuple[int, ...],
+def _windowed(
+    layer: Conv | MaxPool | AveragePool,
+    network: Network,
+    widths: OperandWidths,
     batch: int,
-    feature_map_bits: Mapping[str, int],
-    residual_bits: int,
+    kind: Kind,
+    *,
+    groups: int,
+    filters: int,
+    channels: int,
+    window: tuple[int, int],
+    dilation: tuple[int, int],
 ) -> LoopNest:
-    """Loops of a layer that reads every element once; a map of any rank is channels by rest."""
+    _, input_rows, input_cols = network.shapes[layer.ifm]
+    _, output_rows, output_cols = network.shapes[layer.ofm]
+    return LoopNest(
+        layer=layer.name,
+        op=layer.op,
+        kind=kind,
+        batch=batch,
+        groups=groups,
+        filters=filters,
+        channels=channels,
+        filter_rows=window[0],
+        filter_cols=window[1],
+        output_rows=output_rows,
+        output_cols=output_cols,
+        input_rows=input_rows,
+        input_cols=input_cols,
+        stride=layer.stride,
+        dilation=dilation,
+        pads=layer.pads[:2],
+        ifm_bits=widths.feature_maps[layer.ifm],
+        weight_bits=widths.weights[layer.weights] if isinstance(layer, Conv) else None,
+        bias_bits=widths.biases if isinstance(layer, Conv) and layer.bias is not None else 0,
+        ofm_bits=widths.feature_maps[layer.ofm],
+        residual_bits=0,
+    )
+
+
+def _elementwise(
+    layer: Layer, kind: Kind, shape: tuple[int, ...], widths: OperandWidths, batch: int
+) -> LoopNest:
+    """Loops that visit every element once; a map of any rank is channels, rows, cols."""
     positions = math.prod(shape[1:])
     cols = shape[-1] if len(shape) > 2 else 1
     return LoopNest(
@@ -274,9 +271,9 @@ def _build_elementwise(
         stride=(1, 1),
         dilation=(1, 1),
         pads=(0, 0),
-        ifm_bits=max(feature_map_bits[name] for name in layer.inputs),
+        ifm_bits=widths.feature_maps[layer.inputs[0]],
         weight_bits=None,
         bias_bits=0,
-        ofm_bits=feature_map_bits[layer.ofm],
-        residual_bits=residual_bits,
+        ofm_bits=widths.feature_maps[layer.ofm],
+        residual_bits=0,
     )

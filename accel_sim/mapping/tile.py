@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from accel_sim.hardware.config import Dataflow
+from accel_sim.hardware.choices import Dataflow
 
 
 class Loop(StrEnum):

@@ -1,0 +1,213 @@
+"""Energy of a layer on a machine: counts times constants, component by component."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from accel_sim.energy.band import Constant, sum_energies
+from accel_sim.energy.dram import dram_background_power, dram_read_energy, dram_write_energy
+from accel_sim.energy.layer_energy import LayerEnergy
+from accel_sim.energy.mac import gated_fraction, mac_energy, mac_gate_equivalents
+from accel_sim.energy.scaling import constant_times, scaled_constant
+from accel_sim.energy.sram import BufferCosts, buffer_costs
+from accel_sim.hardware.config import HardwareConfig
+from accel_sim.hardware.devices import mac_grid, table_constants
+from accel_sim.mapping.traffic import BufferAccesses, DramBytes
+
+BITS_PER_BYTE = 8
+PJ_PER_MW_US = 1e3
+
+ADDS_PER_OUTPUT = 3
+"""Additions of 32 bits that an output costs: bias, rounding, and the comparison that clips."""
+ADDS_PER_OPERAND = 1
+"""An element that is pooled or added: a comparison or an addition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyConstants:
+    """All constants that a machine resolves to.
+
+    Attributes
+    ----------
+    mac, gated_mac
+        One MAC that computes, and one whose operands stand still; pJ.
+    drained_psum
+        One sum on its way out of the array; pJ.
+    addition
+        One 32-bit addition; pJ.
+    dram_read, dram_write
+        Per bit; pJ.
+    dram_background, leakage
+        mW.
+    clock_control
+        Per cycle; pJ.
+    """
+
+    mac: Constant
+    gated_mac: Constant
+    drained_psum: Constant
+    addition: Constant
+    ifm: BufferCosts
+    weights: BufferCosts
+    psum: BufferCosts | None
+    ofm: BufferCosts
+    dram_read: Constant
+    dram_write: Constant
+    dram_background: Constant
+    clock_control: Constant
+    leakage: Constant
+
+    @property
+    def buffers(self) -> tuple[BufferCosts, ...]:
+        """The memories there are."""
+        return tuple(
+            costs for costs in (self.ifm, self.weights, self.psum, self.ofm) if costs is not None
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerEvents:
+    """What a layer did, as far as energy goes.
+
+    Attributes
+    ----------
+    gated_macs
+        Of the MACs, those that a zero operand stopped.
+    drained_psums
+        Sums that left the array.
+    outputs
+        Results requantized.
+    lane_operands
+        Elements pooled or added on the post-processing lanes.
+    """
+
+    macs: int
+    gated_macs: float
+    drained_psums: int
+    outputs: int
+    lane_operands: int
+    dram_bytes: DramBytes
+    buffer_accesses: BufferAccesses
+    cycles: int
+
+
+@lru_cache(maxsize=64)
+def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
+    """Resolve every constant of a machine."""
+    technology, buffers = hardware.technology, hardware.buffers
+    mac = mac_energy(hardware)
+    gated = gated_fraction(hardware.precision)
+    psum = buffers.psum if buffers.psum != "in_ofm" else None
+    ifm = buffer_costs("ifm", buffers.ifm, technology)
+    weights = buffer_costs("weights", buffers.weights, technology)
+    ofm = buffer_costs("ofm", buffers.ofm, technology)
+    psum_costs = None if psum is None else buffer_costs("psum", psum, technology)
+    memories = [costs for costs in (ifm, weights, psum_costs, ofm) if costs is not None]
+    return EnergyConstants(
+        mac=mac,
+        gated_mac=_times(mac, gated, f"; {gated:.3g} of it where an operand is zero (clock pins)"),
+        drained_psum=_drained_psum(hardware),
+        addition=scaled_constant("add_32", technology),
+        ifm=ifm,
+        weights=weights,
+        psum=psum_costs,
+        ofm=ofm,
+        dram_read=dram_read_energy(hardware.dram),
+        dram_write=dram_write_energy(hardware.dram),
+        dram_background=dram_background_power(hardware.dram),
+        clock_control=_clock_control(hardware, memories),
+        leakage=_leakage(hardware, memories),
+    )
+
+
+def layer_energy(hardware: HardwareConfig, events: LayerEvents) -> LayerEnergy:
+    """Energy of one layer by component.
+
+    Pure: the same events on the same machine cost the same.
+    """
+    constants = energy_constants(hardware)
+    accesses = events.buffer_accesses
+    time_us = events.cycles / hardware.clock_MHz
+    read_bits = events.dram_bytes.read * BITS_PER_BYTE
+    write_bits = events.dram_bytes.write * BITS_PER_BYTE
+    additions = events.outputs * ADDS_PER_OUTPUT + events.lane_operands * ADDS_PER_OPERAND
+    # One memory for partial sums and ofm: its accesses are counted with the ofm's.
+    psum_costs = constants.psum or constants.ofm
+    return LayerEnergy(
+        mac=sum_energies(
+            (
+                constants.mac.times(events.macs - events.gated_macs),
+                constants.gated_mac.times(events.gated_macs),
+            )
+        ),
+        register_file=constants.drained_psum.times(events.drained_psums),
+        buffers=sum_energies(
+            cost
+            for costs, used in (
+                (constants.ifm, accesses.ifm),
+                (constants.weights, accesses.weights),
+                (psum_costs, accesses.psum),
+                (constants.ofm, accesses.ofm),
+            )
+            for cost in (costs.read.times(used.reads), costs.write.times(used.writes))
+        ),
+        dram_dynamic=sum_energies(
+            (constants.dram_read.times(read_bits), constants.dram_write.times(write_bits))
+        ),
+        dram_background=constants.dram_background.times(time_us * PJ_PER_MW_US),
+        post_processing=constants.addition.times(additions),
+        clock_control=constants.clock_control.times(events.cycles),
+        leakage=constants.leakage.times(time_us * PJ_PER_MW_US),
+    )
+
+
+def _times(constant: Constant, factor: float, note: str) -> Constant:
+    return Constant(
+        name=constant.name,
+        unit=constant.unit,
+        value=constant.value * factor,
+        low=constant.low * factor,
+        high=constant.high * factor,
+        source=constant.source + note,
+    )
+
+
+def _drained_psum(hardware: HardwareConfig) -> Constant:
+    """Energy of a sum that leaves the array through the registers of the rows below it."""
+    register = scaled_constant("register_bit", hardware.technology)
+    moves = (hardware.mac_array.rows + 1) / 2
+    bits = hardware.precision.accumulator_bits
+    note = f"; times {bits} bits and {moves:g} moves, the mean over {hardware.mac_array.rows} rows"
+    return _times(register, bits * moves, note)
+
+
+def _clock_control(hardware: HardwareConfig, memories: list[BufferCosts]) -> Constant:
+    """Energy per cycle of clock tree and control, proportional to area.
+
+    The area is that of the same gates and memories at the node of the constant's source,
+    so that scaling counts once, in the energy.
+    """
+    entry = table_constants()["clock_control"]
+    grid = mac_grid()
+    array = hardware.mac_array
+    gates = array.rows * array.cols * mac_gate_equivalents(hardware.precision)
+    area_mm2_45nm = gates * grid.um2_per_gate_equivalent * 1e-6
+    area_mm2_45nm += sum(costs.area_mm2_45nm for costs in memories)
+    area_mm2 = area_mm2_45nm * (entry.node_nm / 45) ** 2
+    per_mm2 = scaled_constant("clock_control", hardware.technology)
+    return _times(per_mm2, area_mm2, f"; times {area_mm2:.3g} mm2 at {entry.node_nm} nm")
+
+
+def _leakage(hardware: HardwareConfig, memories: list[BufferCosts]) -> Constant:
+    """Leakage of array and buffers in mW; voltage and node leave a gate's as it is."""
+    entry = table_constants()[f"leakage_{hardware.technology.sram_cell}"]
+    array = hardware.mac_array
+    gates = array.rows * array.cols * mac_gate_equivalents(hardware.precision)
+    logic = constant_times(entry, gates * 1e-6, f"; times {gates:.3g} gate equivalents")
+    return Constant(
+        name="leakage",
+        unit="mW",
+        value=logic.value + sum(costs.leakage.value for costs in memories),
+        low=logic.low + sum(costs.leakage.low for costs in memories),
+        high=logic.high + sum(costs.leakage.high for costs in memories),
+        source=f"{logic.source}; buffers: {memories[0].leakage.source} and so on",
+    )

@@ -1,0 +1,217 @@
+"""What a tiled loop nest accesses: the only source of counts.
+
+Everything is a whole number of bits, port words or folds, in closed form and for many
+tiles at once. Ragged edges and halos are exact; totals are rounded up to bytes and words
+once per layer, not per tile.
+"""
+
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.hardware.config import Buffers, HardwareConfig
+from accel_sim.mapping.array_counts import count_array
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile import Loop
+from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, stored_bits
+from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
+
+Counts = NDArray[np.int64]
+
+LOOP_ORDERS: tuple[tuple[Loop, Loop, Loop, Loop], ...] = tuple(
+    (Loop.GROUPS, first, second, third)
+    for first, second, third in permutations((Loop.PIXELS, Loop.FILTERS, Loop.CHANNELS))
+)
+"""Batch, rows and cols touch the same operands, so orders among them move the same bits,
+and a loop between them only more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileCounts:
+    """Counts of one layer for each of ``n`` tiles, whatever the loop order; int64[n] each.
+
+    Attributes
+    ----------
+    group_tiles, pixel_tiles, filter_tiles, channel_tiles
+        Number of tiles of each loop.
+    pixel_folds, filter_folds
+        Folds along rows and columns of the array, summed over the tiles of one group; 0
+        off the array.
+    ifm_bits, residual_bits, weight_bits, psum_bits, ofm_bits
+        Of all tiles of an operand, each brought in or taken away once.
+    ifm_reads, weight_reads, psum_reads, psum_writes, ofm_writes
+        Words through buffer ports on the array's side.
+    drained_psums
+        Sums that leave the array, finished or not.
+    """
+
+    group_tiles: Counts
+    pixel_tiles: Counts
+    filter_tiles: Counts
+    channel_tiles: Counts
+    pixel_folds: Counts
+    filter_folds: Counts
+    ifm_bits: Counts
+    residual_bits: Counts
+    weight_bits: Counts
+    psum_bits: Counts
+    ofm_bits: Counts
+    ifm_reads: Counts
+    weight_reads: Counts
+    psum_reads: Counts
+    psum_writes: Counts
+    ofm_writes: Counts
+    drained_psums: Counts
+
+    @property
+    def steps(self) -> Counts:
+        """Tiles of the whole layer."""
+        return self.group_tiles * self.pixel_tiles * self.filter_tiles * self.channel_tiles
+
+    def trips(self, loop: Loop) -> Counts:
+        """Return the number of tiles of one loop."""
+        match loop:
+            case Loop.GROUPS:
+                return self.group_tiles
+            case Loop.PIXELS:
+                return self.pixel_tiles
+            case Loop.FILTERS:
+                return self.filter_tiles
+            case Loop.CHANNELS:
+                return self.channel_tiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DramBits:
+    """Bits over the DRAM bus for each of ``n`` tiles under one loop order; int64[n] each."""
+
+    ifm_read: Counts
+    weights_read: Counts
+    residual_read: Counts
+    psum_read: Counts
+    psum_write: Counts
+    ofm_write: Counts
+
+    @property
+    def read(self) -> Counts:
+        """All bits read."""
+        return self.ifm_read + self.weights_read + self.residual_read + self.psum_read
+
+    @property
+    def write(self) -> Counts:
+        """All bits written."""
+        return self.psum_write + self.ofm_write
+
+
+def count_tiles(
+    nest: LoopNest, hardware: HardwareConfig, space: TileSpace, candidates: Counts
+) -> TileCounts:
+    """Count what a layer accesses, for some of the tiles of its space.
+
+    Parameters
+    ----------
+    candidates
+        int64[n], indices into ``space.feasible``.
+    """
+    groups, batch, rows, cols, filters, channels = space.feasible[candidates].T
+    bits = stored_bits(nest, hardware)
+    input_rows = np.array([cut.touched.sum() for cut in space.rows])[rows]
+    input_cols = np.array([cut.span.sum() for cut in space.cols])[cols]
+    ifm = nest.batch * nest.groups * nest.channels * input_rows * input_cols
+    weights = nest.groups * nest.filters * (nest.reduction * bits.weight + bits.bias)
+    outputs = np.full(len(candidates), nest.outputs)
+    channel_tiles = -(-nest.channels // space.channels[channels])
+    array = count_array(nest, hardware, space, candidates, channel_tiles)
+    return TileCounts(
+        group_tiles=-(-nest.groups // space.groups[groups]),
+        pixel_tiles=-(-nest.batch // space.batch[batch])
+        * np.array([len(cut.outputs) for cut in space.rows])[rows]
+        * np.array([len(cut.outputs) for cut in space.cols])[cols],
+        filter_tiles=-(-nest.filters // space.filters[filters]),
+        channel_tiles=channel_tiles,
+        pixel_folds=array.pixel_folds,
+        filter_folds=array.filter_folds,
+        ifm_bits=ifm * bits.ifm,
+        residual_bits=outputs * bits.residual,
+        weight_bits=np.full(len(candidates), weights),
+        psum_bits=outputs * bits.psum,
+        ofm_bits=outputs * bits.ofm,
+        ifm_reads=array.ifm_reads,
+        weight_reads=array.weight_reads,
+        psum_reads=array.psum,
+        psum_writes=array.psum,
+        ofm_writes=array.ofm_writes,
+        drained_psums=outputs * channel_tiles * (nest.kind is Kind.MAC),
+    )
+
+
+def count_dram_bits(tiles: TileCounts, loop_order: tuple[Loop, Loop, Loop, Loop]) -> DramBits:
+    """Bits over the DRAM bus when the loops over tiles run in some order."""
+    spills = tiles.psum_bits * (_count_visits(tiles, loop_order, Loop.CHANNELS) - 1)
+    return DramBits(
+        ifm_read=tiles.ifm_bits * _count_visits(tiles, loop_order, Loop.FILTERS),
+        weights_read=tiles.weight_bits * _count_visits(tiles, loop_order, Loop.PIXELS),
+        residual_read=tiles.residual_bits,
+        psum_read=spills,
+        psum_write=spills,
+        ofm_write=tiles.ofm_bits,
+    )
+
+
+def total_dram_bytes(bits: DramBits, index: int) -> DramBytes:
+    """Bytes of one of the tiles, each operand rounded up once."""
+
+    def to_bytes(counts: Counts) -> int:
+        return -(-int(counts[index]) // BITS_PER_BYTE)
+
+    return DramBytes(
+        ifm_read=to_bytes(bits.ifm_read),
+        weights_read=to_bytes(bits.weights_read),
+        residual_read=to_bytes(bits.residual_read),
+        psum_read=to_bytes(bits.psum_read),
+        psum_write=to_bytes(bits.psum_write),
+        ofm_write=to_bytes(bits.ofm_write),
+    )
+
+
+def total_buffer_accesses(
+    tiles: TileCounts, bits: DramBits, buffers: Buffers, index: int
+) -> BufferAccesses:
+    """Add up the accesses of one of the tiles, from the array's side and from DRAM's.
+
+    Partial sums that live in the ofm buffer are counted there.
+    """
+    psum_port, ofm_port = buffers.psum_memory.port_bits, buffers.ofm.port_bits
+    psum_reads = tiles.psum_reads + -(-bits.psum_write // psum_port)
+    psum_writes = tiles.psum_writes + -(-bits.psum_read // psum_port)
+    ofm_reads, ofm_writes = -(-bits.ofm_write // ofm_port), tiles.ofm_writes
+    if buffers.psum == "in_ofm":
+        ofm_reads, psum_reads = ofm_reads + psum_reads, np.zeros_like(psum_reads)
+        ofm_writes, psum_writes = ofm_writes + psum_writes, np.zeros_like(psum_writes)
+    ifm_writes = -(-(bits.ifm_read + bits.residual_read) // buffers.ifm.port_bits)
+    weight_writes = -(-bits.weights_read // buffers.weights.port_bits)
+
+    def accesses(reads: Counts, writes: Counts) -> Accesses:
+        return Accesses(reads=int(reads[index]), writes=int(writes[index]))
+
+    return BufferAccesses(
+        ifm=accesses(tiles.ifm_reads, ifm_writes),
+        weights=accesses(tiles.weight_reads, weight_writes),
+        psum=accesses(psum_reads, psum_writes),
+        ofm=accesses(ofm_reads, ofm_writes),
+    )
+
+
+def _count_visits(tiles: TileCounts, loop_order: tuple[Loop, ...], independent: Loop) -> Counts:
+    """How often each tile of an operand is brought in that does not depend on one loop.
+
+    Once per trip of that loop if a loop inside it runs more than once: then other tiles
+    of the operand come in between. Otherwise the tile stays.
+    """
+    position = loop_order.index(independent)
+    has_inner = np.zeros(len(tiles.steps), np.bool_)
+    for loop in loop_order[position + 1 :]:
+        has_inner |= tiles.trips(loop) > 1
+    return np.where(has_inner, tiles.trips(independent), 1)

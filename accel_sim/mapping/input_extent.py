@@ -1,0 +1,63 @@
+"""Which input positions a run of output positions reads, along one axis."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """Geometry of a window along rows or columns.
+
+    Output position ``p`` reads input ``p*stride + tap*dilation - pad`` for each tap, where
+    that lies in the map.
+    """
+
+    outputs: int
+    inputs: int
+    taps: int
+    stride: int
+    dilation: int
+    pad: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pieces:
+    """An axis of outputs cut into pieces of one size, the last perhaps smaller.
+
+    Attributes
+    ----------
+    outputs
+        int64[n], positions of each piece.
+    touched
+        int64[n], distinct input positions that each piece reads.
+    span
+        int64[n], input positions from the first to the last of them.
+    """
+
+    outputs: NDArray[np.int64]
+    touched: NDArray[np.int64]
+    span: NDArray[np.int64]
+
+
+def cut_axis(axis: Axis, size: int) -> Pieces:
+    """Cut the outputs of an axis into pieces of `size`; padding is never counted."""
+    starts = np.arange(0, axis.outputs, size)
+    outputs = np.minimum(size, axis.outputs - starts)
+    position = np.arange(axis.outputs)[:, np.newaxis] * axis.stride - axis.pad
+    position = position + np.arange(axis.taps) * axis.dilation
+    piece = np.broadcast_to((np.arange(axis.outputs) // size)[:, np.newaxis], position.shape)
+    inside = (position >= 0) & (position < axis.inputs)
+    # One number per (piece, input position); a set of them counts each position once.
+    pairs = np.unique(piece[inside] * axis.inputs + position[inside])
+    owner, read = np.divmod(pairs, axis.inputs)
+    first = np.full(len(starts), axis.inputs)
+    last = np.full(len(starts), -1)
+    np.minimum.at(first, owner, read)
+    np.maximum.at(last, owner, read)
+    return Pieces(
+        outputs=outputs,
+        touched=np.bincount(owner, minlength=len(starts)),
+        span=np.maximum(last - first + 1, 0),
+    )

@@ -1,0 +1,211 @@
+"""All tiles of a layer that fit the buffers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.hardware.choices import Packing
+from accel_sim.hardware.config import Buffer, Buffers, HardwareConfig
+from accel_sim.mapping.input_extent import Axis, Pieces, cut_axis
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile import Tile
+from quantizer.errors import InputError
+
+BITS_PER_BYTE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBits:
+    """Bits that one element of each operand takes in memory, on chip and off.
+
+    Attributes
+    ----------
+    residual
+        0 without a second operand.
+    bias
+        0 without a bias.
+    """
+
+    ifm: int
+    residual: int
+    weight: int
+    bias: int
+    psum: int
+    ofm: int
+
+
+def stored_bits(nest: LoopNest, hardware: HardwareConfig) -> StoredBits:
+    """Operand widths of a layer as the machine packs them."""
+    container = BITS_PER_BYTE if hardware.dram.packing is Packing.BYTE else 1
+
+    def stored(bits: int) -> int:
+        return -(-bits // container) * container
+
+    return StoredBits(
+        ifm=stored(nest.ifm_bits),
+        residual=stored(nest.residual_bits),
+        weight=stored(nest.weight_bits or 0),
+        bias=stored(nest.bias_bits),
+        psum=stored(hardware.precision.accumulator_bits),
+        ofm=stored(nest.ofm_bits),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileSpace:
+    """Candidates along each dimension, and which combinations fit.
+
+    Each dimension of extent ``D`` is cut at the distinct values of ``ceil(D / i)``,
+    largest first, and filters also at multiples of the array's columns. Filter rows and
+    columns are never cut.
+
+    Attributes
+    ----------
+    groups, batch, filters, channels
+        int64[n], tile sizes.
+    rows, cols
+        One cut of the output rows (cols) per candidate, largest pieces first.
+    feasible
+        int64[n, 6]: indices into groups, batch, rows, cols, filters, channels.
+    """
+
+    groups: NDArray[np.int64]
+    batch: NDArray[np.int64]
+    filters: NDArray[np.int64]
+    channels: NDArray[np.int64]
+    rows: tuple[Pieces, ...]
+    cols: tuple[Pieces, ...]
+    feasible: NDArray[np.int64]
+
+    def tile(self, candidate: int) -> Tile:
+        """Sizes of one feasible combination."""
+        groups, batch, rows, cols, filters, channels = self.feasible[candidate].tolist()
+        return Tile(
+            groups=int(self.groups[groups]),
+            batch=int(self.batch[batch]),
+            output_rows=int(self.rows[rows].outputs[0]),
+            output_cols=int(self.cols[cols].outputs[0]),
+            filters=int(self.filters[filters]),
+            channels=int(self.channels[channels]),
+        )
+
+
+def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
+    """Find all tiles of a layer that fit the buffers.
+
+    Raises
+    ------
+    InputError
+        If not even the smallest does: layer, operand, bytes needed, bytes there.
+    """
+    array_cols = hardware.mac_array.cols
+    whole_columns = (-(-size // array_cols) * array_cols for size in _cuts(nest.filters))
+    filters = {size for size in whole_columns if size < nest.filters} | set(_cuts(nest.filters))
+    space = TileSpace(
+        groups=_descending(_cuts(nest.groups)),
+        batch=_descending(_cuts(nest.batch)),
+        filters=_descending(filters),
+        channels=_descending(_cuts(nest.channels)),
+        rows=tuple(cut_axis(row_axis(nest), size) for size in _descending(_cuts(nest.output_rows))),
+        cols=tuple(cut_axis(col_axis(nest), size) for size in _descending(_cuts(nest.output_cols))),
+        feasible=np.empty((0, 6), np.int64),
+    )
+    fits = np.ones((), np.bool_)
+    for need in _needed_bits(nest, stored_bits(nest, hardware), space, hardware.buffers):
+        smallest_bytes = -(-int(need.bits.flat[-1]) // BITS_PER_BYTE)
+        if smallest_bytes > need.buffer.tile_bytes:
+            halved = " in each of its halves" if need.buffer.double_buffered else ""
+            raise InputError(
+                nest.layer,
+                f"the smallest tile needs {smallest_bytes} bytes of {need.operand}; "
+                f"buffers.{need.name} holds {need.buffer.tile_bytes}{halved}",
+            )
+        fits = fits & (need.bits <= need.buffer.tile_bytes * BITS_PER_BYTE)
+    shape = (
+        len(space.groups),
+        len(space.batch),
+        len(space.rows),
+        len(space.cols),
+        len(space.filters),
+        len(space.channels),
+    )
+    return replace(space, feasible=np.argwhere(np.broadcast_to(fits, shape)))
+
+
+def row_axis(nest: LoopNest) -> Axis:
+    """Geometry of the window along rows."""
+    return Axis(
+        outputs=nest.output_rows,
+        inputs=nest.input_rows,
+        taps=nest.filter_rows,
+        stride=nest.stride[0],
+        dilation=nest.dilation[0],
+        pad=nest.pads[0],
+    )
+
+
+def col_axis(nest: LoopNest) -> Axis:
+    """Geometry of the window along columns."""
+    return Axis(
+        outputs=nest.output_cols,
+        inputs=nest.input_cols,
+        taps=nest.filter_cols,
+        stride=nest.stride[1],
+        dilation=nest.dilation[1],
+        pad=nest.pads[1],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Need:
+    """Bits that tiles of one operand take in a buffer, over all combinations."""
+
+    operand: str
+    name: str
+    buffer: Buffer
+    bits: NDArray[np.int64]
+
+
+def _needed_bits(
+    nest: LoopNest, bits: StoredBits, space: TileSpace, buffers: Buffers
+) -> tuple[_Need, ...]:
+    groups = space.groups[:, None, None, None, None, None]
+    batch = space.batch[None, :, None, None, None, None]
+    input_rows, output_rows = (
+        np.array([getattr(cut, name).max() for cut in space.rows])[None, None, :, None, None, None]
+        for name in ("touched", "outputs")
+    )
+    input_cols, output_cols = (
+        np.array([getattr(cut, name).max() for cut in space.cols])[None, None, None, :, None, None]
+        for name in ("span", "outputs")
+    )
+    filters = space.filters[None, None, None, None, :, None]
+    channels = space.channels[None, None, None, None, None, :]
+    pixels = groups * batch * output_rows * output_cols
+    ifm = groups * batch * input_rows * input_cols * channels * bits.ifm + pixels * bits.residual
+    outputs = pixels * filters
+    needs = [_Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
+    if nest.kind is Kind.MAC:
+        taps = nest.filter_rows * nest.filter_cols
+        weights = groups * filters * (channels * taps * bits.weight + bits.bias)
+        needs.append(_Need(operand="weights", name="weights", buffer=buffers.weights, bits=weights))
+    is_split = channels < nest.channels
+    if isinstance(buffers.psum, Buffer):
+        psum = np.where(is_split, outputs * bits.psum, 0)
+        needs.append(_Need(operand="psum", name="psum", buffer=buffers.psum, bits=psum))
+        needs.append(_Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * bits.ofm))
+    else:
+        widest = np.where(is_split, np.maximum(bits.psum, bits.ofm), bits.ofm)
+        needs.append(_Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * widest))
+    return tuple(needs)
+
+
+def _cuts(extent: int) -> set[int]:
+    """Distinct values of ``ceil(extent / i)``."""
+    return {-(-extent // pieces) for pieces in range(1, extent + 1)}
+
+
+def _descending(sizes: Iterable[int]) -> NDArray[np.int64]:
+    return np.array(sorted(sizes, reverse=True), np.int64)

@@ -1,0 +1,124 @@
+"""Cycles that a layer takes at least, for many tiles at once.
+
+Never above what the schedule takes, so that a search may leave out what the bound rules
+out; close to it, because busy time, the first load and the last store are exact for most
+machines.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap, Ports
+from accel_sim.hardware.config import Buffer, HardwareConfig, MacArray
+from accel_sim.mapping.access_counts import DramBits, TileCounts
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from accel_sim.timing.dram import dram_timing
+
+Counts = NDArray[np.int64]
+
+
+def bound_busy_cycles(nest: LoopNest, hardware: HardwareConfig, tiles: TileCounts) -> Counts:
+    """Cycles for which the tiles compute at least, whatever DRAM does; int64[n].
+
+    The slowest of array, lanes and ports, and the fixed cycles of every tile.
+    """
+    buffers = hardware.buffers
+    lanes = hardware.post_processing.lanes
+    if nest.kind is Kind.MAC:
+        least = np.maximum(
+            _array_cycles(nest, hardware.mac_array, tiles), -(-nest.outputs // lanes)
+        )
+    else:
+        least = np.full_like(tiles.steps, -(-nest.outputs * nest.reduction // lanes))
+    ofm_reads, ofm_writes = np.zeros_like(least), tiles.ofm_writes
+    if isinstance(buffers.psum, Buffer):
+        least = np.maximum(least, _port_cycles(buffers.psum, tiles.psum_reads, tiles.psum_writes))
+    else:
+        ofm_reads, ofm_writes = tiles.psum_reads, ofm_writes + tiles.psum_writes
+    for buffer, reads, writes in (
+        (buffers.ifm, tiles.ifm_reads, np.zeros_like(least)),
+        (buffers.weights, tiles.weight_reads, np.zeros_like(least)),
+        (buffers.ofm, ofm_reads, ofm_writes),
+    ):
+        least = np.maximum(least, _port_cycles(buffer, reads, writes))
+    busy: Counts = least + tiles.steps * hardware.mac_array.tile_overhead_cycles
+    return busy
+
+
+def bound_cycles(
+    nest: LoopNest, hardware: HardwareConfig, busy: Counts, edges: Counts, moved: DramBits
+) -> Counts:
+    """Cycles that a layer takes at least; int64[n].
+
+    Either all computation and what comes before and after it, or all that DRAM moves.
+
+    Parameters
+    ----------
+    busy, edges
+        int64[n], from `bound_busy_cycles` and `edge_cycles`.
+    moved
+        Under the loop order in question.
+    """
+    timing = dram_timing(hardware)
+    read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
+    stream = moved.read * read.numerator // read.denominator
+    stream += moved.write * write.numerator // write.denominator
+    bound: Counts = np.maximum(busy + edges, stream + timing.latency_cycles)
+    return bound
+
+
+def edge_cycles(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> Counts:
+    """Cycles of the first load and the last store at least; int64[n]."""
+    timing = dram_timing(hardware)
+    read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
+    first_load, last_store = _edge_bits(nest, hardware, space)
+    cycles: Counts = first_load * read.numerator // read.denominator + timing.latency_cycles
+    return cycles + last_store * write.numerator // write.denominator
+
+
+def _array_cycles(nest: LoopNest, array: MacArray, tiles: TileCounts) -> Counts:
+    passes = nest.groups * tiles.channel_tiles
+    folds = passes * tiles.pixel_folds * tiles.filter_folds
+    compute = nest.groups * tiles.pixel_folds * tiles.filter_folds * nest.reduction
+    pixels = nest.batch * nest.output_rows * nest.output_cols
+    if array.edge_tiles is EdgeTiles.USED_SKEW:
+        drained_rows = passes * pixels * tiles.filter_folds
+        skew = drained_rows + passes * nest.filters * tiles.pixel_folds - 2 * folds
+    else:
+        drained_rows = folds * array.rows
+        skew = folds * (array.rows + array.cols - 2)
+    cycles: Counts = compute
+    if array.drain is Drain.ROWS:
+        cycles = cycles + drained_rows
+    if array.fold_overlap is FoldOverlap.NONE:
+        cycles = cycles + skew + folds * (array.pipeline_cycles + array.output_register_cycles)
+    return cycles
+
+
+def _port_cycles(buffer: Buffer, reads: Counts, writes: Counts) -> Counts:
+    is_single = buffer.ports is Ports.ONE_SHARED
+    accesses: Counts = reads + writes if is_single else np.maximum(reads, writes)
+    return accesses // buffer.array_banks
+
+
+def _edge_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tuple[Counts, Counts]:
+    """Bits of the first tile's loads and of the last tile's store, biases left out."""
+    bits = stored_bits(nest, hardware)
+    groups, batch, rows, cols, filters, channels = space.feasible.T
+    in_groups, images = space.groups[groups], space.batch[batch]
+    reduction = space.channels[channels] * nest.filter_rows * nest.filter_cols
+    inputs = (
+        np.array([cut.touched[0] for cut in space.rows])[rows]
+        * np.array([cut.span[0] for cut in space.cols])[cols]
+    )
+    first_outputs, last_outputs = (
+        np.array([cut.outputs[at] for cut in space.rows])[rows]
+        * np.array([cut.outputs[at] for cut in space.cols])[cols]
+        for at in (0, -1)
+    )
+    first_load = in_groups * (
+        images * (inputs * space.channels[channels] * bits.ifm + first_outputs * bits.residual)
+        + space.filters[filters] * reduction * bits.weight
+    )
+    return first_load, last_outputs * bits.ofm

@@ -1,0 +1,303 @@
+"""One layer's tiles, step by step: the jitted core of `accel_sim.timing.pipeline`.
+
+Step ``i`` computes tile ``i`` while DRAM brings what tile ``i + 1`` needs anew (partial
+sums, weights, ifm, in that order) and then takes away what tile ``i - 1`` left (partial
+sums, ofm). Operands without double buffering move between two computations instead. The
+step ends when all is done.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles
+from accel_sim.timing.schedule_rules import PortRules, ScheduleRules
+from quantizer.fixedpoint.jit import jit
+
+Counts = NDArray[np.int64]
+
+# Places of the causes in an array of LayerCycles' fields.
+COMPUTE, FILL_DRAIN, OVERHEAD, PORT, DRAM, N_CAUSES = 0, 1, 2, 3, 7, 11
+IFM, WEIGHTS, PSUM, OFM = 0, 1, 2, 3
+
+# Loops over tiles, as the kernels number them.
+GROUPS, PIXELS, FILTERS, CHANNELS, N_LOOPS = 0, 1, 2, 3, 4
+N_SCRATCH = 7
+
+
+@jit
+def port_cycles(port: PortRules, reads: int, writes: int) -> int:
+    """Cycles that a buffer needs for some reads and writes, spread over its banks."""
+    accesses = reads + writes if port.is_single else max(reads, writes)
+    cycles: int = -(-accesses // port.banks)
+    return cycles
+
+
+@jit
+def words(port: PortRules, bits: int) -> int:
+    """Port words that hold some bits."""
+    return -(-bits // port.port_bits)
+
+
+@jit
+def fold_words(port: PortRules, elements: int, lanes: int, bits: int) -> int:
+    """Words that bring an operand to `elements` lanes; no word spans two folds."""
+    whole = elements // lanes
+    rest = elements - whole * lanes
+    total: int = whole * words(port, lanes * bits) + words(port, rest * bits)
+    return total
+
+
+@jit
+def work_on_tile(
+    rules: ScheduleRules,
+    groups: int,
+    pixels: int,
+    filters: int,
+    channels: int,
+    is_first: bool,
+    is_last: bool,
+    loads: Counts,
+    stores: Counts,
+    causes: Counts,
+) -> int:
+    """Add the cycles of one tile's computation to `causes`; return their sum.
+
+    Parameters
+    ----------
+    is_first, is_last
+        Whether the tile begins, and ends, the reduction of its outputs.
+    loads, stores
+        int64[4], bits that DRAM moves into and out of the buffers meanwhile.
+    """
+    outputs = groups * pixels * filters
+    if rules.is_mac:
+        reduction = channels * rules.taps
+        compute = compute_cycles(rules.array, groups, pixels, filters, reduction)
+        skew = fill_drain_cycles(rules.array, groups, pixels, filters, reduction)
+        rows, cols = rules.array.rows, rules.array.cols
+        ifm_words = (
+            groups * reduction * -(-filters // cols)
+            * fold_words(rules.ifm_port, pixels, rows, rules.ifm_bits)
+        )  # fmt: skip
+        weight_words = (
+            groups * reduction * -(-pixels // rows)
+            * fold_words(rules.weight_port, filters, cols, rules.weight_bits)
+        )  # fmt: skip
+        psum_words = groups * pixels * fold_words(rules.psum_port, filters, cols, rules.psum_bits)
+        ofm_words = groups * pixels * fold_words(rules.ofm_port, filters, cols, rules.ofm_bits)
+    else:
+        compute = -(-outputs * rules.taps // rules.lanes)
+        skew = 0
+        ifm_words = words(rules.ifm_port, outputs * rules.taps * rules.ifm_bits) + words(
+            rules.ifm_port, outputs * rules.residual_bits
+        )
+        weight_words = 0
+        psum_words = 0
+        ofm_words = words(rules.ofm_port, outputs * rules.ofm_bits)
+
+    psum_reads = 0 if is_first else psum_words
+    psum_writes = 0 if is_last else psum_words
+    ofm_reads = 0
+    ofm_writes = ofm_words if is_last else 0
+    ifm_writes = words(rules.ifm_port, loads[IFM]) if rules.ifm_port.is_shared_with_dram else 0
+    weight_writes = 0
+    if rules.weight_port.is_shared_with_dram:
+        weight_writes = words(rules.weight_port, loads[WEIGHTS])
+    if rules.psum_port.is_shared_with_dram:
+        psum_reads += words(rules.psum_port, stores[PSUM])
+        psum_writes += words(rules.psum_port, loads[PSUM])
+    if rules.ofm_port.is_shared_with_dram:
+        ofm_reads += words(rules.ofm_port, stores[OFM])
+    if rules.psum_is_in_ofm:
+        ofm_reads, ofm_writes = ofm_reads + psum_reads, ofm_writes + psum_writes
+        psum_reads, psum_writes = 0, 0
+
+    slowest = IFM
+    slowest_cycles = port_cycles(rules.ifm_port, ifm_words, ifm_writes)
+    cycles = port_cycles(rules.weight_port, weight_words, weight_writes)
+    if cycles > slowest_cycles:
+        slowest, slowest_cycles = WEIGHTS, cycles
+    cycles = port_cycles(rules.psum_port, psum_reads, psum_writes)
+    if cycles > slowest_cycles:
+        slowest, slowest_cycles = PSUM, cycles
+    cycles = port_cycles(rules.ofm_port, ofm_reads, ofm_writes)
+    if cycles > slowest_cycles:
+        slowest, slowest_cycles = OFM, cycles
+
+    stretch = max(0, slowest_cycles - compute - skew)
+    # The output stage takes `lanes` finished outputs per cycle.
+    requantize = -(-outputs // rules.lanes) if rules.is_mac and is_last else 0
+    wait = max(0, requantize - compute - skew - stretch)
+    causes[COMPUTE] += compute
+    causes[FILL_DRAIN] += skew
+    causes[PORT + slowest] += stretch
+    causes[OVERHEAD] += wait + rules.tile_overhead
+    busy: int = compute + skew + stretch + wait + rules.tile_overhead
+    return busy
+
+
+@jit
+def transfer(
+    rules: ScheduleRules,
+    loads: Counts,
+    stores: Counts,
+    is_overlapped: bool,
+    busy: int,
+    causes: Counts,
+) -> int:
+    """Move what is (or is not) double buffered; return the cycles from start to end.
+
+    A cycle in which a bit of an operand moves and which lies beyond `busy`, the cycles
+    for which the machine computes, is a stall by that operand. The latency of a batch of
+    reads belongs to its first operand.
+    """
+    end = 0
+    bits = 0
+    begin = 0
+    for operand in (PSUM, WEIGHTS, IFM):
+        if loads[operand] == 0 or is_double_buffered(rules, operand) != is_overlapped:
+            continue
+        bits += loads[operand]
+        begin, end = end, rules.latency + -(-bits * rules.read_cycles // rules.read_bits)
+        causes[DRAM + operand] += max(0, end - max(begin, busy))
+    reads_end = end
+    bits = 0
+    for operand in (PSUM, OFM):
+        if stores[operand] == 0 or is_double_buffered(rules, operand) != is_overlapped:
+            continue
+        bits += stores[operand]
+        begin, end = end, reads_end + -(-bits * rules.write_cycles // rules.write_bits)
+        causes[DRAM + operand] += max(0, end - max(begin, busy))
+    return end
+
+
+@jit
+def is_double_buffered(rules: ScheduleRules, operand: int) -> bool:
+    """Whether an operand's transfers overlap the computation."""
+    if operand == IFM:
+        return rules.ifm_port.is_double_buffered
+    if operand == WEIGHTS:
+        return rules.weight_port.is_double_buffered
+    if operand == PSUM:
+        return rules.psum_port.is_double_buffered
+    return rules.ofm_port.is_double_buffered
+
+
+@jit
+def run_schedule(
+    rules: ScheduleRules,
+    loop_order: Counts,
+    trips: Counts,
+    group_sizes: Counts,
+    pixel_sizes: Counts,
+    ifm_sizes: Counts,
+    filter_sizes: Counts,
+    channel_sizes: Counts,
+    limit: int,
+    scratch: Counts,
+    causes: Counts,
+) -> int:
+    """Run all tiles of a layer; return the cycles, or any number above `limit`.
+
+    Parameters
+    ----------
+    loop_order
+        int64[4], loops from outermost to innermost.
+    trips
+        int64[4], number of tiles of each loop (by loop, not by position).
+    group_sizes, filter_sizes, channel_sizes
+        Extent of each tile.
+    pixel_sizes, ifm_sizes
+        Output positions, and input positions of one channel, of each tile of pixels.
+    scratch
+        int64[7, 4], overwritten.
+    causes
+        int64[11], overwritten: the cycles by cause.
+    """
+    causes[:] = 0
+    scratch[:] = 0
+    index, following, changed = scratch[0], scratch[1], scratch[2]
+    loads, stores, old_stores, none = scratch[3], scratch[4], scratch[5], scratch[6]
+    changed[:] = 1
+
+    fill_loads(rules, following, changed, trips, group_sizes, pixel_sizes, ifm_sizes,
+               filter_sizes, channel_sizes, loads)  # fmt: skip
+    total: int = transfer(rules, loads, none, True, 0, causes)
+    total += transfer(rules, loads, none, False, 0, causes)
+    has_next = True
+    while has_next:
+        index[:] = following
+        has_next = advance(loop_order, trips, following, changed)
+        loads[:] = 0
+        if has_next:
+            fill_loads(rules, following, changed, trips, group_sizes, pixel_sizes, ifm_sizes,
+                       filter_sizes, channel_sizes, loads)  # fmt: skip
+        groups = group_sizes[index[GROUPS]]
+        pixels = pixel_sizes[index[PIXELS]]
+        filters = filter_sizes[index[FILTERS]]
+        is_last = index[CHANNELS] == trips[CHANNELS] - 1
+        old_stores[:] = stores
+        stores[:] = 0
+        if not has_next or changed[GROUPS] or changed[PIXELS] or changed[FILTERS]:
+            outputs = groups * pixels * filters
+            if is_last:
+                stores[OFM] = outputs * rules.ofm_bits
+            else:
+                stores[PSUM] = outputs * rules.psum_bits
+        busy = work_on_tile(
+            rules, groups, pixels, filters, channel_sizes[index[CHANNELS]],
+            index[CHANNELS] == 0, is_last, loads, old_stores, causes,
+        )  # fmt: skip
+        overlapped = transfer(rules, loads, old_stores, True, busy, causes)
+        total += max(busy, overlapped)
+        total += transfer(rules, loads, stores, False, 0, causes)
+        if total > limit:
+            return total
+    total += transfer(rules, none, stores, True, 0, causes)
+    return total
+
+
+@jit
+def advance(loop_order: Counts, trips: Counts, index: Counts, changed: Counts) -> bool:
+    """Step to the next tile; tell whether there is one, and in `changed` what differs."""
+    changed[:] = 0
+    for position in range(N_LOOPS - 1, -1, -1):
+        loop = loop_order[position]
+        changed[loop] = trips[loop] > 1  # a loop of one trip comes back to the same tile
+        if index[loop] + 1 < trips[loop]:
+            index[loop] += 1
+            return True
+        index[loop] = 0
+    return False
+
+
+@jit
+def fill_loads(
+    rules: ScheduleRules,
+    index: Counts,
+    changed: Counts,
+    trips: Counts,
+    group_sizes: Counts,
+    pixel_sizes: Counts,
+    ifm_sizes: Counts,
+    filter_sizes: Counts,
+    channel_sizes: Counts,
+    loads: Counts,
+) -> None:
+    """Write the bits that a tile needs anew into ``loads``, int64[4]."""
+    loads[:] = 0
+    groups = group_sizes[index[GROUPS]]
+    pixels = pixel_sizes[index[PIXELS]]
+    filters = filter_sizes[index[FILTERS]]
+    channels = channel_sizes[index[CHANNELS]]
+    if changed[GROUPS] or changed[PIXELS] or changed[CHANNELS]:
+        loads[IFM] = groups * (
+            ifm_sizes[index[PIXELS]] * channels * rules.ifm_bits + pixels * rules.residual_bits
+        )
+    if rules.is_mac and (changed[GROUPS] or changed[FILTERS] or changed[CHANNELS]):
+        # The output stage needs the bias, so it comes with the last channels.
+        is_last = index[CHANNELS] == trips[CHANNELS] - 1
+        bias_bits = rules.bias_bits if is_last else 0
+        loads[WEIGHTS] = groups * filters * (channels * rules.taps * rules.weight_bits + bias_bits)
+    if index[CHANNELS] > 0 and (changed[GROUPS] or changed[PIXELS] or changed[FILTERS]):
+        loads[PSUM] = groups * pixels * filters * rules.psum_bits

@@ -1,0 +1,109 @@
+"""The numbers of a machine and a layer that its schedule runs on.
+
+Named tuples, because Numba reads them.
+"""
+
+from typing import NamedTuple
+
+from accel_sim.hardware.choices import Ports
+from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile_space import stored_bits
+from accel_sim.timing.dram import dram_timing
+from accel_sim.timing.mac_array import ArrayRules, array_rules
+
+
+class PortRules(NamedTuple):
+    """Ports of one buffer.
+
+    Attributes
+    ----------
+    banks
+        That serve the array at one time.
+    is_single
+        Whether reads and writes share one port.
+    is_shared_with_dram
+        Whether transfers of the next tile pass the same ports.
+    """
+
+    port_bits: int
+    banks: int
+    is_single: bool
+    is_shared_with_dram: bool
+    is_double_buffered: bool
+
+
+class ScheduleRules(NamedTuple):
+    """All that the schedule of one layer depends on, but its tiles.
+
+    Attributes
+    ----------
+    is_mac
+        Whether the layer runs on the array; else on the lanes.
+    taps
+        Filter rows times columns.
+    read_cycles, read_bits, write_cycles, write_bits
+        DRAM moves ``read_bits`` in ``read_cycles``, and so for writes.
+    """
+
+    is_mac: bool
+    array: ArrayRules
+    lanes: int
+    tile_overhead: int
+    taps: int
+    ifm_bits: int
+    residual_bits: int
+    weight_bits: int
+    bias_bits: int
+    psum_bits: int
+    ofm_bits: int
+    ifm_port: PortRules
+    weight_port: PortRules
+    psum_port: PortRules
+    ofm_port: PortRules
+    psum_is_in_ofm: bool
+    read_cycles: int
+    read_bits: int
+    write_cycles: int
+    write_bits: int
+    latency: int
+
+
+def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
+    """Resolve a machine for one layer."""
+    bits = stored_bits(nest, hardware)
+    timing = dram_timing(hardware)
+    buffers = hardware.buffers
+    return ScheduleRules(
+        is_mac=nest.kind is Kind.MAC,
+        array=array_rules(hardware.mac_array),
+        lanes=hardware.post_processing.lanes,
+        tile_overhead=hardware.mac_array.tile_overhead_cycles,
+        taps=nest.filter_rows * nest.filter_cols,
+        ifm_bits=bits.ifm,
+        residual_bits=bits.residual,
+        weight_bits=bits.weight,
+        bias_bits=bits.bias,
+        psum_bits=bits.psum,
+        ofm_bits=bits.ofm,
+        ifm_port=_port_rules(buffers.ifm),
+        weight_port=_port_rules(buffers.weights),
+        psum_port=_port_rules(buffers.psum_memory),
+        ofm_port=_port_rules(buffers.ofm),
+        psum_is_in_ofm=buffers.psum == "in_ofm",
+        read_cycles=timing.read_cycles_per_bit.numerator,
+        read_bits=timing.read_cycles_per_bit.denominator,
+        write_cycles=timing.write_cycles_per_bit.numerator,
+        write_bits=timing.write_cycles_per_bit.denominator,
+        latency=timing.latency_cycles,
+    )
+
+
+def _port_rules(buffer: Buffer) -> PortRules:
+    return PortRules(
+        port_bits=buffer.port_bits,
+        banks=buffer.array_banks,
+        is_single=buffer.ports is Ports.ONE_SHARED,
+        is_shared_with_dram=buffer.shares_ports_with_dram,
+        is_double_buffered=buffer.double_buffered,
+    )

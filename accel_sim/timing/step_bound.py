@@ -1,0 +1,225 @@
+"""A closer bound on a layer's cycles: each kind of step by itself.
+
+Steps differ by which loop over tiles advances after them. All steps of one kind load the
+same operands, so the sum over them of ``max(compute, load)`` is bounded by the larger of
+two sums, and each of those is a product over the loops.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap
+from accel_sim.hardware.config import HardwareConfig, MacArray
+from accel_sim.mapping.access_counts import TileCounts
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile import Loop
+from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from accel_sim.timing.dram import dram_timing
+
+Counts = NDArray[np.int64]
+Order = tuple[Loop, Loop, Loop, Loop]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """A quantity of the tiles of one loop: their sum, the first and the last; int64[n] each."""
+
+    total: Counts
+    first: Counts
+    last: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileSeries:
+    """Quantities of the tiles of each loop.
+
+    Attributes
+    ----------
+    trips
+        One for each tile, by loop.
+    pixels, inputs
+        Output positions, and input positions of one channel.
+    pixel_folds, filter_folds
+        Folds along rows and columns of the array.
+    """
+
+    trips: Mapping[Loop, Series]
+    groups: Series
+    pixels: Series
+    inputs: Series
+    pixel_folds: Series
+    filters: Series
+    filter_folds: Series
+    channels: Series
+
+
+def tile_series(
+    nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCounts, candidates: Counts
+) -> TileSeries:
+    """Quantities of the tiles of some feasible candidates of a space.
+
+    Parameters
+    ----------
+    tiles
+        Counts of every feasible candidate.
+    """
+    groups, batch, rows, cols, filters, channels = space.feasible[candidates].T
+
+    def cut(extent: int, size: Counts) -> Series:
+        last = extent - (-(-extent // size) - 1) * size
+        return Series(total=np.full_like(size, extent), first=size, last=last)
+
+    def combine(of_rows: str, of_cols: str) -> Series:
+        images = cut(nest.batch, space.batch[batch])
+
+        def at(pick: Callable[[Counts], int]) -> Counts:
+            by_row = np.array([pick(getattr(piece, of_rows)) for piece in space.rows])
+            by_col = np.array([pick(getattr(piece, of_cols)) for piece in space.cols])
+            product: Counts = by_row[rows] * by_col[cols]
+            return product
+
+        return Series(
+            total=images.total * at(lambda sizes: int(sizes.sum())),
+            first=images.first * at(lambda sizes: int(sizes[0])),
+            last=images.last * at(lambda sizes: int(sizes[-1])),
+        )
+
+    def folds(total: Counts, sizes: Series, lanes: int) -> Series:
+        return Series(
+            total=total[candidates], first=-(-sizes.first // lanes), last=-(-sizes.last // lanes)
+        )
+
+    ones = np.ones_like(groups)
+    pixels = combine("outputs", "outputs")
+    filter_sizes = cut(nest.filters, space.filters[filters])
+    return TileSeries(
+        trips={
+            loop: Series(total=tiles.trips(loop)[candidates], first=ones, last=ones)
+            for loop in Loop
+        },
+        groups=cut(nest.groups, space.groups[groups]),
+        pixels=pixels,
+        inputs=combine("touched", "span"),
+        pixel_folds=folds(tiles.pixel_folds, pixels, array.rows),
+        filters=filter_sizes,
+        filter_folds=folds(tiles.filter_folds, filter_sizes, array.cols),
+        channels=cut(nest.channels, space.channels[channels]),
+    )
+
+
+def bound_steps(
+    nest: LoopNest, hardware: HardwareConfig, series: TileSeries, order: Order
+) -> Counts:
+    """Cycles from the first computation to the last at least; int64[n]."""
+    timing = dram_timing(hardware)
+    read = timing.read_cycles_per_bit
+    buffers = hardware.buffers
+    bits = stored_bits(nest, hardware)
+    taps = nest.filter_rows * nest.filter_cols
+    ifm = {Loop.GROUPS: series.groups, Loop.PIXELS: series.inputs, Loop.CHANNELS: series.channels}
+    weights = {
+        Loop.GROUPS: series.groups,
+        Loop.FILTERS: series.filters,
+        Loop.CHANNELS: series.channels,
+    }
+    total: Counts = np.zeros_like(series.groups.total)
+    for position, loop in enumerate(order):
+        busy = _busy(nest, hardware, series, order, position)
+        loaded_ifm, loaded_weights = (
+            np.where(
+                _is_new(operand, series, order[position:]),
+                _sum_steps(operand, series, order, position, is_load=True) * element_bits,
+                0,
+            )
+            for operand, element_bits in ((ifm, bits.ifm), (weights, taps * bits.weight))
+        )
+        hidden = loaded_ifm * buffers.ifm.double_buffered
+        hidden += loaded_weights * buffers.weights.double_buffered
+        serial = loaded_ifm + loaded_weights - hidden
+        steps = _sum_steps({}, series, order, position, is_load=True)
+        streams = [
+            moved * read.numerator // read.denominator + (moved > 0) * steps * timing.latency_cycles
+            for moved in (hidden, serial)
+        ]
+        here = np.maximum(busy, streams[0]) + streams[1]
+        total = total + np.where(series.trips[loop].total > 1, here, 0)
+    return total + _busy(nest, hardware, series, order, len(order))
+
+
+def _busy(
+    nest: LoopNest, hardware: HardwareConfig, series: TileSeries, order: Order, position: int
+) -> Counts:
+    """Cycles that array or lanes work in the steps of one kind, ports left out."""
+    array = hardware.mac_array
+
+    def tiles(factors: Mapping[Loop, Series]) -> Counts:
+        return _sum_steps(factors, series, order, position, is_load=False)
+
+    fixed = tiles({}) * array.tile_overhead_cycles
+    groups = {Loop.GROUPS: series.groups}
+    pixels = {Loop.PIXELS: series.pixels}
+    taps = nest.filter_rows * nest.filter_cols
+    if nest.kind is not Kind.MAC:
+        busy: Counts = fixed + tiles(groups | pixels) * taps // hardware.post_processing.lanes
+        return busy
+    by_row = groups | {Loop.PIXELS: series.pixel_folds}
+    by_col = {Loop.FILTERS: series.filter_folds}
+    folds = tiles(by_row | by_col)
+    drained_rows, skew = folds * array.rows, folds * (array.rows + array.cols - 2)
+    if array.edge_tiles is EdgeTiles.USED_SKEW:
+        drained_rows = tiles(groups | pixels | by_col)
+        skew = drained_rows + tiles(by_row | {Loop.FILTERS: series.filters}) - 2 * folds
+    busy = fixed + tiles(by_row | by_col | {Loop.CHANNELS: series.channels}) * taps
+    if array.drain is Drain.ROWS:
+        busy = busy + drained_rows
+    delay = array.pipeline_cycles + array.output_register_cycles
+    if array.fold_overlap is FoldOverlap.NONE:
+        return busy + skew + folds * delay
+    return busy + tiles({}) * (least_last_skew(array, series) + delay)
+
+
+def least_last_skew(array: MacArray, series: TileSeries) -> Counts:
+    """Skew that every tile pays at least where folds overlap; the last tile is the smallest."""
+    rows: Counts = np.full_like(series.pixels.last, array.rows)
+    cols: Counts = np.full_like(series.filters.last, array.cols)
+    if array.edge_tiles is EdgeTiles.USED_SKEW:
+        rows = np.minimum(rows, series.pixels.last)
+        cols = np.minimum(cols, series.filters.last)
+    return rows + cols - 2
+
+
+def _sum_steps(
+    factors: Mapping[Loop, Series],
+    series: TileSeries,
+    order: Order,
+    position: int,
+    *,
+    is_load: bool,
+) -> Counts:
+    """Sum of a product of quantities over the steps of one kind.
+
+    Before the loop at `position` advances, all loops inside it stand at their last tile;
+    after, when the load is due, at their first. Position 4 is the very last step.
+    """
+    product: Counts = np.ones_like(series.groups.total)
+    for at, loop in enumerate(order):
+        factor = factors.get(loop, series.trips[loop])
+        edge = factor.first if is_load else factor.last
+        if at < position < len(order):
+            product = product * factor.total
+        elif at == position:
+            product = product * (factor.total - edge)
+        else:
+            product = product * edge
+    return product
+
+
+def _is_new(
+    operand: Mapping[Loop, Series], series: TileSeries, advanced: tuple[Loop, ...]
+) -> NDArray[np.bool_]:
+    """Whether a tile of an operand differs once these loops advanced or began anew."""
+    changes = [series.trips[loop].total > 1 for loop in advanced if loop in operand]
+    return np.logical_or.reduce(changes) if changes else np.zeros_like(series.groups.total, bool)
