@@ -62,9 +62,10 @@ def _parse(path: Path, content: bytes) -> ModelProto:
     try:
         model = onnx.load_model_from_string(content)
         onnx.load_external_data_for_model(model, str(path.parent))
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf, checker and I/O errors share no base class
+    except Exception as error:  # protobuf and I/O errors share no base class
         raise InputError(str(path), f"not a valid ONNX model ({_first_line(error)})") from None
+    if not model.graph.node:
+        raise InputError(str(path), "not a valid ONNX model (it has no graph)")
     return model
 
 
@@ -154,8 +155,12 @@ class _OriginalNames:
             output: node for node in graph.node for output in node.output
         }
         self._nodes: dict[str, NodeProto] = {node.name: node for node in graph.node if node.name}
+        self._constants: set[str] = {
+            *(initializer.name for initializer in graph.initializer),
+            *(node.output[0] for node in graph.node if node.op_type == "Constant"),
+        }
         self._tensors: set[str] = (
-            {initializer.name for initializer in graph.initializer}
+            self._constants
             | {value.name for value in graph.input}
             | {name for node in graph.node for name in node.output}
         )
@@ -190,6 +195,8 @@ class _OriginalNames:
         folded = self._producers.get(node.output[0])
         if folded is not None and folded.op_type == "BatchNormalization":
             return str(folded.input[2])
+        if folded is not None and folded.op_type == "Add":
+            return next(name for name in folded.input if name in self._constants)
         return f"{self.node(node).name or node.output[0]}.bias"
 
     def _input(self, node: NodeProto, index: int) -> str | None:
