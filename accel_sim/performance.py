@@ -4,15 +4,44 @@ Mapping gives integer counts; cycles and energy are functions of them. Nothing h
 knows a value of a feature map but through its measured activity.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from accel_sim.energy.band import Energy
+from accel_sim.energy.chip import (
+    EnergyConstants,
+    LayerEvents,
+    count_additions,
+    energy_constants,
+    layer_energy,
+)
 from accel_sim.energy.layer_energy import LayerEnergy
-from accel_sim.hardware.config import Dataflow, HardwareConfig
+from accel_sim.energy.search_cost import search_cost
+from accel_sim.hardware.choices import Dataflow
+from accel_sim.hardware.config import HardwareConfig
+from accel_sim.mapping.access_counts import (
+    count_buffer_words,
+    count_dram_bits,
+    count_tiles,
+    loop_orders,
+    total_buffer_accesses,
+    total_dram_bytes,
+)
+from accel_sim.mapping.loop_nest import Kind, LoopNest, OperandWidths, build_loop_nests
 from accel_sim.mapping.tile import LayerMapping, Loop, Tile
-from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
-from accel_sim.timing.layer_cycles import Bound, LayerCycles
+from accel_sim.mapping.tile_space import enumerate_tiles
+from accel_sim.mapping.traffic import (
+    NO_BUFFER_ACCESSES,
+    NO_DRAM_BYTES,
+    Accesses,
+    BufferAccesses,
+    DramBytes,
+)
+from accel_sim.timing.layer_cycles import NO_CYCLES, Bound, LayerCycles
+from accel_sim.timing.tile_search import search_tiles
+from quantizer.errors import InputError
 from quantizer.network.graph import Network
 
 __all__ = [
@@ -100,5 +129,188 @@ def run_performance(
     activity: Mapping[str, LayerActivity] | None = None,
     requantized_inputs: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[LayerPerformance, ...]:
-    """Cost of every layer of a network, in the order in which they run."""
-    raise NotImplementedError
+    """Cost of every layer of a network, in the order in which they run.
+
+    The schedule never depends on `activity`, so that a run with values and one without
+    differ in energy only.
+
+    Parameters
+    ----------
+    feature_map_bits, weight_bits
+        Widths by name of feature map and of constant.
+    activity
+        By name of layer; `UNKNOWN_ACTIVITY` where there is none.
+    requantized_inputs
+        By name of a Concat, the inputs that do not share its format.
+
+    Raises
+    ------
+    InputError
+        If an operand is wider than the datapath, or the smallest tile fits no buffer.
+    """
+    widths = OperandWidths(feature_maps=feature_map_bits, weights=weight_bits, biases=bias_bits)
+    nests = build_loop_nests(network, widths, hardware.mapping.batch, requantized_inputs or {})
+    constants = energy_constants(hardware)
+    measured = activity or {}
+    # Layers of one shape share one schedule; only the search takes time.
+    schedules: dict[LoopNest, _Schedule] = {}
+    layers = []
+    for nest in nests:
+        check_widths(nest, hardware)
+        shape = replace(nest, layer="", op="")
+        if nest.kind is not Kind.LAYOUT and shape not in schedules:
+            schedules[shape] = _find_schedule(nest, hardware, constants)
+        schedule = schedules.get(shape, _NO_SCHEDULE)
+        layers.append(
+            _price(nest, hardware, constants, schedule, measured.get(nest.layer, UNKNOWN_ACTIVITY))
+        )
+    return tuple(layers)
+
+
+def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
+    """Refuse operands wider than the datapath.
+
+    Raises
+    ------
+    InputError
+        Naming the layer and the ``--set`` that would build what it needs.
+    """
+    precision = hardware.precision
+    operands = [
+        ("activations", "activation_bits", nest.ifm_bits, precision.activation_bits),
+        ("outputs", "activation_bits", nest.ofm_bits, precision.activation_bits),
+    ]
+    if nest.weight_bits is not None:
+        operands.append(("weights", "weight_bits", nest.weight_bits, precision.weight_bits))
+    for operand, key, bits, built_bits in operands:
+        if bits > built_bits:
+            raise InputError(
+                f"layer {nest.layer!r}",
+                f"its {operand} have {bits} bits, the datapath of {hardware.name} {built_bits}; "
+                f"--set precision.{key}={bits} builds one that holds them",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Schedule:
+    """How a layer runs and what it moves, whatever the values are."""
+
+    mapping: LayerMapping | None
+    cycles: LayerCycles
+    dram_bytes: DramBytes
+    buffer_accesses: BufferAccesses
+    drained_psums: int
+
+
+_NO_SCHEDULE = _Schedule(
+    mapping=None,
+    cycles=NO_CYCLES,
+    dram_bytes=NO_DRAM_BYTES,
+    buffer_accesses=NO_BUFFER_ACCESSES,
+    drained_psums=0,
+)
+
+
+def _find_schedule(
+    nest: LoopNest, hardware: HardwareConfig, constants: EnergyConstants
+) -> _Schedule:
+    space = enumerate_tiles(nest, hardware)
+    tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
+    moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
+    cost = search_cost(nest, hardware, constants, tiles, moved)
+    found = search_tiles(nest, hardware, space, tiles, moved, cost)
+    bits = moved[loop_orders(nest).index(found.loop_order)]
+    return _Schedule(
+        mapping=LayerMapping(
+            dataflow=hardware.mac_array.dataflow if nest.kind is Kind.MAC else None,
+            tile=space.tile(found.candidate),
+            loop_order=found.loop_order,
+        ),
+        cycles=found.cycles,
+        dram_bytes=total_dram_bytes(bits, found.candidate),
+        buffer_accesses=total_buffer_accesses(
+            count_buffer_words(tiles, bits, hardware.buffers), found.candidate
+        ),
+        drained_psums=int(tiles.drained_psums[found.candidate]),
+    )
+
+
+def _price(
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    constants: EnergyConstants,
+    schedule: _Schedule,
+    activity: LayerActivity,
+) -> LayerPerformance:
+    gated = activity.zero_ifm_fraction if hardware.mac_array.zero_gating else 0.0
+    events = LayerEvents(
+        macs=nest.macs,
+        gated_macs=nest.macs * gated,
+        drained_psums=schedule.drained_psums,
+        additions=count_additions(nest),
+        dram_bytes=schedule.dram_bytes,
+        buffer_accesses=schedule.buffer_accesses,
+        cycles=schedule.cycles.total,
+    )
+    slots = schedule.cycles.total * hardware.mac_array.rows * hardware.mac_array.cols
+    return LayerPerformance(
+        name=nest.layer,
+        op=nest.op,
+        macs=nest.macs,
+        weight_bits=nest.weight_bits,
+        ifm_bits=nest.ifm_bits,
+        ofm_bits=nest.ofm_bits,
+        mapping=schedule.mapping,
+        cycles=schedule.cycles,
+        utilization_fraction=nest.macs / slots if slots else 0.0,
+        dram_bytes=schedule.dram_bytes,
+        buffer_accesses=schedule.buffer_accesses,
+        energy=layer_energy(hardware, constants, events),
+    )
+
+
+def latency_us(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> float:
+    """Time of a whole batch; layers run one after another."""
+    return sum(layer.cycles.total for layer in layers) / hardware.clock_MHz
+
+
+def dram_average_GBps(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> float:
+    """Bytes over the DRAM bus per time of the whole run; 0 if it takes none."""
+    cycles = sum(layer.cycles.total for layer in layers)
+    moved_bytes = sum(layer.dram_bytes.read + layer.dram_bytes.write for layer in layers)
+    return _bandwidth_GBps(hardware, moved_bytes, cycles)
+
+
+def dram_peak_GBps(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> float:
+    """Average bandwidth of the layer that has the highest."""
+    return max(
+        (
+            _bandwidth_GBps(
+                hardware, layer.dram_bytes.read + layer.dram_bytes.write, layer.cycles.total
+            )
+            for layer in layers
+        ),
+        default=0.0,
+    )
+
+
+def dram_stall_free_GBps(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> float:
+    """Average bandwidth with which no layer would wait for DRAM, under these schedules.
+
+    Bytes of a layer over its cycles without DRAM stalls, at the layer that needs most.
+    """
+    return max(
+        (
+            _bandwidth_GBps(
+                hardware,
+                layer.dram_bytes.read + layer.dram_bytes.write,
+                layer.cycles.total - layer.cycles.dram_stalls,
+            )
+            for layer in layers
+        ),
+        default=0.0,
+    )
+
+
+def _bandwidth_GBps(hardware: HardwareConfig, moved_bytes: int, cycles: int) -> float:
+    return moved_bytes * hardware.clock_MHz / (1000 * cycles) if cycles else 0.0

@@ -1,7 +1,6 @@
 """Energy of a layer on a machine: counts times constants, component by component."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from accel_sim.energy.band import Constant, sum_energies
 from accel_sim.energy.dram import dram_background_power, dram_read_energy, dram_write_energy
@@ -11,6 +10,7 @@ from accel_sim.energy.scaling import constant_times, scaled_constant
 from accel_sim.energy.sram import BufferCosts, buffer_costs
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.devices import mac_grid, table_constants
+from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.traffic import BufferAccesses, DramBytes
 
 BITS_PER_BYTE = 8
@@ -74,23 +74,19 @@ class LayerEvents:
         Of the MACs, those that a zero operand stopped.
     drained_psums
         Sums that left the array.
-    outputs
-        Results requantized.
-    lane_operands
-        Elements pooled or added on the post-processing lanes.
+    additions
+        Of 32 bits, on the post-processing lanes.
     """
 
     macs: int
     gated_macs: float
     drained_psums: int
-    outputs: int
-    lane_operands: int
+    additions: int
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     cycles: int
 
 
-@lru_cache(maxsize=64)
 def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
     """Resolve every constant of a machine."""
     technology, buffers = hardware.technology, hardware.buffers
@@ -119,17 +115,14 @@ def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
     )
 
 
-def layer_energy(hardware: HardwareConfig, events: LayerEvents) -> LayerEnergy:
-    """Energy of one layer by component.
-
-    Pure: the same events on the same machine cost the same.
-    """
-    constants = energy_constants(hardware)
+def layer_energy(
+    hardware: HardwareConfig, constants: EnergyConstants, events: LayerEvents
+) -> LayerEnergy:
+    """Energy of one layer by component, from the constants of its machine."""
     accesses = events.buffer_accesses
     time_us = events.cycles / hardware.clock_MHz
     read_bits = events.dram_bytes.read * BITS_PER_BYTE
     write_bits = events.dram_bytes.write * BITS_PER_BYTE
-    additions = events.outputs * ADDS_PER_OUTPUT + events.lane_operands * ADDS_PER_OPERAND
     # One memory for partial sums and ofm: its accesses are counted with the ofm's.
     psum_costs = constants.psum or constants.ofm
     return LayerEnergy(
@@ -154,10 +147,32 @@ def layer_energy(hardware: HardwareConfig, events: LayerEvents) -> LayerEnergy:
             (constants.dram_read.times(read_bits), constants.dram_write.times(write_bits))
         ),
         dram_background=constants.dram_background.times(time_us * PJ_PER_MW_US),
-        post_processing=constants.addition.times(additions),
+        post_processing=constants.addition.times(events.additions),
         clock_control=constants.clock_control.times(events.cycles),
         leakage=constants.leakage.times(time_us * PJ_PER_MW_US),
     )
+
+
+def idle_energy_pJ(hardware: HardwareConfig, constants: EnergyConstants) -> float:
+    """Energy of one cycle in which nothing happens: clock, leakage, DRAM background."""
+    power_mW = constants.leakage.value + constants.dram_background.value
+    return constants.clock_control.value + power_mW * PJ_PER_MW_US / hardware.clock_MHz
+
+
+def _requantized_outputs(nest: LoopNest) -> int:
+    """Count the outputs that pass the output stage; a maximum keeps its format."""
+    keeps_format = nest.kind is Kind.LAYOUT or nest.op == "MaxPool"
+    return 0 if keeps_format else nest.outputs
+
+
+def _lane_operands(nest: LoopNest) -> int:
+    """Count the elements pooled or added on the post-processing lanes."""
+    return nest.outputs * nest.reduction if nest.kind in (Kind.POOL, Kind.ADD) else 0
+
+
+def count_additions(nest: LoopNest) -> int:
+    """Count the 32-bit additions of a layer outside the array."""
+    return _requantized_outputs(nest) * ADDS_PER_OUTPUT + _lane_operands(nest) * ADDS_PER_OPERAND
 
 
 def _times(constant: Constant, factor: float, note: str) -> Constant:

@@ -14,18 +14,23 @@ from numpy.typing import NDArray
 from accel_sim.hardware.config import Buffers, HardwareConfig
 from accel_sim.mapping.array_counts import count_array
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.tile import Loop
+from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, stored_bits
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 
 Counts = NDArray[np.int64]
 
-LOOP_ORDERS: tuple[tuple[Loop, Loop, Loop, Loop], ...] = tuple(
+LOOP_ORDERS: tuple[LoopOrder, ...] = tuple(
     (Loop.GROUPS, first, second, third)
     for first, second, third in permutations((Loop.PIXELS, Loop.FILTERS, Loop.CHANNELS))
 )
 """Batch, rows and cols touch the same operands, so orders among them move the same bits,
 and a loop between them only more."""
+
+
+def loop_orders(nest: LoopNest) -> tuple[LoopOrder, ...]:
+    """Orders worth trying; off the array a group has one filter and one channel."""
+    return LOOP_ORDERS if nest.kind is Kind.MAC else LOOP_ORDERS[:1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +152,7 @@ def count_tiles(
     )
 
 
-def count_dram_bits(tiles: TileCounts, loop_order: tuple[Loop, Loop, Loop, Loop]) -> DramBits:
+def count_dram_bits(tiles: TileCounts, loop_order: LoopOrder) -> DramBits:
     """Bits over the DRAM bus when the loops over tiles run in some order."""
     spills = tiles.psum_bits * (_count_visits(tiles, loop_order, Loop.CHANNELS) - 1)
     return DramBits(
@@ -176,10 +181,22 @@ def total_dram_bytes(bits: DramBits, index: int) -> DramBytes:
     )
 
 
-def total_buffer_accesses(
-    tiles: TileCounts, bits: DramBits, buffers: Buffers, index: int
-) -> BufferAccesses:
-    """Add up the accesses of one of the tiles, from the array's side and from DRAM's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BufferWords:
+    """Words read from and written to each buffer for each of ``n`` tiles; int64[n] each."""
+
+    ifm_reads: Counts
+    ifm_writes: Counts
+    weight_reads: Counts
+    weight_writes: Counts
+    psum_reads: Counts
+    psum_writes: Counts
+    ofm_reads: Counts
+    ofm_writes: Counts
+
+
+def count_buffer_words(tiles: TileCounts, bits: DramBits, buffers: Buffers) -> BufferWords:
+    """Add up the words of the array's side and of DRAM's.
 
     Partial sums that live in the ofm buffer are counted there.
     """
@@ -190,21 +207,33 @@ def total_buffer_accesses(
     if buffers.psum == "in_ofm":
         ofm_reads, psum_reads = ofm_reads + psum_reads, np.zeros_like(psum_reads)
         ofm_writes, psum_writes = ofm_writes + psum_writes, np.zeros_like(psum_writes)
-    ifm_writes = -(-(bits.ifm_read + bits.residual_read) // buffers.ifm.port_bits)
-    weight_writes = -(-bits.weights_read // buffers.weights.port_bits)
+    return BufferWords(
+        ifm_reads=tiles.ifm_reads,
+        ifm_writes=-(-(bits.ifm_read + bits.residual_read) // buffers.ifm.port_bits),
+        weight_reads=tiles.weight_reads,
+        weight_writes=-(-bits.weights_read // buffers.weights.port_bits),
+        psum_reads=psum_reads,
+        psum_writes=psum_writes,
+        ofm_reads=ofm_reads,
+        ofm_writes=ofm_writes,
+    )
+
+
+def total_buffer_accesses(words: BufferWords, index: int) -> BufferAccesses:
+    """Pick the accesses of one of the tiles."""
 
     def accesses(reads: Counts, writes: Counts) -> Accesses:
         return Accesses(reads=int(reads[index]), writes=int(writes[index]))
 
     return BufferAccesses(
-        ifm=accesses(tiles.ifm_reads, ifm_writes),
-        weights=accesses(tiles.weight_reads, weight_writes),
-        psum=accesses(psum_reads, psum_writes),
-        ofm=accesses(ofm_reads, ofm_writes),
+        ifm=accesses(words.ifm_reads, words.ifm_writes),
+        weights=accesses(words.weight_reads, words.weight_writes),
+        psum=accesses(words.psum_reads, words.psum_writes),
+        ofm=accesses(words.ofm_reads, words.ofm_writes),
     )
 
 
-def _count_visits(tiles: TileCounts, loop_order: tuple[Loop, ...], independent: Loop) -> Counts:
+def _count_visits(tiles: TileCounts, loop_order: LoopOrder, independent: Loop) -> Counts:
     """How often each tile of an operand is brought in that does not depend on one loop.
 
     Once per trip of that loop if a loop inside it runs more than once: then other tiles

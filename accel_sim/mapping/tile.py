@@ -15,6 +15,10 @@ class Loop(StrEnum):
     CHANNELS = "channels"
 
 
+LoopOrder = tuple[Loop, Loop, Loop, Loop]
+"""From outermost to innermost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
     """Extent of the largest tile in each dimension; filter rows and columns are whole.
@@ -47,4 +51,4 @@ class LayerMapping:
 
     dataflow: Dataflow | None
     tile: Tile
-    loop_order: tuple[Loop, Loop, Loop, Loop]
+    loop_order: LoopOrder

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_counts import cut_evenly
 from accel_sim.mapping.loop_nest import LoopNest
-from accel_sim.mapping.tile import Loop
+from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.schedule_kernel import N_CAUSES, N_LOOPS, N_SCRATCH, run_schedule
@@ -59,7 +59,7 @@ def layer_cycles(
     nest: LoopNest,
     hardware: HardwareConfig,
     sizes: TileSizes,
-    loop_order: tuple[Loop, Loop, Loop, Loop],
+    loop_order: LoopOrder,
 ) -> LayerCycles:
     """Cycles of a layer by cause."""
     causes = np.zeros(N_CAUSES, np.int64)

@@ -15,12 +15,11 @@ from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap
 from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import TileCounts
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.tile import Loop
+from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
 from accel_sim.timing.dram import dram_timing
 
 Counts = NDArray[np.int64]
-Order = tuple[Loop, Loop, Loop, Loop]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +110,7 @@ def tile_series(
 
 
 def bound_steps(
-    nest: LoopNest, hardware: HardwareConfig, series: TileSeries, order: Order
+    nest: LoopNest, hardware: HardwareConfig, series: TileSeries, order: LoopOrder
 ) -> Counts:
     """Cycles from the first computation to the last at least; int64[n]."""
     timing = dram_timing(hardware)
@@ -150,7 +149,7 @@ def bound_steps(
 
 
 def _busy(
-    nest: LoopNest, hardware: HardwareConfig, series: TileSeries, order: Order, position: int
+    nest: LoopNest, hardware: HardwareConfig, series: TileSeries, order: LoopOrder, position: int
 ) -> Counts:
     """Cycles that array or lanes work in the steps of one kind, ports left out."""
     array = hardware.mac_array
@@ -194,7 +193,7 @@ def least_last_skew(array: MacArray, series: TileSeries) -> Counts:
 def _sum_steps(
     factors: Mapping[Loop, Series],
     series: TileSeries,
-    order: Order,
+    order: LoopOrder,
     position: int,
     *,
     is_load: bool,

@@ -7,46 +7,19 @@ order of a bound that is never above their cost, until the bound passes the best
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.access_counts import (
-    LOOP_ORDERS,
-    TileCounts,
-    count_dram_bits,
-)
-from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.tile import Loop
+from accel_sim.mapping.access_counts import DramBits, TileCounts, loop_orders
+from accel_sim.mapping.loop_nest import LoopNest
+from accel_sim.mapping.search_cost import SearchCost
+from accel_sim.mapping.tile import LoopOrder
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.cycle_bound import bound_busy_cycles, bound_cycles, edge_cycles
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.step_bound import bound_steps, tile_series
 
-Order = tuple[Loop, Loop, Loop, Loop]
 _Rank = tuple[float, int, int, int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchCost:
-    """What the search minimises: ``fixed + per_cycle * cycles``, perhaps times cycles.
-
-    Attributes
-    ----------
-    fixed
-        float64[order, candidate], the part that time does not change.
-    is_times_cycles
-        Whether the sum is multiplied by the cycles (energy-delay product).
-    """
-
-    fixed: NDArray[np.float64]
-    per_cycle: float
-    is_times_cycles: bool
-
-    def price(self, fixed: NDArray[np.float64], cycles: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Cost of schedules of known fixed part and cycles."""
-        cost = fixed + self.per_cycle * cycles
-        return cost * cycles if self.is_times_cycles else cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +33,8 @@ class Found:
     """
 
     candidate: int
-    loop_order: Order
+    loop_order: LoopOrder
     cycles: LayerCycles
-
-
-def loop_orders(nest: LoopNest) -> tuple[Order, ...]:
-    """Orders worth trying; off the array a group has one filter and one channel."""
-    return LOOP_ORDERS if nest.kind is Kind.MAC else LOOP_ORDERS[:1]
 
 
 def search_tiles(
@@ -74,6 +42,7 @@ def search_tiles(
     hardware: HardwareConfig,
     space: TileSpace,
     tiles: TileCounts,
+    moved: tuple[DramBits, ...],
     cost: SearchCost,
 ) -> Found:
     """Find the cheapest tile and loop order.
@@ -85,20 +54,21 @@ def search_tiles(
     ----------
     tiles
         Counts of every feasible tile of the space.
+    moved
+        Bits over the DRAM bus under each of `loop_orders`.
     """
     orders = loop_orders(nest)
-    bits = [count_dram_bits(tiles, order) for order in orders]
     busy = bound_busy_cycles(nest, hardware, tiles)
     edges = edge_cycles(nest, hardware, space)
-    bounds = np.stack([bound_cycles(nest, hardware, busy, edges, moved) for moved in bits])
-    dram_bits = np.stack([moved.read + moved.write for moved in bits])
+    bounds = np.stack([bound_cycles(nest, hardware, busy, edges, bits) for bits in moved])
+    dram_bits = np.stack([bits.read + bits.write for bits in moved])
 
     def price(order: int, candidate: int) -> tuple[_Rank, LayerCycles]:
         sizes = tile_sizes(nest, space, candidate)
         cycles = layer_cycles(nest, hardware, sizes, orders[order])
         key = cost.price(cost.fixed[order, candidate], np.array(cycles.total))
-        moved = int(dram_bits[order, candidate])
-        return (float(key), cycles.total, moved, order, candidate), cycles
+        bits = int(dram_bits[order, candidate])
+        return (float(key), cycles.total, bits, order, candidate), cycles
 
     first = np.unravel_index(int(np.argmin(cost.price(cost.fixed, bounds))), bounds.shape)
     best, cycles = price(int(first[0]), int(first[1]))
