@@ -87,9 +87,18 @@ def _header(report: ReportDocument) -> Text:
 def _layers(report: ReportDocument) -> Table:
     unit, per_uJ = choose_energy_unit(report.totals.energy_uJ)
     table = make_table(
-        "layer", "op", "MACs", "bits", "cycles", "used", "bound by", "DRAM KiB", unit, "SQNR dB",
+        "layer",
+        "op",
+        "MACs",
+        "bits",
+        "cycles",
+        "used",
+        "bound by",
+        "DRAM\nKiB",
+        f"energy\n{unit}",
+        "SQNR\ndB",
         left=(0, 1, 6),
-    )  # fmt: skip
+    )
     for layer in report.layers:
         table.add_row(
             shorten_name(layer.name, NAME_COLUMNS),
