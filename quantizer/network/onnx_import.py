@@ -196,7 +196,7 @@ class _OriginalNames:
         if folded is not None and folded.op_type == "BatchNormalization":
             return str(folded.input[2])
         if folded is not None and folded.op_type == "Add":
-            return next(name for name in folded.input if name in self._constants)
+            return str(next(name for name in folded.input if name in self._constants))
         return f"{self.node(node).name or node.output[0]}.bias"
 
     def _input(self, node: NodeProto, index: int) -> str | None:
@@ -212,6 +212,8 @@ def _translate(path: Path, digest: str, model: ModelProto, names: _OriginalNames
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     output, notes = _without_softmax(graph, constants)
     nodes = _reachable(graph, output)
+    if not nodes:
+        raise InputError(str(path), "no supported operator lies between its input and its output")
     shapes = _shapes(path, model, nodes)
     reader = NodeReader(
         path=path,
@@ -227,8 +229,6 @@ def _translate(path: Path, digest: str, model: ModelProto, names: _OriginalNames
             layers.append(read_node(reader, node))
     (input_name,) = (value.name for value in graph.input if value.name not in constants)
     used = {input_name, *(layer.ofm for layer in layers)}
-    if output not in used or output == input_name:
-        raise InputError(str(path), "no supported operator lies between its input and its output")
     kept = {name: _finite(path, name, value) for name, value in reader.kept_constants.items()}
     return Network(
         name=path.stem,
