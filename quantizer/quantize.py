@@ -77,7 +77,8 @@ def quantize(
     weights = encode_weights(network, bits, given)
     classes = find_format_classes(network, given.pinned)
     maps = given.maps(classes)
-    open_roots = sorted(set(classes.roots.values()) - set(maps))
+    decisive = set(classes.roots.values()) - set(maps)
+    open_roots = [name for name in classes.sources if name in decisive]
     if open_roots:
         if calibration is None:
             raise InputError(
@@ -114,7 +115,10 @@ def _measure_candidates(
     """Fit the named maps and measure on the samples what each candidate format does."""
     total = 2 * len(images)
     statistics = collect_statistics(
-        runner, images, {*roots, network.input}, lambda done, _: progress(done, total)
+        runner,
+        images,
+        dict.fromkeys([network.input, *roots]),
+        lambda done, _: progress(done, total),
     )
     positive = never_negative(network, statistics[network.input].negative.count == 0)
     candidates: dict[str, list[QFormat]] = {}
