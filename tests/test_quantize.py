@@ -432,7 +432,7 @@ def test_a_map_that_becomes_infinite_is_refused() -> None:
     with pytest.raises(InputError) as error:
         quantize(chain(), huge, BitWidths())
     assert str(error.value) == (
-        "made: image 0: makes feature map 'a.out' NaN or infinite; expected finite values"
+        "made: image 0: makes feature map 'means' NaN or infinite; expected finite values"
     )
 
 
