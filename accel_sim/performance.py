@@ -4,7 +4,7 @@ Mapping gives integer counts; cycles and energy are functions of them. Nothing h
 knows a value of a feature map but through its measured activity.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -267,50 +267,3 @@ def _price(
         buffer_accesses=schedule.buffer_accesses,
         energy=layer_energy(hardware, constants, events),
     )
-
-
-def latency_us(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> float:
-    """Time of a whole batch; layers run one after another."""
-    return sum(layer.cycles.total for layer in layers) / hardware.clock_MHz
-
-
-def dram_average_GBps(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> float:
-    """Bytes over the DRAM bus per time of the whole run; 0 if it takes none."""
-    cycles = sum(layer.cycles.total for layer in layers)
-    moved_bytes = sum(layer.dram_bytes.read + layer.dram_bytes.write for layer in layers)
-    return _bandwidth_GBps(hardware, moved_bytes, cycles)
-
-
-def dram_peak_GBps(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> float:
-    """Average bandwidth of the layer that has the highest."""
-    return max(
-        (
-            _bandwidth_GBps(
-                hardware, layer.dram_bytes.read + layer.dram_bytes.write, layer.cycles.total
-            )
-            for layer in layers
-        ),
-        default=0.0,
-    )
-
-
-def dram_stall_free_GBps(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> float:
-    """Average bandwidth with which no layer would wait for DRAM, under these schedules.
-
-    Bytes of a layer over its cycles without DRAM stalls, at the layer that needs most.
-    """
-    return max(
-        (
-            _bandwidth_GBps(
-                hardware,
-                layer.dram_bytes.read + layer.dram_bytes.write,
-                layer.cycles.total - layer.cycles.dram_stalls,
-            )
-            for layer in layers
-        ),
-        default=0.0,
-    )
-
-
-def _bandwidth_GBps(hardware: HardwareConfig, moved_bytes: int, cycles: int) -> float:
-    return moved_bytes * hardware.clock_MHz / (1000 * cycles) if cycles else 0.0

@@ -177,10 +177,14 @@ def _busy(
     delay = array.pipeline_cycles + array.output_register_cycles
     if array.fold_overlap is FoldOverlap.NONE:
         return busy + skew + folds * delay
-    return busy + tiles({}) * (least_last_skew(array, series) + delay)
+    busy = busy + tiles({}) * (_least_last_skew(array, series) + delay)
+    if array.drain is Drain.HIDDEN:
+        wait = np.maximum(0, array.rows - series.channels.first * taps)
+        busy = busy + (folds - tiles({})) * wait
+    return busy
 
 
-def least_last_skew(array: MacArray, series: TileSeries) -> Counts:
+def _least_last_skew(array: MacArray, series: TileSeries) -> Counts:
     """Skew that every tile pays at least where folds overlap; the last tile is the smallest."""
     rows: Counts = np.full_like(series.pixels.last, array.rows)
     cols: Counts = np.full_like(series.filters.last, array.cols)
