@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.functional import ExactNetwork, Trace
-from accel_sim.sqnr import Sqnr
+from accel_sim.functional import Events, ExactNetwork
+from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.graph import MacLayer
 from quantizer.network.images import ImageSet
@@ -76,23 +76,24 @@ class ValueReport:
     images: int
 
 
-@dataclass(slots=True)
-class _LayerSums:
-    sqnr: Sqnr = field(default_factory=Sqnr)
-    local: Sqnr = field(default_factory=Sqnr)
-    overflows: int = 0
-    saturations: int = 0
-    zeros: int = 0
-    elements: int = 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LayerOnImage:
+    """What one image shows of one layer."""
+
+    end_to_end: Energies
+    local: Energies
+    events: Events
+    zeros: int
+    elements: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ImageRun:
-    """One image, three ways: exact integers, float, float with quantized constants."""
+    """What one image shows of the network; `float_best` is the float network's best class."""
 
-    trace: Trace
-    reference: Mapping[str, NDArray[np.float32]]
-    quantized_weights: Mapping[str, NDArray[np.float32]]
+    tensors: Mapping[str, NDArray[np.int32]]
+    layers: Mapping[str, _LayerOnImage]
+    float_best: int
 
 
 def _no_progress(done: int, total: int) -> None:
@@ -130,38 +131,28 @@ def measure_values(
         A label is no output of the network.
     """
     graph = network.network
-    exact = ExactNetwork(network)
-    reference = FloatRunner(graph)
-    quantized_weights = FloatRunner(graph, _decoded_constants(network))
     output_shape = graph.shapes[graph.output]
     is_classifier = math.prod(output_shape) == output_shape[0] > 1
     if is_classifier:
         images.check_labels(output_shape[0])
-
-    def run(index: int) -> _ImageRun:
-        image = images.real(index)
-        return _ImageRun(
-            trace=exact.run(image),
-            reference=reference.run(image),
-            quantized_weights=quantized_weights.run(image),
-        )
-
-    sums = {layer.name: _LayerSums() for layer in graph.layers}
+    run = _prepare_run(network, images)
+    shown: dict[str, list[_LayerOnImage]] = {layer.name: [] for layer in graph.layers}
     scores: list[NDArray[np.int32]] = []
     float_best: list[int] = []
     for index, one in enumerate(map_in_order(run, len(images))):
-        _add_image(network, sums, one)
-        scores.append(one.trace.tensors[graph.output].reshape(-1))
-        float_best.append(int(np.argmax(one.reference[graph.output])))
-        save(index, one.trace.tensors)
+        for name, layer in one.layers.items():
+            shown[name].append(layer)
+        scores.append(one.tensors[graph.output].reshape(-1))
+        float_best.append(one.float_best)
+        save(index, one.tensors)
         progress(index + 1, len(images))
     last = next(layer for layer in graph.layers if layer.ofm == graph.output)
-    end_to_end = sums[last.name].sqnr
+    end_to_end = Sqnr([one.end_to_end for one in shown[last.name]])
     best = [int(np.argmax(score)) for score in scores]
     ties = [int((score == score.max()).sum() > 1) for score in scores]
     labels = None if images.labels is None else images.labels.tolist()
     return ValueReport(
-        layers={name: _finish(layer_sums) for name, layer_sums in sums.items()},
+        layers={name: _sum_up(images_of_layer) for name, images_of_layer in shown.items()},
         sqnr_dB=end_to_end.dB,
         exact=end_to_end.is_exact,
         top1_agreement_fraction=_fraction_equal(best, float_best) if is_classifier else None,
@@ -174,6 +165,43 @@ def measure_values(
     )
 
 
+def _prepare_run(network: QuantizedNetwork, images: ImageSet) -> Callable[[int], _ImageRun]:
+    """Make the function that runs one image three ways.
+
+    As exact integers; in float; and in float with the quantized constants, which gives
+    the samples that local SQNR is about.
+    """
+    graph, rounding = network.network, network.rules.requantize_rounding
+    exact = ExactNetwork(network)
+    float_network = FloatRunner(graph)
+    quantized_constants = FloatRunner(graph, _decoded_constants(network))
+
+    def run(index: int) -> _ImageRun:
+        image = images.real(index)
+        trace = exact.run(image)
+        reference = float_network.run(image)
+        samples = quantized_constants.run(image)
+        layers = {}
+        for layer in graph.layers:
+            fmt, own = network.formats[layer.ofm], samples[layer.ofm]
+            encoded = fmt.encode(own, rounding).astype(np.int32)
+            read = [trace.tensors[name] for name in layer.inputs]
+            layers[layer.name] = _LayerOnImage(
+                end_to_end=compare(reference[layer.ofm], trace.tensors[layer.ofm], fmt.step),
+                local=compare(own, encoded, fmt.step),
+                events=trace.events[layer.name],
+                zeros=sum(ifm.size - int(np.count_nonzero(ifm)) for ifm in read),
+                elements=sum(ifm.size for ifm in read),
+            )
+        return _ImageRun(
+            tensors=trace.tensors,
+            layers=layers,
+            float_best=int(np.argmax(reference[graph.output])),
+        )
+
+    return run
+
+
 def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float64]]:
     constants = {name: constant.decode() for name, constant in network.weights.items()}
     for layer in network.network.layers:
@@ -182,31 +210,15 @@ def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float6
     return constants
 
 
-def _add_image(network: QuantizedNetwork, sums: Mapping[str, _LayerSums], one: _ImageRun) -> None:
-    rounding = network.rules.requantize_rounding
-    for layer in network.network.layers:
-        state, fmt = sums[layer.name], network.formats[layer.ofm]
-        raw = one.trace.tensors[layer.ofm]
-        state.sqnr.add(one.reference[layer.ofm], raw, fmt.step)
-        own = one.quantized_weights[layer.ofm]
-        state.local.add(own, fmt.encode(own, rounding).astype(np.int32), fmt.step)
-        events = one.trace.events[layer.name]
-        state.overflows += events.accumulator_overflows
-        state.saturations += events.output_saturations
-        for name in layer.inputs:
-            ifm = one.trace.tensors[name]
-            state.zeros += ifm.size - int(np.count_nonzero(ifm))
-            state.elements += ifm.size
-
-
-def _finish(sums: _LayerSums) -> LayerValues:
+def _sum_up(images: list[_LayerOnImage]) -> LayerValues:
+    end_to_end = Sqnr([one.end_to_end for one in images])
     return LayerValues(
-        sqnr_dB=sums.sqnr.dB,
-        local_sqnr_dB=sums.local.dB,
-        exact=sums.sqnr.is_exact,
-        accumulator_overflows=sums.overflows,
-        output_saturations=sums.saturations,
-        zero_ifm_fraction=sums.zeros / sums.elements,
+        sqnr_dB=end_to_end.dB,
+        local_sqnr_dB=Sqnr([one.local for one in images]).dB,
+        exact=end_to_end.is_exact,
+        accumulator_overflows=sum(one.events.accumulator_overflows for one in images),
+        output_saturations=sum(one.events.output_saturations for one in images),
+        zero_ifm_fraction=sum(one.zeros for one in images) / sum(one.elements for one in images),
     )
 
 

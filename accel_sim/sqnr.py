@@ -1,7 +1,8 @@
 """Signal to quantization noise ratio, from sums over all elements of all images."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,28 +46,36 @@ def squared_sums(reference, raw, step):
     return signal, noise
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Energies:
+    """Signal and noise energy of one map of one image."""
+
+    signal: float
+    noise: float
+
+
+def compare(reference: NDArray[np.float32], raw: NDArray[np.int32], step: float) -> Energies:
+    """Compare stored integers, whose LSB weighs `step`, with what they should be."""
+    signal, noise = squared_sums(reference.reshape(-1), raw.reshape(-1), step)
+    return Energies(signal=signal, noise=noise)
+
+
+@dataclass(frozen=True, slots=True)
 class Sqnr:
-    """Running signal and noise energy; images are added in their order."""
+    """Ratio over all images, from their energies in their order."""
 
-    signal: list[float] = field(default_factory=list)
-    noise: list[float] = field(default_factory=list)
-
-    def add(self, reference: NDArray[np.float32], raw: NDArray[np.int32], step: float) -> None:
-        """Add one image's map: float reference, stored integers, weight of their LSB."""
-        signal, noise = squared_sums(reference.reshape(-1), raw.reshape(-1), step)
-        self.signal.append(signal)
-        self.noise.append(noise)
+    energies: Sequence[Energies]
 
     @property
     def is_exact(self) -> bool:
         """Whether there is no noise at all."""
-        return math.fsum(self.noise) == 0.0
+        return not any(one.noise for one in self.energies)
 
     @property
     def dB(self) -> float | None:
         """``10 log10(signal / noise)``; None without noise, or without signal."""
-        signal, noise = math.fsum(self.signal), math.fsum(self.noise)
+        signal = math.fsum(one.signal for one in self.energies)
+        noise = math.fsum(one.noise for one in self.energies)
         if noise == 0.0 or signal == 0.0:
             return None
         return 10 * math.log10(signal / noise)
