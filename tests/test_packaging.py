@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import accel_sim
-from tests.architecture import THIRD_PARTY
+from tests.architecture import PACKAGES, THIRD_PARTY, imports, read_modules
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -89,9 +89,24 @@ def test_the_citation_names_the_current_version():
     assert citation["version"] == accel_sim.__version__
 
 
+def distributions(requirements):
+    return {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+
+
 def test_every_dependency_is_declared_and_no_other():
-    declared = {re.match(r"[\w-]+", requirement)[0] for requirement in PROJECT["dependencies"]}
-    assert declared == {DISTRIBUTIONS.get(package, package) for package in THIRD_PARTY}
+    assert distributions(PROJECT["dependencies"]) == {
+        DISTRIBUTIONS.get(package, package) for package in THIRD_PARTY
+    }
+
+
+def test_the_tests_import_only_what_is_declared():
+    declared = distributions([*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]])
+    modules = read_modules(ROOT, "tests")
+    imported = {
+        name.split(".")[0] for test in modules.values() for name, _ in imports(test, modules)
+    }
+    outside = imported - sys.stdlib_module_names - {"tests", *PACKAGES}
+    assert {DISTRIBUTIONS.get(package, package) for package in outside} <= declared
 
 
 def test_every_dependency_is_bounded_on_both_sides():
