@@ -68,6 +68,17 @@ def choose_bits(
     )
 
 
+def check_fit(hardware: HardwareConfig, network: Network, bits: BitWidths) -> None:
+    """Refuse what a machine cannot run, before any image does.
+
+    Raises
+    ------
+    InputError
+        An operand is wider than the datapath, or a tile fits no buffer.
+    """
+    _find_costs(hardware, network, _plan_widths(network, bits), None)
+
+
 def simulate(
     hardware: HardwareConfig,
     network: QuantizedNetwork | Network,
@@ -147,20 +158,12 @@ def assemble_report(
         widths = _plan_widths(graph, bits)
         quantization = QuantizationFacts(method=None, bits=bits, is_tuned=False)
 
+    activity = None if values is None else _activity(values)
+
     def run(machine: HardwareConfig) -> tuple[LayerPerformance, ...]:
-        return run_performance(
-            machine,
-            graph,
-            widths.feature_maps,
-            widths.constants,
-            bias_bits=widths.biases,
-            activity=None if values is None else _activity(values),
-            requantized_inputs=widths.requantized_inputs,
-        )
+        return _find_costs(machine, graph, widths, activity)
 
     costs = run(hardware)
-    if not sum(layer.cycles.total for layer in costs):
-        raise InputError(graph.name, "has no layer that computes; give a network with one")
     layers = tuple(
         _join(network, layer, cost, values) for layer, cost in zip(graph.layers, costs, strict=True)
     )
@@ -196,6 +199,26 @@ class _Widths:
     constants: Mapping[str, int]
     biases: int
     requantized_inputs: Mapping[str, tuple[str, ...]]
+
+
+def _find_costs(
+    hardware: HardwareConfig,
+    network: Network,
+    widths: _Widths,
+    activity: Mapping[str, LayerActivity] | None,
+) -> tuple[LayerPerformance, ...]:
+    costs = run_performance(
+        hardware,
+        network,
+        widths.feature_maps,
+        widths.constants,
+        bias_bits=widths.biases,
+        activity=activity,
+        requantized_inputs=widths.requantized_inputs,
+    )
+    if not sum(layer.cycles.total for layer in costs):
+        raise InputError(network.name, "has no layer that computes; give a network with one")
+    return costs
 
 
 def _widths_of(network: QuantizedNetwork) -> _Widths:
@@ -290,15 +313,21 @@ def _double_bottleneck(
     costs: tuple[LayerPerformance, ...],
     run: Callable[[HardwareConfig], tuple[LayerPerformance, ...]],
 ) -> Doubling | None:
+    """Run again with twice of what bounds; of several keys, the one that brings most."""
     bottleneck = find_bottleneck(hardware, costs)
-    doubled = double_key(hardware, bottleneck.key)
-    if doubled is None:
-        return None
-    machine, value = doubled
-    return Doubling(
-        bound_by=bottleneck.bound_by,
-        cycles_fraction=bottleneck.cycles_fraction,
-        key=bottleneck.key,
-        value=value,
-        cycles=sum(layer.cycles.total for layer in run(machine)),
-    )
+    best: Doubling | None = None
+    for key in bottleneck.keys:
+        doubled = double_key(hardware, key)
+        if doubled is None:
+            continue
+        machine, value = doubled
+        cycles = sum(layer.cycles.total for layer in run(machine))
+        if best is None or cycles < best.cycles:
+            best = Doubling(
+                bound_by=bottleneck.bound_by,
+                cycles_fraction=bottleneck.cycles_fraction,
+                key=key,
+                value=value,
+                cycles=cycles,
+            )
+    return best

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 def simulate_points(
     points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
 ) -> "list[SweepResult]":
-    """Simulate points in order, with a progress bar."""
+    """Simulate points in order, with a progress bar; refuse a bad one before the first runs."""
+    from accel_sim.simulation import check_fit
     from accel_sim.sweep import run_sweep
+
+    if numbers.formats is None:
+        for point in points:
+            check_fit(point.hardware, workload.network, point.bits)
 
     def quantize(
         machine: "HardwareConfig", bits: "BitWidths", progress: Progress

@@ -65,7 +65,7 @@ def simulate(
     from accel_sim.report.as_npz import TensorStore
     from accel_sim.report.as_table import to_renderables
     from accel_sim.report.output_file import write_file
-    from accel_sim.simulation import choose_bits, ignore_tensors
+    from accel_sim.simulation import check_fit, choose_bits, ignore_tensors
     from accel_sim.simulation import simulate as run
     from quantizer.formats_file import formats_to_json
     from quantizer.quantized import QuantizedNetwork
@@ -74,6 +74,8 @@ def simulate(
     machine = load_hardware(hardware, overrides)
     bits = choose_bits(machine, weights=weight_bits, activations=activation_bits, inputs=input_bits)
     workload = load_workload(request)
+    if formats is None:
+        check_fit(machine, workload.network, bits)
     with progress_bar("Quantizing") as progress:
         quantized = quantize_for(machine, workload, bits, numbers, progress)
     store = None

@@ -9,20 +9,25 @@ from accel_sim.hardware.limits import table_problems
 from accel_sim.performance import LayerPerformance
 from accel_sim.timing.layer_cycles import Bound, LayerCycles
 
+_ARRAY = ("mac_array.rows", "mac_array.cols")
+_LANES = ("post_processing.lanes",)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bottleneck:
-    """What most cycles of a run go to, and the key of the machine that governs it.
+    """What most cycles of a run go to, and the keys of the machine that govern it.
 
     Attributes
     ----------
     cycles_fraction
         Of all cycles, those of this one cause.
+    keys
+        Any of them could be doubled.
     """
 
     bound_by: Bound
     cycles_fraction: float
-    key: str
+    keys: tuple[str, ...]
 
 
 def find_bottleneck(hardware: HardwareConfig, layers: Sequence[LayerPerformance]) -> Bottleneck:
@@ -37,30 +42,30 @@ def find_bottleneck(hardware: HardwareConfig, layers: Sequence[LayerPerformance]
     return Bottleneck(
         bound_by=bound,
         cycles_fraction=by_cause[stall if stall in by_cause else str(bound)] / cycles.total,
-        key=_governing_key(hardware, layers, bound),
+        keys=_governing_keys(hardware, layers, bound),
     )
 
 
-def _governing_key(
+def _governing_keys(
     hardware: HardwareConfig, layers: Sequence[LayerPerformance], bound: Bound
-) -> str:
+) -> tuple[str, ...]:
     match bound.partition("_"):
         case ("compute", _, _):
             on_array = sum(layer.cycles.compute for layer in layers if layer.macs)
             on_lanes = sum(layer.cycles.compute for layer in layers if not layer.macs)
-            return "mac_array.cols" if on_array >= on_lanes else "post_processing.lanes"
+            return _ARRAY if on_array >= on_lanes else _LANES
         case ("overhead", _, _):
-            return "post_processing.lanes"
+            return _LANES
         case ("port", _, "psum") if hardware.buffers.psum == "in_ofm":
-            return "buffers.ofm.port_bits"
+            return ("buffers.ofm.port_bits",)
         case ("port", _, operand):
-            return f"buffers.{operand}.port_bits"
+            return (f"buffers.{operand}.port_bits",)
         case ("dram", _, _):
             is_flat = isinstance(hardware.dram, FlatDram)
-            return "dram.bandwidth_GBps" if is_flat else "dram.channels"
+            return ("dram.bandwidth_GBps" if is_flat else "dram.channels",)
         case _:
             # A larger array fills and drains longer, but has fewer folds to do it for.
-            return "mac_array.cols"
+            return _ARRAY
 
 
 def double_key(hardware: HardwareConfig, key: str) -> tuple[HardwareConfig, str] | None:

@@ -30,7 +30,8 @@ USAGE_MISTAKES = [
     ),
     (
         ["simulate", EDGE, "other"],
-        "accel-sim simulate: got unexpected extra argument(s) (other); see accel-sim simulate --help",
+        "accel-sim simulate: got unexpected extra argument(s) (other); "
+        "see accel-sim simulate --help",
     ),
     (
         ["list", "chips"],
@@ -213,8 +214,19 @@ def test_a_label_that_is_no_class_is_refused(outside, refuse):
 
 
 def test_an_operand_wider_than_the_datapath_names_the_set_that_builds_it(refuse):
-    sentence = refuse("simulate", EDGE, "--weight-bits", "9", "--limit-images", "1")
-    assert sentence.endswith("--set precision.weight_bits=9")
+    assert refuse("simulate", EDGE, "--weight-bits", "9") == (
+        "layer 'conv1': its weights have 9 bits, the datapath of edge_16x16 8; "
+        "--set precision.weight_bits=9 builds one that holds them"
+    )
+
+
+@pytest.mark.parametrize("verb", ["sweep", "compare"])
+def test_a_point_that_cannot_run_stops_all_before_any_runs(refuse, verb):
+    sides = (EDGE, "server_32x32") if verb == "compare" else (EDGE,)
+    widths = "4,9" if verb == "sweep" else "9"
+    assert refuse(verb, *sides, "--weight-bits", widths).startswith(
+        "layer 'conv1': its weights have 9 bits, the datapath of edge_16x16 8; "
+    )
 
 
 def test_quantize_without_images_asks_for_them(outside, refuse):

@@ -9,25 +9,27 @@ from accel_sim.report.bottleneck import double_key, find_bottleneck
 from accel_sim.timing.layer_cycles import NO_CYCLES, Bound
 from tests.report.sample import CONV, HARDWARE, MACHINE, POOL
 
+ARRAY = ("mac_array.rows", "mac_array.cols")
+
 
 def layers(**cycles: int):
     return (replace(CONV, cycles=replace(NO_CYCLES, **cycles)),)
 
 
 @pytest.mark.parametrize(
-    ("cycles", "bound", "key"),
+    ("cycles", "bound", "keys"),
     [
-        ({"compute": 2, "overhead": 1}, Bound.COMPUTE, "mac_array.cols"),
-        ({"fill_drain": 2, "compute": 1}, Bound.FILL_DRAIN, "mac_array.cols"),
-        ({"overhead": 2, "compute": 1}, Bound.OVERHEAD, "post_processing.lanes"),
-        ({"stall_port_ifm": 2}, Bound.PORT_IFM, "buffers.ifm.port_bits"),
-        ({"stall_port_psum": 2}, Bound.PORT_PSUM, "buffers.psum.port_bits"),
-        ({"stall_dram_weights": 2}, Bound.DRAM_WEIGHTS, "dram.bandwidth_GBps"),
+        ({"compute": 2, "overhead": 1}, Bound.COMPUTE, ARRAY),
+        ({"fill_drain": 2, "compute": 1}, Bound.FILL_DRAIN, ARRAY),
+        ({"overhead": 2, "compute": 1}, Bound.OVERHEAD, ("post_processing.lanes",)),
+        ({"stall_port_ifm": 2}, Bound.PORT_IFM, ("buffers.ifm.port_bits",)),
+        ({"stall_port_psum": 2}, Bound.PORT_PSUM, ("buffers.psum.port_bits",)),
+        ({"stall_dram_weights": 2}, Bound.DRAM_WEIGHTS, ("dram.bandwidth_GBps",)),
     ],
 )
-def test_every_cause_has_a_key_that_governs_it(cycles, bound, key):
+def test_every_cause_has_a_key_that_governs_it(cycles, bound, keys):
     found = find_bottleneck(HARDWARE, layers(**cycles))
-    assert (found.bound_by, found.key) == (bound, key)
+    assert (found.bound_by, found.keys) == (bound, keys)
 
 
 def test_the_share_is_that_of_the_one_cause():
@@ -37,13 +39,13 @@ def test_the_share_is_that_of_the_one_cause():
 
 
 def test_arithmetic_on_the_lanes_is_governed_by_the_lanes():
-    assert find_bottleneck(HARDWARE, (POOL,)).key == "post_processing.lanes"
+    assert find_bottleneck(HARDWARE, (POOL,)).keys == ("post_processing.lanes",)
 
 
 def test_sums_in_the_output_buffer_pass_its_port():
     machine = MACHINE | {"buffers": MACHINE["buffers"] | {"psum": "in_ofm"}}
     hardware = HardwareConfig.model_validate(machine, strict=False)
-    assert find_bottleneck(hardware, layers(stall_port_psum=1)).key == "buffers.ofm.port_bits"
+    assert find_bottleneck(hardware, layers(stall_port_psum=1)).keys == ("buffers.ofm.port_bits",)
 
 
 def test_a_dram_device_is_doubled_by_its_channels():
@@ -56,7 +58,7 @@ def test_a_dram_device_is_doubled_by_its_channels():
         "packing": "dense",
     }
     hardware = HardwareConfig.model_validate(MACHINE | {"dram": device}, strict=False)
-    assert find_bottleneck(hardware, layers(stall_dram_ifm=1)).key == "dram.channels"
+    assert find_bottleneck(hardware, layers(stall_dram_ifm=1)).keys == ("dram.channels",)
 
 
 def test_doubling_changes_one_key():

@@ -1,0 +1,180 @@
+"""Do values and costs meet: same rules, same widths, measured activity?"""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+from accel_sim.builtin import find_builtin
+from accel_sim.hardware.load import load_hardware
+from accel_sim.measure import measure_values
+from accel_sim.simulation import choose_bits, simulate
+from quantizer.errors import InputError
+from quantizer.network.images import ImageSet, Preprocessing, load_images
+from quantizer.network.onnx_import import load_onnx
+from quantizer.quantize import quantize
+from quantizer.quantized import BitWidths
+from tests.oracles.networks import random_network
+
+EDGE = "edge_16x16"
+BUILTIN = find_builtin("digits")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_onnx(BUILTIN.onnx_path)
+
+
+@pytest.fixture(scope="module")
+def images(network):
+    return load_images(
+        BUILTIN.test_path,
+        shape=network.shapes[network.input],
+        preprocessing=Preprocessing(mean=BUILTIN.mean, scale=BUILTIN.scale),
+        limit=20,
+    )
+
+
+@pytest.fixture(scope="module")
+def quantized(network, images):
+    return quantize(network, images, BitWidths())
+
+
+def test_the_public_names_are_the_three_verbs():
+    import accel_sim
+
+    assert accel_sim.simulate is simulate
+    assert accel_sim.load_hardware is load_hardware
+    assert accel_sim.load_onnx is load_onnx
+    assert accel_sim.quantize is quantize
+    assert accel_sim.BitWidths is BitWidths
+    assert set(accel_sim.__all__) <= set(dir(accel_sim))
+    with pytest.raises(AttributeError, match="module 'accel_sim' has no attribute 'simulat'"):
+        accel_sim.simulat  # noqa: B018
+
+
+def test_values_are_those_of_the_exact_run_under_the_machines_rules(quantized, images):
+    hardware = load_hardware(EDGE, ["precision.requantize_rounding=to_neg"])
+    report = simulate(hardware, quantized, images)
+    floored = replace(quantized, rules=hardware.numeric_rules)
+    assert report.values == measure_values(floored, images)
+    assert report.values != measure_values(quantized, images)
+    assert [layer.values for layer in report.layers] == list(report.values.layers.values())
+
+
+def test_formats_stand_beside_the_layers(quantized, images):
+    report = simulate(load_hardware(EDGE), quantized, images)
+    for layer, found in zip(quantized.network.layers, report.layers, strict=True):
+        assert found.name == layer.name
+        assert found.ofm_frac_bits == quantized.formats[layer.ofm].frac_bits
+        assert found.performance.ofm_bits == quantized.formats[layer.ofm].bits
+
+
+def test_costs_alone_need_no_images_and_no_formats(network, quantized):
+    hardware = load_hardware(EDGE)
+    bare = simulate(hardware, network)
+    formatted = simulate(hardware, quantized)
+    assert [layer.performance for layer in bare.layers] == [
+        layer.performance for layer in formatted.layers
+    ]
+    assert bare.quantization.method is None
+    assert bare.values is None
+    assert bare.images is None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_widths_of_a_float_network_are_those_that_quantize_would_give(seed, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(random_network(seed), path)
+    network = load_onnx(path)
+    rng = np.random.default_rng(seed)
+    calibration = ImageSet(
+        images=rng.normal(size=(3, *network.shapes[network.input])).astype(np.float32),
+        labels=None,
+        preprocessing=Preprocessing(),
+        source="random",
+    )
+    bits = BitWidths(weights=4, activations=6, inputs=7)
+    hardware = load_hardware(EDGE)
+    bare = simulate(hardware, network, bits=bits)
+    formatted = simulate(hardware, quantize(network, calibration, bits))
+    assert [layer.performance for layer in bare.layers] == [
+        layer.performance for layer in formatted.layers
+    ]
+
+
+def test_measured_zeros_save_energy_where_the_machine_gates_them(quantized, images):
+    gated = load_hardware(EDGE, ["mac_array.zero_gating=true"])
+    measured = simulate(gated, quantized, images)
+    assert any(layer.values.zero_ifm_fraction > 0 for layer in measured.layers)
+    without = simulate(gated, quantized)
+    assert measured.energy_by_component.mac.value_pJ < without.energy_by_component.mac.value_pJ
+    assert measured.cycles == without.cycles
+
+
+def test_the_doubling_is_a_run_on_the_doubled_machine(network):
+    report = simulate(load_hardware(EDGE), network, explain=True)
+    doubling = report.doubling
+    again = simulate(load_hardware(EDGE, [f"{doubling.key}={doubling.value}"]), network)
+    assert doubling.cycles == again.cycles
+    assert simulate(load_hardware(EDGE), network).doubling is None
+
+
+def test_a_batch_costs_more_and_is_reported_whole(network):
+    one = simulate(load_hardware(EDGE), network)
+    four = simulate(load_hardware(EDGE, ["mapping.batch=4"]), network)
+    assert four.macs == 4 * one.macs == 4 * network.macs
+    assert one.cycles < four.cycles <= 4 * one.cycles
+    assert four.to_document().totals.latency_us_per_image == four.latency_us / 4
+
+
+def test_the_same_inputs_give_the_same_report_but_for_the_run(quantized, images):
+    first, second = (
+        simulate(load_hardware(EDGE), quantized, images, explain=True).to_json_dict()
+        for _ in range(2)
+    )
+    assert first.pop("run").keys() == second.pop("run").keys()
+    assert first == second
+
+
+def test_tensors_are_handed_over_image_by_image(quantized, images):
+    saved = []
+    simulate(
+        load_hardware(EDGE),
+        quantized,
+        images,
+        save=lambda index, tensors: saved.append((index, sorted(tensors))),
+    )
+    assert [index for index, _ in saved] == list(range(len(images)))
+    assert all(names == sorted(quantized.formats) for _, names in saved)
+
+
+def test_a_float_network_cannot_run_images(network, images):
+    with pytest.raises(InputError) as error:
+        simulate(load_hardware(EDGE), network, images)
+    assert str(error.value) == (
+        f"{network.name}: is not quantized; call quantize() first, or give no images"
+    )
+
+
+def test_a_network_that_computes_nothing_is_refused(network):
+    layer = next(layer for layer in network.layers if layer.op == "Reshape")
+    nothing = replace(network, layers=(layer,), input=layer.ifm, output=layer.ofm)
+    with pytest.raises(InputError) as error:
+        simulate(load_hardware(EDGE), nothing)
+    assert str(error.value) == (
+        f"{network.name}: has no layer that computes; give a network with one"
+    )
+
+
+def test_the_input_is_never_wider_than_the_machine_unless_asked():
+    narrow = load_hardware(EDGE, ["precision.activation_bits=6"])
+    assert choose_bits(narrow) == BitWidths(weights=8, activations=6, inputs=6)
+    edge = load_hardware(EDGE)
+    assert choose_bits(edge, weights=4, activations=4) == BitWidths(
+        weights=4, activations=4, inputs=8
+    )
+    wide = load_hardware(EDGE, ["precision.activation_bits=16"])
+    assert choose_bits(wide, inputs=8) == BitWidths(weights=8, activations=16, inputs=8)
+    assert choose_bits(wide).input_bits == 16

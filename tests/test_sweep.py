@@ -1,0 +1,94 @@
+"""Does a sweep give each point what a simulation alone would, and no more work than needed?"""
+
+import pytest
+
+from accel_sim.builtin import find_builtin
+from accel_sim.hardware.load import load_hardware
+from accel_sim.simulation import choose_bits, simulate
+from accel_sim.sweep import SweepPoint, run_sweep, to_records
+from quantizer.network.images import Preprocessing, load_images
+from quantizer.network.onnx_import import load_onnx
+from quantizer.quantize import quantize
+
+BUILTIN = find_builtin("digits")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_onnx(BUILTIN.onnx_path)
+
+
+@pytest.fixture(scope="module")
+def images(network):
+    return load_images(
+        BUILTIN.test_path,
+        shape=network.shapes[network.input],
+        preprocessing=Preprocessing(mean=BUILTIN.mean, scale=BUILTIN.scale),
+        limit=10,
+    )
+
+
+def point(weights: int, *overrides: str) -> SweepPoint:
+    hardware = load_hardware("edge_16x16", overrides)
+    changes = dict(override.split("=") for override in overrides)
+    return SweepPoint(
+        hardware=hardware, changes=changes, bits=choose_bits(hardware, weights=weights)
+    )
+
+
+POINTS = (
+    point(4),
+    point(8),
+    point(4, "mac_array.rows=8"),
+    point(4, "precision.requantize_rounding=to_neg"),
+)
+
+
+def test_every_point_is_what_a_simulation_alone_gives(network, images):
+    calls = []
+    steps = []
+
+    def quantize_once(hardware, bits, progress):
+        calls.append((bits.weights, hardware.precision.requantize_rounding))
+        return quantize(network, images, bits, hardware.numeric_rules, progress=progress)
+
+    results = list(
+        run_sweep(
+            POINTS,
+            quantize_once,
+            images,
+            image_steps=2 * len(images),
+            progress=lambda done, total: steps.append((done, total)),
+        )
+    )
+    assert calls == [(4, "ties_pos"), (8, "ties_pos"), (4, "to_neg")]
+    assert [result.point for result in results] == list(POINTS)
+    for result in results:
+        quantized = quantize(
+            network, images, result.point.bits, result.point.hardware.numeric_rules
+        )
+        alone = simulate(result.point.hardware, quantized, images).to_json_dict()
+        swept = result.report.to_json_dict()
+        del alone["run"], swept["run"]
+        assert swept == alone
+    assert steps == sorted(steps)
+    assert steps[-1] == (90, 90)
+
+
+def test_records_name_what_was_varied_and_the_totals_of_the_file(network):
+    results = list(
+        run_sweep(
+            POINTS[2:3],
+            lambda hardware, bits, progress: network,
+            None,
+            image_steps=0,
+            progress=lambda done, total: None,
+        )
+    )
+    (record,) = to_records(results)
+    totals = results[0].report.to_json_dict()["totals"]
+    assert record["mac_array.rows"] == "8"
+    assert (record["weight_bits"], record["activation_bits"], record["input_bits"]) == (4, 8, 8)
+    assert record["energy_uJ"] == totals["energy_uJ"]
+    assert record["sqnr_dB"] is None
+    assert record["datapath"] == "fixed"
