@@ -13,16 +13,10 @@ from numpy.typing import NDArray
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
 from accel_sim.performance import LayerActivity, LayerPerformance, run_performance
-from accel_sim.report.bottleneck import double_key, find_bottleneck
+from accel_sim.report.bottleneck import double_bottleneck
+from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
 from accel_sim.report.layer import LayerReport
-from accel_sim.report.model import (
-    Doubling,
-    ImageFacts,
-    NetworkFacts,
-    QuantizationFacts,
-    RunFacts,
-    RunReport,
-)
+from accel_sim.report.model import RunReport
 from quantizer.errors import InputError
 from quantizer.format_classes import find_format_classes
 from quantizer.network.graph import Add, Concat, Layer, MacLayer, Network
@@ -187,7 +181,7 @@ def assemble_report(
         images=None if images is None or values is None else _describe(images),
         layers=layers,
         values=values,
-        doubling=_double_bottleneck(hardware, costs, run) if explain else None,
+        doubling=double_bottleneck(hardware, costs, run) if explain else None,
     )
 
 
@@ -306,28 +300,3 @@ def _describe(images: ImageSet) -> ImageFacts:
         scale=preprocessing.scale,
         layout=preprocessing.layout,
     )
-
-
-def _double_bottleneck(
-    hardware: HardwareConfig,
-    costs: tuple[LayerPerformance, ...],
-    run: Callable[[HardwareConfig], tuple[LayerPerformance, ...]],
-) -> Doubling | None:
-    """Run again with twice of what bounds; of several keys, the one that brings most."""
-    bottleneck = find_bottleneck(hardware, costs)
-    best: Doubling | None = None
-    for key in bottleneck.keys:
-        doubled = double_key(hardware, key)
-        if doubled is None:
-            continue
-        machine, value = doubled
-        cycles = sum(layer.cycles.total for layer in run(machine))
-        if best is None or cycles < best.cycles:
-            best = Doubling(
-                bound_by=bottleneck.bound_by,
-                cycles_fraction=bottleneck.cycles_fraction,
-                key=key,
-                value=value,
-                cycles=cycles,
-            )
-    return best

@@ -1,12 +1,13 @@
 """What bounds a run, and a machine with twice of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from accel_sim.hardware.config import FlatDram, HardwareConfig
 from accel_sim.hardware.limits import table_problems
 from accel_sim.performance import LayerPerformance
+from accel_sim.report.facts import Doubling
 from accel_sim.timing.layer_cycles import Bound, LayerCycles
 
 _ARRAY = ("mac_array.rows", "mac_array.cols")
@@ -86,3 +87,40 @@ def double_key(hardware: HardwareConfig, key: str) -> tuple[HardwareConfig, str]
     if any(table_problems(doubled)):
         return None
     return doubled, f"{section[last]:.12g}"
+
+
+def double_bottleneck(
+    hardware: HardwareConfig,
+    costs: tuple[LayerPerformance, ...],
+    run: Callable[[HardwareConfig], tuple[LayerPerformance, ...]],
+) -> Doubling | None:
+    """Run again with twice of what bounds the run.
+
+    Parameters
+    ----------
+    run
+        Costs of the same layers on another machine.
+
+    Returns
+    -------
+    Doubling
+        Of several keys that govern the bound, the one that brings most; None where
+        none can be doubled.
+    """
+    bottleneck = find_bottleneck(hardware, costs)
+    best: Doubling | None = None
+    for key in bottleneck.keys:
+        doubled = double_key(hardware, key)
+        if doubled is None:
+            continue
+        machine, value = doubled
+        cycles = sum(layer.cycles.total for layer in run(machine))
+        if best is None or cycles < best.cycles:
+            best = Doubling(
+                bound_by=bottleneck.bound_by,
+                cycles_fraction=bottleneck.cycles_fraction,
+                key=key,
+                value=value,
+                cycles=cycles,
+            )
+    return best

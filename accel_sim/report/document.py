@@ -237,6 +237,7 @@ class Totals(_Section):
     effective_TOPS: FiniteFloat = Field(description="Two operations per MAC.")
     TOPS_per_W: FiniteFloat
     energy_delay_pJs: FiniteFloat
+    area_mm2: FiniteFloat | None = Field(description="Null: area is not modelled yet.")
     datapath: Literal["fixed", "rebuilt"]
     sqnr_dB: FiniteFloat | None = Field(description="Null if exact, or without values.")
     exact: bool | None = Field(description="Null without values.")

@@ -12,9 +12,8 @@ from accel_sim.performance import LayerPerformance
 from accel_sim.report import document
 from accel_sim.report.as_csv import layer_records
 from accel_sim.report.as_notebook import to_html
+from accel_sim.report.facts import Doubling, ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
 from accel_sim.report.layer import LayerReport, energy_section
-from accel_sim.timing.layer_cycles import Bound
-from quantizer.quantized import BitWidths
 
 PJ_PER_UJ = 1e6
 if TYPE_CHECKING:
@@ -22,76 +21,6 @@ if TYPE_CHECKING:
 
 OPS_PER_MAC = 2
 """A multiplication and an addition, as TOPS are usually counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """Circumstances of a run; no result depends on them."""
-
-    host: str
-    kernel_path: str
-    threads: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkFacts:
-    """The network of a run; counts are for one image."""
-
-    name: str
-    digest: str
-    macs: int
-    parameters: int
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizationFacts:
-    """The widths that were asked for, and how formats were chosen.
-
-    Attributes
-    ----------
-    method
-        None where no formats were chosen.
-    """
-
-    method: str | None
-    bits: BitWidths
-    is_tuned: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFacts:
-    """The images behind the values, and their preprocessing."""
-
-    source: str
-    count: int
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    layout: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubling:
-    """What twice of one resource would bring, from a second run of the model.
-
-    Attributes
-    ----------
-    bound_by
-        What the network spends most of its time on.
-    cycles_fraction
-        Of all cycles, spent so.
-    key, value
-        The changed key of the machine, as ``--set`` takes it.
-    cycles
-        Of the whole network on that machine.
-    """
-
-    bound_by: Bound
-    cycles_fraction: float
-    key: str
-    value: str
-    cycles: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +220,7 @@ class RunReport:
             effective_TOPS=self.effective_TOPS,
             TOPS_per_W=self.TOPS_per_W,
             energy_delay_pJs=self.energy_delay_pJs,
+            area_mm2=None,
             datapath="fixed",
             sqnr_dB=None if values is None else values.sqnr_dB,
             exact=None if values is None else values.exact,

@@ -10,15 +10,15 @@ from accel_sim.mapping.tile import LayerMapping, Loop, Tile
 from accel_sim.mapping.traffic import NO_BUFFER_ACCESSES, NO_DRAM_BYTES, DramBytes
 from accel_sim.measure import LayerValues, ValueReport
 from accel_sim.performance import LayerPerformance
-from accel_sim.report.layer import LayerReport
-from accel_sim.report.model import (
+from accel_sim.report.facts import (
     Doubling,
     ImageFacts,
     NetworkFacts,
     QuantizationFacts,
     RunFacts,
-    RunReport,
 )
+from accel_sim.report.layer import LayerReport
+from accel_sim.report.model import RunReport
 from accel_sim.timing.layer_cycles import NO_CYCLES, Bound, LayerCycles
 from quantizer.quantized import BitWidths
 

@@ -86,6 +86,7 @@ def test_without_values_only_what_needs_images_is_null():
     file = without_values().to_json_dict()
     nulls = {key for key, value in file["totals"].items() if value is None}
     assert nulls == {
+        "area_mm2",
         "sqnr_dB",
         "exact",
         "top1_agreement_fraction",
