@@ -125,11 +125,15 @@ def _prepare(network: QuantizedNetwork, layer: Layer) -> Step:
 
 
 def _bounds(fmt: QFormat, clamp: Clamp | None, rounding: Rounding) -> Bounds:
-    """Raw bounds of a format, then of an activation function in that format's scale."""
+    """Raw bounds of a format, then of an activation function in that format's scale.
+
+    An activation function whose bounds miss the format's range ends at the range's edge:
+    only a rounded value beyond the edge is then clipped by the format.
+    """
     clamp = clamp or Clamp(low=-np.inf, high=np.inf)
     scaled = np.ldexp([clamp.low, clamp.high], fmt.frac_bits)
     low, high = round_real(np.clip(scaled, -_UNBOUNDED, _UNBOUNDED), rounding)
-    return fmt.raw_min, fmt.raw_max, int(low), int(high)
+    return fmt.raw_min, fmt.raw_max, min(int(low), fmt.raw_max), max(int(high), fmt.raw_min)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ def bound(value, bounds):
     value : int64
         Rounded, in the format's scale; may lie outside its range.
     bounds : (int64, int64, int64, int64)
-        Lowest and highest raw value of the format, then of the activation function.
+        Lowest and highest raw value of the format, then of the activation function; the
+        two ranges meet.
 
     Returns
     -------

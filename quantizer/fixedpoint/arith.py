@@ -41,13 +41,13 @@ def shift_right_rounded(acc, shift, rounding):
     Parameters
     ----------
     acc : int64
-        Magnitude at most ``2**61``, so that adding half never wraps.
+        Magnitude at most ``2**61``.
     shift : int
-        At least 1. Above 62 every magnitude is far below one half, which 62 tells too.
+        At least 1. Above 62 every quotient is less than one half, which 63 tells too.
     rounding : int
         A `Rounding` value.
     """
-    shift = np.int64(min(shift, 62))
+    shift = np.int64(min(shift, 63))
     floor = acc >> shift
     remainder = acc - (floor << shift)
     if remainder == 0 or rounding == TO_NEG:
@@ -119,16 +119,16 @@ def round_divided(numerator, denominator, rounding):
 
 @jit
 def round_real_scalar(value, rounding):
-    """Round one real number to an integer, held in float64; as `qformat.round_real`."""
-    below = np.floor(value)
-    above = value - below  # exact
-    if above == 0.0 or rounding == TO_NEG:
-        return below
+    """Round one finite number to an integer, held in float64; as `qformat.round_real`."""
+    if rounding == TO_NEG:
+        return np.floor(value)
     if rounding == TIES_POS:
-        return below + np.float64(above >= 0.5)
+        below = np.floor(value)
+        return below + np.float64(value - below >= 0.5)
     if rounding == TIES_EVEN:
-        odd = below - 2.0 * np.floor(below / 2.0)
-        return below + np.float64(above > 0.5 or (above == 0.5 and odd == 1.0))
+        return np.rint(value)
     if rounding == TIES_AWAY:
-        return below + np.float64(above > 0.5 or (above == 0.5 and value > 0.0))
-    return below + np.float64(value < 0.0)  # TO_ZERO
+        magnitude = abs(value)
+        below = np.floor(magnitude)
+        return np.copysign(below + np.float64(magnitude - below >= 0.5), value)
+    return np.trunc(value)  # TO_ZERO

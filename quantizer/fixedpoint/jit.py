@@ -2,8 +2,9 @@
 
 Numba's own ``cache=True`` does not see an edit in *another* file: a cached caller keeps
 calling the old helper. So the cache directory is named after everything the machine code
-depends on: the sources of the function's own package and of this one, the numba version
-and the host's processor. An edit anywhere is a new, empty cache.
+depends on: the sources of the function's own package and of this one, the numba version,
+whether it checks array bounds, and the host's processor. An edit anywhere is a new, empty
+cache.
 """
 
 import hashlib
@@ -35,10 +36,10 @@ def cache_directory(source: Path) -> Path:
     for folder in (Path(__file__).parent, source.parent):
         for path in sorted(folder.glob("*.py")):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    host = (
-        f"{numba.__version__} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
-    )
-    digest.update(host.encode())
+    config: Any = numba.config
+    compiler = f"{numba.__version__} bounds checked: {bool(config.BOUNDSCHECK)}"
+    host = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+    digest.update(f"{compiler} {host}".encode())
     return _cache_root() / digest.hexdigest()[:20]
 
 

@@ -41,10 +41,12 @@ class Overflow(StrEnum):
 
 
 def round_real(real: NDArray[np.float64], rounding: Rounding) -> NDArray[np.float64]:
-    """Round to integers, held in float64.
+    """Round finite numbers to integers, held in float64.
 
-    Works on ``x - floor(x)``, which is exact, so that 0.49999999999999994 does not
-    become 1 through ``x + 0.5``.
+    Works on ``x - floor(x)``, so that 0.49999999999999994 does not become 1 through
+    ``x + 0.5``. That difference is exact but for x between -1/2 and 0, where it is
+    rounded and stays at least 1/2: enough for `TIES_POS`. `TIES_AWAY` must know more,
+    and works on the magnitude.
     """
     match rounding:
         case Rounding.TO_NEG:
@@ -116,10 +118,13 @@ class QFormat:
         ValueError
             If any element is NaN. Infinities saturate.
         """
-        scaled = np.ldexp(np.asarray(real, np.float64), self.frac_bits)
+        with np.errstate(over="ignore"):  # an infinity made by scaling saturates too
+            scaled = np.ldexp(np.asarray(real, np.float64), self.frac_bits)
         if np.isnan(scaled).any():
             raise ValueError(f"cannot encode NaN as {self}")
-        rounded = np.clip(round_real(scaled, rounding), self.raw_min, self.raw_max)
+        # One beyond the range saturates like an infinity, and can be rounded.
+        finite = np.clip(scaled, self.raw_min - 1, self.raw_max + 1)
+        rounded = np.clip(round_real(finite, rounding), self.raw_min, self.raw_max)
         return rounded.astype(np.int64)
 
     def decode(self, raw: ArrayLike) -> NDArray[np.float64]:
