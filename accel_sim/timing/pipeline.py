@@ -17,8 +17,6 @@ from accel_sim.timing.schedule_rules import schedule_rules
 LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
 """Loops as the kernel numbers them."""
 
-NO_LIMIT = np.iinfo(np.int64).max
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileSizes:
@@ -73,7 +71,6 @@ def layer_cycles(
         sizes.inputs,
         sizes.filters,
         sizes.channels,
-        NO_LIMIT,
         np.zeros((N_SCRATCH, N_LOOPS), np.int64),
         causes,
     )

@@ -193,11 +193,10 @@ def run_schedule(
     ifm_sizes: Counts,
     filter_sizes: Counts,
     channel_sizes: Counts,
-    limit: int,
     scratch: Counts,
     causes: Counts,
 ) -> int:
-    """Run all tiles of a layer; return the cycles, or any number above `limit`.
+    """Run all tiles of a layer; return the cycles.
 
     Parameters
     ----------
@@ -251,8 +250,6 @@ def run_schedule(
         overlapped = transfer(rules, loads, old_stores, True, busy, causes)
         total += max(busy, overlapped)
         total += transfer(rules, loads, stores, False, 0, causes)
-        if total > limit:
-            return total
     total += transfer(rules, none, stores, True, 0, causes)
     return total
 

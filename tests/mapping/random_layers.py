@@ -1,0 +1,120 @@
+"""Small random layers and machines, and the same as the oracles state them."""
+
+from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from tests.oracles.loop_nest_walk import Problem
+
+
+def random_nest(rng, kind: Kind = Kind.MAC) -> LoopNest:
+    taps = rng.integers(1, 4, 2)
+    stride = rng.integers(1, 4, 2)
+    dilation = rng.integers(1, 3, 2)
+    pads = [
+        int(rng.integers(0, (tap - 1) * step + 1)) for tap, step in zip(taps, dilation, strict=True)
+    ]
+    outputs = rng.integers(1, 6, 2)
+    inputs = [
+        max(1, int((out - 1) * step + (tap - 1) * gap + 1 - pad - rng.integers(0, pad + 1)))
+        for out, step, tap, gap, pad in zip(outputs, stride, taps, dilation, pads, strict=True)
+    ]
+    is_mac = kind is Kind.MAC
+    return LoopNest(
+        layer="layer",
+        op="Conv" if is_mac else "MaxPool",
+        kind=kind,
+        batch=int(rng.integers(1, 4)),
+        groups=int(rng.integers(1, 4)),
+        filters=int(rng.integers(1, 8)) if is_mac else 1,
+        channels=int(rng.integers(1, 7)) if is_mac else 1,
+        filter_rows=int(taps[0]),
+        filter_cols=int(taps[1]),
+        output_rows=int(outputs[0]),
+        output_cols=int(outputs[1]),
+        input_rows=inputs[0],
+        input_cols=inputs[1],
+        stride=(int(stride[0]), int(stride[1])),
+        dilation=(int(dilation[0]), int(dilation[1])),
+        pads=(pads[0], pads[1]),
+        ifm_bits=int(rng.integers(2, 9)),
+        weight_bits=int(rng.integers(2, 9)) if is_mac else None,
+        bias_bits=int(rng.choice([0, 16])) if is_mac else 0,
+        ofm_bits=int(rng.integers(2, 9)),
+        residual_bits=int(rng.integers(2, 9)) if kind is Kind.ADD else 0,
+    )
+
+
+def random_machine(rng, *overrides: str) -> HardwareConfig:
+    """A small array with some of its keys at random; buffers hold anything."""
+    choices = [
+        f"mac_array.rows={rng.integers(1, 5)}",
+        f"mac_array.cols={rng.integers(1, 5)}",
+        f"mac_array.drain={rng.choice(['rows', 'hidden'])}",
+        f"mac_array.fold_overlap={rng.choice(['none', 'full'])}",
+        f"mac_array.edge_tiles={rng.choice(['full_skew', 'used_skew'])}",
+        f"mac_array.pipeline_cycles={rng.integers(0, 3)}",
+        f"mac_array.output_register_cycles={rng.integers(0, 2)}",
+        f"mac_array.tile_overhead_cycles={rng.integers(0, 4)}",
+        f"dram.packing={rng.choice(['dense', 'byte'])}",
+        f"precision.accumulator_bits={rng.integers(20, 33)}",
+    ]
+    for name in ("ifm", "weights", "psum", "ofm"):
+        choices += [
+            f"buffers.{name}.double_buffered={str(bool(rng.integers(0, 2))).lower()}",
+            f"buffers.{name}.port_bits={2 ** rng.integers(3, 8)}",
+            f"buffers.{name}.ports={rng.choice(['1rw', '1r1w'])}",
+            f"buffers.{name}.banks={rng.choice([1, 2, 4])}",
+        ]
+    if rng.integers(0, 4) == 0:
+        choices = [choice for choice in choices if not choice.startswith("buffers.psum")]
+        choices.append("buffers.psum=in_ofm")
+    if any(override.startswith("buffers=") for override in overrides):
+        choices = [choice for choice in choices if not choice.startswith("buffers.")]
+    return load_hardware("edge_16x16", [*choices, *overrides])
+
+
+def as_problem(
+    nest: LoopNest, hardware: HardwareConfig, space: TileSpace, candidate: int, loop_order
+) -> Problem:
+    """State one mapping of a layer for the walk."""
+    bits, tile, buffers = stored_bits(nest, hardware), space.tile(candidate), hardware.buffers
+    assert isinstance(buffers.psum, Buffer) or buffers.psum == "in_ofm"
+    return Problem(
+        batch=nest.batch,
+        groups=nest.groups,
+        filters=nest.filters,
+        channels=nest.channels,
+        window=(nest.filter_rows, nest.filter_cols),
+        outputs=(nest.output_rows, nest.output_cols),
+        inputs=(nest.input_rows, nest.input_cols),
+        stride=nest.stride,
+        dilation=nest.dilation,
+        pads=nest.pads,
+        tile={
+            "batch": tile.batch,
+            "groups": tile.groups,
+            "filters": tile.filters,
+            "channels": tile.channels,
+            "output_rows": tile.output_rows,
+            "output_cols": tile.output_cols,
+        },
+        order=tuple(str(loop) for loop in loop_order),
+        bits={
+            "ifm": bits.ifm,
+            "residual": bits.residual,
+            "weight": bits.weight,
+            "bias": bits.bias,
+            "psum": bits.psum,
+            "ofm": bits.ofm,
+        },
+        ports={
+            "ifm": buffers.ifm.port_bits,
+            "weights": buffers.weights.port_bits,
+            "psum": buffers.psum_memory.port_bits,
+            "ofm": buffers.ofm.port_bits,
+        },
+        rows=hardware.mac_array.rows,
+        cols=hardware.mac_array.cols,
+        is_mac=nest.kind is Kind.MAC,
+    )

@@ -1,0 +1,185 @@
+"""A tiled loop nest, walked tile by tile and position by position.
+
+Nothing is derived: sets of positions are collected, folds are walked one by one, and an
+operand is fetched when its tile is not the one that is there.
+"""
+
+from dataclasses import dataclass, field
+from itertools import product
+
+
+@dataclass
+class Problem:
+    """A layer, a tile and an order. Pads are (top, left)."""
+
+    batch: int
+    groups: int
+    filters: int
+    channels: int
+    window: tuple
+    outputs: tuple
+    inputs: tuple
+    stride: tuple
+    dilation: tuple
+    pads: tuple
+    tile: dict
+    order: tuple
+    bits: dict
+    ports: dict
+    rows: int
+    cols: int
+    is_mac: bool = True
+
+
+@dataclass
+class Step:
+    """One tile: what DRAM brings before it and takes after it, and its folds."""
+
+    loads: dict
+    stores: dict
+    folds: list
+    outputs: int
+    is_last: bool
+
+
+@dataclass
+class Walk:
+    """Counts of a whole layer."""
+
+    dram_bits: dict = field(
+        default_factory=lambda: dict.fromkeys(
+            ("ifm", "residual", "weights", "psum_read", "psum_write", "ofm"), 0
+        )
+    )
+    words: dict = field(
+        default_factory=lambda: dict.fromkeys(
+            ("ifm_reads", "weight_reads", "psum_reads", "psum_writes", "ofm_writes"), 0
+        )
+    )
+    folds: int = 0
+    drained_psums: int = 0
+    steps: list = field(default_factory=list)
+
+
+def pieces(extent, size):
+    return [range(start, min(start + size, extent)) for start in range(0, extent, size)]
+
+
+def positions_read(problem, axis, outputs):
+    """Input positions along an axis that a run of outputs reads."""
+    return {
+        p * problem.stride[axis] + r * problem.dilation[axis] - problem.pads[axis]
+        for p in outputs
+        for r in range(problem.window[axis])
+        if 0
+        <= p * problem.stride[axis] + r * problem.dilation[axis] - problem.pads[axis]
+        < problem.inputs[axis]
+    }
+
+
+def words_of(elements, bits, port_bits):
+    return -(-elements * bits // port_bits)
+
+
+def chunks(items, size):
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def walk(problem):
+    """Run the whole layer."""
+    tile = problem.tile
+    loops = {
+        "groups": pieces(problem.groups, tile["groups"]),
+        "pixels": list(
+            product(
+                pieces(problem.batch, tile["batch"]),
+                pieces(problem.outputs[0], tile["output_rows"]),
+                pieces(problem.outputs[1], tile["output_cols"]),
+            )
+        ),
+        "filters": pieces(problem.filters, tile["filters"]),
+        "channels": pieces(problem.channels, tile["channels"]),
+    }
+    result = Walk()
+    there = {"ifm": None, "weights": None, "psum": None}
+    visits = list(product(*(range(len(loops[loop])) for loop in problem.order)))
+    for number, visit in enumerate(visits):
+        at = dict(zip(problem.order, visit, strict=True))
+        groups, filters = loops["groups"][at["groups"]], loops["filters"][at["filters"]]
+        channels = loops["channels"][at["channels"]]
+        images, out_rows, out_cols = loops["pixels"][at["pixels"]]
+        pixels = len(images) * len(out_rows) * len(out_cols)
+        is_first = at["channels"] == 0
+        is_last = at["channels"] == len(loops["channels"]) - 1
+        step = Step(loads={}, stores={}, folds=[], outputs=0, is_last=is_last)
+
+        wanted = {
+            "ifm": (at["groups"], at["pixels"], at["channels"]),
+            "weights": (at["groups"], at["filters"], at["channels"]),
+            "psum": (at["groups"], at["pixels"], at["filters"]),
+        }
+        if there["ifm"] != wanted["ifm"]:
+            in_rows = positions_read(problem, 0, out_rows)
+            in_cols = positions_read(problem, 1, out_cols)
+            span = max(in_cols) - min(in_cols) + 1 if in_cols else 0
+            box = len(in_rows) * span * len(images) * len(channels) * len(groups)
+            residual = pixels * len(groups) * problem.bits["residual"]
+            result.dram_bits["ifm"] += box * problem.bits["ifm"]
+            result.dram_bits["residual"] += residual
+            step.loads["ifm"] = box * problem.bits["ifm"] + residual
+        if problem.is_mac and there["weights"] != wanted["weights"]:
+            moved = 0
+            for _ in product(groups, filters):
+                moved += (
+                    len(channels) * problem.window[0] * problem.window[1] * problem.bits["weight"]
+                )
+                moved += problem.bits["bias"] if is_last else 0
+            result.dram_bits["weights"] += moved
+            step.loads["weights"] = moved
+        outputs = pixels * len(groups) * len(filters)
+        if there["psum"] != wanted["psum"] and not is_first:
+            result.dram_bits["psum_read"] += outputs * problem.bits["psum"]
+            step.loads["psum"] = outputs * problem.bits["psum"]
+        there = wanted
+
+        following = None
+        if number + 1 < len(visits):
+            then = dict(zip(problem.order, visits[number + 1], strict=True))
+            following = (then["groups"], then["pixels"], then["filters"])
+        if following != wanted["psum"]:
+            if is_last:
+                result.dram_bits["ofm"] += outputs * problem.bits["ofm"]
+                step.stores["ofm"] = outputs * problem.bits["ofm"]
+            else:
+                result.dram_bits["psum_write"] += outputs * problem.bits["psum"]
+                step.stores["psum"] = outputs * problem.bits["psum"]
+
+        if problem.is_mac:
+            work_on_array(problem, result, step, groups, pixels, filters, channels, is_first)
+            result.drained_psums += outputs
+        step.outputs = outputs
+        result.steps.append(step)
+    return result
+
+
+def work_on_array(problem, result, step, groups, pixels, filters, channels, is_first):
+    """Walk the folds of one tile and count the words that each needs."""
+    taps = problem.window[0] * problem.window[1]
+    for _ in groups:
+        for used_pixels in chunks(list(range(pixels)), problem.rows):
+            for used_filters in chunks(list(filters), problem.cols):
+                step.folds.append((len(used_pixels), len(used_filters), len(channels) * taps))
+                result.folds += 1
+                for _ in range(len(channels) * taps):
+                    result.words["ifm_reads"] += words_of(
+                        len(used_pixels), problem.bits["ifm"], problem.ports["ifm"]
+                    )
+                    result.words["weight_reads"] += words_of(
+                        len(used_filters), problem.bits["weight"], problem.ports["weights"]
+                    )
+                for _ in used_pixels:
+                    psum = words_of(len(used_filters), problem.bits["psum"], problem.ports["psum"])
+                    ofm = words_of(len(used_filters), problem.bits["ofm"], problem.ports["ofm"])
+                    result.words["psum_reads"] += 0 if is_first else psum
+                    result.words["psum_writes"] += 0 if step.is_last else psum
+                    result.words["ofm_writes"] += ofm if step.is_last else 0

@@ -1,0 +1,112 @@
+"""Does the schedule equal a simulation of one clock cycle at a time?"""
+
+import numpy as np
+import pytest
+
+from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap
+from accel_sim.mapping.access_counts import LOOP_ORDERS, loop_orders
+from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.tile_space import enumerate_tiles
+from accel_sim.timing.dram import dram_timing
+from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from tests.mapping.random_layers import as_problem, random_machine, random_nest
+from tests.oracles.loop_nest_walk import walk
+from tests.oracles.tile_pipeline import Memory, simulate
+
+
+def wide_ports(rng) -> str:
+    """Buffers whose ports never hold the array up, double buffered or not."""
+    buffers = ", ".join(
+        f"{name}: {{capacity_KiB: 256, port_bits: 512, ports: 1r1w, banks: 32, "
+        f"double_buffered: {str(bool(rng.integers(0, 2))).lower()}}}"
+        for name in ("ifm", "weights", "psum", "ofm")
+    )
+    return f"buffers={{{buffers}, shared: []}}"
+
+
+def memory_of(hardware):
+    timing = dram_timing(hardware)
+    read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
+    return Memory(
+        read.denominator, read.numerator, write.denominator, write.numerator, timing.latency_cycles
+    )
+
+
+def double_buffering_of(hardware):
+    buffers = hardware.buffers
+    return {
+        "ifm": buffers.ifm.double_buffered,
+        "weights": buffers.weights.double_buffered,
+        "psum": buffers.psum_memory.double_buffered,
+        "ofm": buffers.ofm.double_buffered,
+    }
+
+
+def busy_cycles(hardware, step):
+    """Cycles of one tile, fold by fold, as the keys of the array say."""
+    array = hardware.mac_array
+    late = array.pipeline_cycles + array.output_register_cycles
+    cycles = wait = skew = 0
+    for rows, cols, reduction in step.folds:
+        if array.edge_tiles is EdgeTiles.FULL_SKEW:
+            rows, cols = array.rows, array.cols
+        if array.fold_overlap is FoldOverlap.NONE:
+            cycles += reduction + rows + cols - 2 + late
+        else:
+            # The registers behind a hidden drain are free again after as many cycles as
+            # there are rows.
+            cycles += wait + reduction
+            if array.drain is Drain.HIDDEN:
+                wait = max(0, array.rows - reduction)
+            skew = max(skew, rows + cols - 2)
+        if array.drain is Drain.ROWS:
+            cycles += rows
+    if array.fold_overlap is FoldOverlap.FULL:
+        cycles += skew + late
+    return cycles + array.tile_overhead_cycles
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_schedule_equals_a_simulation_cycle_by_cycle(seed):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng)
+    hardware = random_machine(
+        rng,
+        wide_ports(rng),
+        "post_processing.lanes=4096",
+        f"dram={{model: flat, bandwidth_GBps: {rng.choice([0.1, 0.37, 2, 8])}, "
+        f"latency_ns: {rng.integers(0, 40)}, energy_pJ_per_bit: 8, packing: dense}}",
+    )
+    space = enumerate_tiles(nest, hardware)
+    for candidate in rng.integers(0, len(space.feasible), 2):
+        order = LOOP_ORDERS[int(rng.integers(0, len(LOOP_ORDERS)))]
+        steps = walk(as_problem(nest, hardware, space, int(candidate), order)).steps
+        busy = [busy_cycles(hardware, step) for step in steps]
+        total, stalls = simulate(steps, busy, memory_of(hardware), double_buffering_of(hardware))
+        sizes = tile_sizes(nest, space, int(candidate))
+        cycles = layer_cycles(nest, hardware, sizes, order)
+        assert cycles.total == total
+        assert cycles.stall_dram_ifm == stalls["ifm"]
+        assert cycles.stall_dram_weights == stalls["weights"]
+        assert cycles.stall_dram_psum == stalls["psum"]
+        assert cycles.stall_dram_ofm == stalls["ofm"]
+        assert cycles.compute + cycles.fill_drain + cycles.overhead == sum(busy)
+
+
+@pytest.mark.parametrize("kind", [Kind.POOL, Kind.ADD, Kind.REQUANTIZE])
+@pytest.mark.parametrize("seed", range(5))
+def test_lanes_take_one_element_each_per_cycle(kind, seed):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng, kind)
+    hardware = random_machine(rng, wide_ports(rng), "post_processing.lanes=3")
+    space = enumerate_tiles(nest, hardware)
+    (order,) = loop_orders(nest)
+    candidate = int(rng.integers(0, len(space.feasible)))
+    steps = walk(as_problem(nest, hardware, space, candidate, order)).steps
+    overhead = hardware.mac_array.tile_overhead_cycles
+    busy = [-(-step.outputs * nest.reduction // 3) + overhead for step in steps]
+    total, _ = simulate(steps, busy, memory_of(hardware), double_buffering_of(hardware))
+    cycles = layer_cycles(nest, hardware, tile_sizes(nest, space, candidate), order)
+    assert cycles.total == total
+    assert cycles.compute + cycles.overhead == sum(busy)
+    assert cycles.fill_drain == 0

@@ -1,0 +1,136 @@
+"""Does the search find what trying everything finds?"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from accel_sim.energy.chip import (
+    LayerEvents,
+    count_additions,
+    energy_constants,
+    layer_energy,
+)
+from accel_sim.energy.search_cost import search_cost
+from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.access_counts import (
+    count_buffer_words,
+    count_dram_bits,
+    count_tiles,
+    loop_orders,
+    total_buffer_accesses,
+    total_dram_bytes,
+)
+from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.tile_space import enumerate_tiles
+from accel_sim.timing.cycle_bound import bound_busy_cycles, bound_cycles, edge_cycles
+from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from accel_sim.timing.step_bound import bound_steps, tile_series
+from accel_sim.timing.tile_search import search_tiles
+from tests.mapping.random_layers import random_machine, random_nest
+
+SLOW_DRAM = (
+    "dram={model: flat, bandwidth_GBps: 0.2, latency_ns: 20, energy_pJ_per_bit: 8, packing: byte}"
+)
+
+
+def small_case(seed, objective, kind=Kind.MAC):
+    rng = np.random.default_rng(seed)
+    nest = replace(random_nest(rng, kind), batch=1, groups=int(rng.integers(1, 3)))
+    overrides = [SLOW_DRAM] if seed % 2 else []
+    hardware = random_machine(rng, *overrides, f"mapping.objective={objective}")
+    space = enumerate_tiles(nest, hardware)
+    tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
+    moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
+    return nest, hardware, space, tiles, moved
+
+
+@pytest.mark.parametrize("objective", ["latency", "energy", "energy_delay", "dram_bytes"])
+@pytest.mark.parametrize("seed", range(10))
+def test_search_finds_the_best_of_all(seed, objective):
+    nest, hardware, space, tiles, moved = small_case(seed, objective)
+    constants = energy_constants(hardware)
+    found = search_tiles(
+        nest, hardware, space, tiles, moved,
+        search_cost(nest, hardware, constants, tiles, moved),
+    )  # fmt: skip
+
+    def price(order_number, candidate):
+        """Objective, cycles and bits of one mapping, priced as the report prices it."""
+        order, bits = loop_orders(nest)[order_number], moved[order_number]
+        cycles = layer_cycles(nest, hardware, tile_sizes(nest, space, candidate), order).total
+        events = LayerEvents(
+            macs=nest.macs,
+            gated_macs=0,
+            drained_psums=int(tiles.drained_psums[candidate]),
+            additions=count_additions(nest),
+            dram_bytes=total_dram_bytes(bits, candidate),
+            buffer_accesses=total_buffer_accesses(
+                count_buffer_words(tiles, bits, hardware.buffers), candidate
+            ),
+            cycles=cycles,
+        )
+        energy_pJ = layer_energy(hardware, constants, events).total.value_pJ
+        dram_bits = int((bits.read + bits.write)[candidate])
+        cost = {
+            "latency": cycles,
+            "energy": energy_pJ,
+            "energy_delay": energy_pJ * cycles,
+            "dram_bytes": dram_bits,
+        }[objective]
+        return cost, cycles, dram_bits
+
+    everything = {
+        (order, candidate): price(order, candidate)
+        for order in range(len(moved))
+        for candidate in range(len(space.feasible))
+    }
+    chosen = everything[loop_orders(nest).index(found.loop_order), found.candidate]
+    best = min(everything.values())
+    if objective in ("latency", "dram_bytes"):
+        assert chosen == best
+    else:
+        # The search prices bits, the report bytes: up to 7 bits of each operand between.
+        assert chosen[0] == pytest.approx(best[0], rel=1e-3)
+    assert found.cycles.total == chosen[1]
+
+
+@pytest.mark.parametrize("kind", [Kind.MAC, Kind.POOL, Kind.ADD])
+@pytest.mark.parametrize("seed", range(25))
+def test_bounds_are_never_above_the_cycles(seed, kind):
+    nest, hardware, space, tiles, moved = small_case(seed, "latency", kind)
+    rng = np.random.default_rng(seed)
+    busy = bound_busy_cycles(nest, hardware, tiles)
+    edges = edge_cycles(nest, hardware, space)
+    chosen = rng.integers(0, len(space.feasible), 12)
+    series = tile_series(nest, hardware.mac_array, space, tiles, chosen)
+    for order, bits in zip(loop_orders(nest), moved, strict=True):
+        coarse = bound_cycles(nest, hardware, busy, edges, bits)[chosen]
+        close = bound_steps(nest, hardware, series, order) + edges[chosen]
+        for at, candidate in enumerate(chosen):
+            sizes = tile_sizes(nest, space, int(candidate))
+            total = layer_cycles(nest, hardware, sizes, order).total
+            assert coarse[at] <= total
+            assert close[at] <= total
+
+
+def test_the_bound_is_close_to_the_best_mapping():
+    """A bound of zero would pass the test above and make the search useless."""
+    nest = replace(
+        random_nest(np.random.default_rng(0)), batch=1, groups=1, filters=64, channels=64,
+        filter_rows=3, filter_cols=3, output_rows=56, output_cols=56, input_rows=56,
+        input_cols=56, stride=(1, 1), dilation=(1, 1), pads=(1, 1), ifm_bits=8, weight_bits=8,
+        ofm_bits=8,
+    )  # fmt: skip
+    hardware = load_hardware("edge_16x16")
+    space = enumerate_tiles(nest, hardware)
+    tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
+    moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
+    cost = search_cost(nest, hardware, energy_constants(hardware), tiles, moved)
+    found = search_tiles(nest, hardware, space, tiles, moved, cost)
+    bits = moved[loop_orders(nest).index(found.loop_order)]
+    bound = bound_cycles(
+        nest, hardware, bound_busy_cycles(nest, hardware, tiles),
+        edge_cycles(nest, hardware, space), bits,
+    )  # fmt: skip
+    assert bound[found.candidate] > 0.999 * found.cycles.total
