@@ -21,7 +21,11 @@ def show(*results: "RenderableType") -> None:
     from rich.console import Console
 
     console = Console(
-        width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, emoji=False
+        width=None if sys.stdout.isatty() else PIPE_COLUMNS,
+        # Rich keeps bold under NO_COLOR; who asks for that wants plain text.
+        force_terminal=False if os.environ.get("NO_COLOR") else None,
+        highlight=False,
+        emoji=False,
     )
     with console.capture() as capture:
         for result in results:

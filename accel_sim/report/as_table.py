@@ -85,7 +85,7 @@ def _header(report: ReportDocument) -> Text:
 
 
 def _layers(report: ReportDocument) -> Table:
-    unit, per_uJ = choose_energy_unit(report.totals.energy_uJ)
+    unit, per_uJ = choose_energy_unit(report.totals.energy_uJ / len(report.layers))
     table = make_table(
         "layer",
         "op",

@@ -1,5 +1,7 @@
 """Is the command quick to ask, quiet to leave, and plain where nobody looks?"""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -110,3 +112,33 @@ def test_nothing_but_text_goes_into_a_pipe():
     assert "\x1b" not in finished.stdout
     assert max(map(len, finished.stdout.split("\nNext:\n")[0].splitlines())) <= 100
     assert not any(line.endswith(" ") for line in finished.stdout.splitlines())
+
+
+def show_on_terminal(*arguments: str, **environment: str) -> str:
+    """What a command writes to a terminal that is both its stdout and its stderr."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100", **environment},
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO is how a terminal says that nobody writes
+            while part := os.read(ours, 1 << 16):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    return shown.decode()
+
+
+def test_a_terminal_has_bold_headings_unless_no_color_is_set():
+    assert "\x1b[1m" in show_on_terminal("check", "edge_16x16", NO_COLOR="")
+    assert "\x1b" not in show_on_terminal("check", "edge_16x16", NO_COLOR="1")
+
+
+def test_long_work_shows_its_progress_on_a_terminal():
+    shown = show_on_terminal("simulate", "edge_16x16", "--limit-images", "2", NO_COLOR="1")
+    assert "Quantizing" in shown
+    assert "Running" in shown
