@@ -24,12 +24,14 @@ def show(*results: "RenderableType") -> None:
         width=None if sys.stdout.isatty() else PIPE_COLUMNS,
         # Rich keeps bold under NO_COLOR; who asks for that wants plain text.
         force_terminal=False if os.environ.get("NO_COLOR") else None,
+        # Names of layers and files are text, whatever they look like.
+        markup=False,
         highlight=False,
         emoji=False,
     )
     with console.capture() as capture:
         for result in results:
-            console.print(result, markup=False, soft_wrap=isinstance(result, str))
+            console.print(result, soft_wrap=isinstance(result, str))
     # Tables pad their last column.
     show_text("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
 
