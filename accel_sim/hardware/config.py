@@ -138,14 +138,14 @@ class Buffer(_Section):
 
     @model_validator(mode="after")
     def _divides(self) -> "Buffer":
-        if self.capacity_KiB * 1024 % self.banks:
-            raise ValueError(
-                f"capacity_KiB: {self.capacity_KiB:g} KiB is not a whole number of bytes in each "
-                f"of {self.banks} banks"
-            )
         if self.double_buffered and self.banks > 1 and self.banks % 2:
             raise ValueError(
                 f"banks: double buffering needs 1 bank or an even number, got {self.banks}"
+            )
+        if self.capacity_KiB * 1024 % self.banks:
+            raise ValueError(
+                f"banks: {self.capacity_KiB:g} KiB do not divide into {self.banks} banks of whole "
+                "bytes"
             )
         return self
 

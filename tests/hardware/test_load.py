@@ -1,0 +1,316 @@
+"""Does a machine's file mean what it says, and is every mistake one clear sentence?"""
+
+from pathlib import Path
+
+import pytest
+
+from accel_sim.hardware.choices import Objective, Packing, RoundingName
+from accel_sim.hardware.load import (
+    config_digest,
+    find_machine,
+    hardware_schema,
+    load_hardware,
+    read_text,
+    shipped_machines,
+)
+from quantizer.errors import InputError
+from quantizer.fixedpoint.qformat import Overflow, Rounding
+
+EDGE = read_text(find_machine("edge_16x16"))
+
+
+def complaint(path_or_name, overrides=()):
+    with pytest.raises(InputError) as caught:
+        load_hardware(path_or_name, overrides)
+    return str(caught.value)
+
+
+def complaint_of_text(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    Path("hw.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return complaint("hw.yaml")
+
+
+def line_of(text, fragment):
+    return next(at for at, line in enumerate(text.splitlines(), 1) if fragment in line)
+
+
+def test_numbers_have_the_declared_type(tmp_path):
+    path = tmp_path / "hw.yaml"
+    path.write_text(EDGE.replace("clock_MHz: 500 ", "clock_MHz: 1e3 "))
+    assert load_hardware(path).clock_MHz == 1000.0
+    config = load_hardware("edge_16x16")
+    assert config.mac_array.rows == 16
+    assert config.mapping.objective is Objective.LATENCY
+    assert config.dram.packing is Packing.DENSE
+    assert config.precision.requantize_rounding is RoundingName.TIES_POS
+
+
+def test_numeric_rules_are_those_of_the_file():
+    rules = load_hardware(
+        "edge_16x16", ["precision.requantize_rounding=to_zero", "precision.accumulator_bits=24"]
+    ).numeric_rules
+    assert rules.requantize_rounding is Rounding.TO_ZERO
+    assert rules.average_pool_rounding is Rounding.TIES_POS
+    assert rules.accumulator_bits == 24
+    assert rules.accumulator_overflow is Overflow.WRAP
+
+
+def test_a_path_and_a_name_give_the_same_machine():
+    assert load_hardware(find_machine("edge_16x16")) == load_hardware("edge_16x16")
+
+
+def test_overrides_apply_in_order():
+    config = load_hardware("edge_16x16", ["mac_array.rows=8", "mac_array.rows=4", "name=mine"])
+    assert (config.mac_array.rows, config.name) == (4, "mine")
+
+
+def test_a_whole_section_can_be_overridden():
+    flat = (
+        "dram={model: flat, bandwidth_GBps: 10, latency_ns: 80, energy_pJ_per_bit: 8, "
+        "packing: byte}"
+    )
+    assert load_hardware("edge_16x16", [flat]).dram.bandwidth_GBps == 10.0
+    assert load_hardware("edge_16x16", ["buffers.psum=in_ofm"]).buffers.psum == "in_ofm"
+
+
+def test_modes_may_be_listed_as_none():
+    assert load_hardware("edge_16x16", ["precision.modes=[]"]).precision.modes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "edge_16x61",
+            "edge_16x61: no file or shipped machine of this name; did you mean 'edge_16x16'?; "
+            "`accel-sim list machines` shows the shipped ones",
+        ),
+        (
+            "qqq",
+            "qqq: no file or shipped machine of this name; "
+            "`accel-sim list machines` shows the shipped ones",
+        ),
+        ("", ": no file or shipped machine of this name; "
+             "`accel-sim list machines` shows the shipped ones"),
+        ("nowhere.yaml", "nowhere.yaml: no such file"),
+        ("no/where", "no/where: no such file"),
+    ],
+)  # fmt: skip
+def test_a_machine_that_is_not_there(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    assert complaint(name) == message
+
+
+def test_a_folder_is_no_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("hw.yaml").mkdir()
+    assert complaint("hw.yaml") == "hw.yaml: is a folder; expected a YAML file"
+
+
+def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text("x")
+    assert complaint("a/hw.yaml") == "a/hw.yaml: cannot be read: Not a directory"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "hw.yaml: nothing is written here; expected YAML"),
+        ("# only a comment\n", "hw.yaml: nothing is written here; expected YAML"),
+        ("---\n", "hw.yaml:2: expected a section of keys, got nothing"),
+        ("just words", "hw.yaml:1: expected a section of keys, got 'just words'"),
+        ("- a\n- b\n", "hw.yaml:1: expected a section of keys, got a list"),
+        (b"\xff\xfe\x00\x01", "hw.yaml: not a text file; expected YAML"),
+        (b"name: a\x00b", "hw.yaml: not a text file; expected YAML"),
+        ("a: [1, 2\nb: 3", "hw.yaml:2: not valid YAML: expected ',' or ']', but got ':'"),
+        (
+            "\tname: x",
+            "hw.yaml:1: not valid YAML: found character '\\t' that cannot start any token",
+        ),
+        ("a: &x 1\nb: *x", "hw.yaml:1: anchors and aliases are not read; write the value out"),
+        ("a: *x", "hw.yaml:1: anchors and aliases are not read; write the value out"),
+        ("a: !!int 1", "hw.yaml:1: the tag tag:yaml.org,2002:int is not read; remove it"),
+        ("a: 1\n---\nb: 2", "hw.yaml:2: a second document begins; expected one"),
+        ("[" * 500, "hw.yaml:1: nested more than 20 deep"),
+        ("a: {b: 1,\n b: 2}", "hw.yaml:2: a: key 'b' is given twice"),
+        ("a: 1\na: 2", "hw.yaml:2: key 'a' is given twice"),
+        ("? [a]\n: 1", "hw.yaml:1: a key must be a word"),
+        ("x" * (1 << 20) + "y", "hw.yaml: larger than 1 MiB; expected a machine description"),
+        (
+            "nam: x",
+            "hw.yaml:1: unknown key 'nam'; did you mean 'name'?",
+        ),
+        (
+            "qqqqqqq: x",
+            "hw.yaml:1: unknown key 'qqqqqqq'; expected one of name, clock_MHz, technology, "
+            "precision, mac_array, buffers, dram, post_processing, mapping",
+        ),
+        ("name: x", "hw.yaml:1: missing key 'clock_MHz'"),
+    ],
+)
+def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
+    assert complaint_of_text(tmp_path, monkeypatch, text) == message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("  rows: 16", "  row: 16", "mac_array: unknown key 'row'; did you mean 'rows'?"),
+        ("  rows: 16", "  rows: on", "mac_array.rows: expected int, got 'on'"),
+        ("  rows: 16", "  rows: 010", "mac_array.rows: expected int, got '010'"),
+        ("  rows: 16", "  rows: 1_6", "mac_array.rows: expected int, got '1_6'"),
+        ("  rows: 16", "  rows: '16'", "mac_array.rows: expected int, got '16'"),
+        ("  rows: 16", "  rows: 16.0", "mac_array.rows: expected int, got '16.0'"),
+        ("  rows: 16", "  rows:", "mac_array.rows: expected int, got nothing"),
+        ("  rows: 16", "  rows: [16]", "mac_array.rows: expected int, got a list"),
+        ("  rows: 16", "  rows: 0", "mac_array.rows: expected at least 1, got 0"),
+        ("  rows: 16", "  rows: 1025", "mac_array.rows: expected at most 1024, got 1025"),
+        (
+            "  rows: 16", "  rows: " + "9" * 100,
+            f"mac_array.rows: expected int, got '{'9' * 57}...'",
+        ),
+        (
+            "dataflow: output_stationary", "dataflow: os",
+            "mac_array.dataflow: expected one of output_stationary, weight_stationary, "
+            "input_stationary, channel_parallel, row_stationary; got 'os'",
+        ),
+        (
+            "dataflow: output_stationary", "dataflow: row_stationary",
+            "mac_array.dataflow: row_stationary is not simulated yet; use output_stationary",
+        ),
+        (
+            "fold_overlap: none", "fold_overlap: weight_preload",
+            "mac_array.fold_overlap: an output-stationary array holds no weights to preload; "
+            "use none or full",
+        ),
+        (
+            "depthwise: serial", "depthwise: native",
+            "mac_array.depthwise: native is not simulated yet; use serial",
+        ),
+        (
+            "accumulator_overflow: wrap", "accumulator_overflow: saturate",
+            "precision.accumulator_overflow: saturating accumulators are not simulated yet; "
+            "use wrap",
+        ),
+        ("zero_gating: true", "zero_gating: yes",
+         "mac_array.zero_gating: expected true or false, got 'yes'"),
+        ("clock_MHz: 500", "clock_MHz: 12:30:00",
+         "clock_MHz: expected a number, got '12:30:00'"),
+        ("clock_MHz: 500", "clock_MHz: .inf", "clock_MHz: expected a number, got '.inf'"),
+        ("clock_MHz: 500", "clock_MHz: 1e999",
+         "clock_MHz: expected at most 10000, got inf"),
+        ("name: edge_16x16", "name: ''", "name: expected a word, got nothing"),
+        ("name: edge_16x16", f"name: {'x' * 81}", "name: expected at most 80 characters"),
+        ("  shared: []", "  shared: [ifm, ofm]",
+         "buffers.shared: shared memories are not simulated yet; use []"),
+        ("  shared: []", "  shared: ifm", "buffers.shared: expected a list, got 'ifm'"),
+        ("reduction: free", "reduction: fixed",
+         "mapping.reduction: expected free; got 'fixed'"),
+        ("residency: auto", "residency: none",
+         "mapping.residency: expected auto; got 'none'"),
+        ("device: LPDDR4-3200", "device: LPDDR4-3100",
+         "dram.device: expected one of DDR4-2400, DDR3-1600, LPDDR4-3200, HBM2-2000; "
+         "got 'LPDDR4-3100'; did you mean 'LPDDR4-3200'?"),
+        ("address_map: row_linear", "address_map: row_lin",
+         "dram.address_map: LPDDR4-3200 was measured with row_linear; got 'row_lin'; "
+         "did you mean 'row_linear'?"),
+        ("  model: device", "  model: divice",
+         "dram.model: expected one of device, flat; got 'divice'"),
+        ("node_nm: 32", "node_nm: 28",
+         "technology.node_nm: expected one of 65, 45, 32, 20, 16, 14, 10, 7 (energy tables), "
+         "got 28"),
+        ("supply_V: 0.9", "supply_V: 1.2",
+         "technology.supply_V: expected 0.63 to 1.17 at 32 nm, got 1.2"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named_with_its_line(tmp_path, monkeypatch, old, new, problem):
+    text = EDGE.replace(old, new, 1)
+    assert text != EDGE
+    expected = f"hw.yaml:{line_of(text, new)}: {problem}"
+    assert complaint_of_text(tmp_path, monkeypatch, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("mac_array.row=8", "mac_array: unknown key 'row'; did you mean 'rows'?"),
+        ("mac_aray.rows=8", "unknown key 'mac_aray'; did you mean 'mac_array'?"),
+        ("mac_array.rows=eight", "mac_array.rows: expected int, got 'eight'"),
+        ("mac_array.rows=", "nothing is written here; expected YAML"),
+        ("mac_array.rows=[", "not valid YAML: expected the node content, but found "
+                             "'<stream end>'"),
+        ("mac_array.rows", "expected KEY=VALUE, as in mac_array.rows=16"),
+        ("=8", "expected KEY=VALUE, as in mac_array.rows=16"),
+        ("mac_array..rows=8", "expected KEY=VALUE, as in mac_array.rows=16"),
+        ("mac_array.rows.x=8", "mac_array.rows holds a value; it has no key 'x'"),
+        ("mac_array=8", "mac_array: expected a section of keys, got '8'"),
+        ("buffers.ifm.banks=3", "buffers.ifm.banks: double buffering needs 1 bank or an even "
+                                "number, got 3"),
+        ("buffers.ifm.capacity_KiB=0", "buffers.ifm.capacity_KiB: expected more than 0, got 0.0"),
+        ("buffers.psum.banks=7", "buffers.psum.banks: 32 KiB do not divide into 7 banks of "
+                                 "whole bytes"),
+        ("buffers.psum=ofm", "buffers.psum: expected a section of keys or in_ofm; got 'ofm'"),
+        ("buffers.psum=[]", "buffers.psum: expected a section of keys, got a list"),
+        ("buffers.ifm.capacity_KiB=2", "buffers.ifm.capacity_KiB: expected 2 to 4096 KiB in each "
+                                       "bank (SRAM table), got 1"),
+        ("buffers.ofm.port_bits=1024", "buffers.ofm.port_bits: expected 8 to 512 (SRAM table), "
+                                       "got 1024"),
+        ("dram={}", "dram: missing key 'model'"),
+        ("dram=3", "dram: expected a section of keys, got '3'"),
+        ("dram={model: flat}", "dram: missing key 'bandwidth_GBps'"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, "
+         "along: reduction}]",
+         "precision.modes: composable multipliers are not simulated yet; use []"),
+        ("precision.modes=[{weight_bits: 4}]", "precision.modes[0]: missing key "
+                                               "'activation_bits'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_override_is_named_as_it_was_written(override, problem):
+    assert complaint("edge_16x16", [override]) == f"--set {override}: {problem}"
+
+
+def test_a_cell_that_the_tables_lack():
+    overrides = ["technology={node_nm: 65, supply_V: 1.0, sram_cell: hp}"]
+    assert complaint("edge_16x16", overrides) == (
+        f"--set {overrides[0]}: technology.sram_cell: no hp SRAM at 65 nm in the tables; use lstp"
+    )
+
+
+def test_a_list_of_overrides_needs_a_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("hw.yaml").write_text("words")
+    assert complaint("hw.yaml", ["mac_array.rows=8"]) == (
+        "hw.yaml:1: expected a section of keys, got 'words'"
+    )
+
+
+def test_a_missing_key_is_told_at_its_section(tmp_path, monkeypatch):
+    text = EDGE.replace("  rows: 16\n", "")
+    expected = f"hw.yaml:{line_of(text, 'cols: 16')}: mac_array: missing key 'rows'"
+    assert complaint_of_text(tmp_path, monkeypatch, text) == expected
+
+
+def test_the_digest_sees_values_and_not_their_writing(tmp_path):
+    path = tmp_path / "hw.yaml"
+    path.write_text("# another comment\n" + EDGE.replace("clock_MHz: 500 ", "clock_MHz: 5e2 "))
+    edge = config_digest(load_hardware("edge_16x16"))
+    assert config_digest(load_hardware(path)) == edge
+    assert config_digest(load_hardware("edge_16x16", ["clock_MHz=501"])) != edge
+    assert len(edge) == 64
+
+
+def test_the_schema_knows_every_section():
+    schema = hardware_schema()
+    assert set(schema["required"]) == set(schema["properties"])
+    assert {"mac_array", "buffers", "dram"} <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+def test_shipped_machines_are_sorted_and_found():
+    names = shipped_machines()
+    assert {"edge_16x16", "mcu_4x4", "server_32x32"} <= set(names)
+    assert list(names) == sorted(names)
+    for name in names:
+        assert load_hardware(name).name == name
