@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from quantizer.network.images import ImageSet, Preprocessing
     from quantizer.quantized import BitWidths, QuantizedNetwork
 
-DEFAULT_NETWORK = "digits"
 DEFAULT_METHOD = "ggd"
 
 
@@ -123,10 +122,20 @@ def load_workload(request: NetworkRequest) -> Workload:
         ):
             if value is not None:
                 raise InputError(option, "has no use with --no-values; leave one of them out")
-    name = request.network or DEFAULT_NETWORK
+    from accel_sim.builtin import builtin_networks
+
+    # A name first: a folder that happens to be called digits changes nothing.
+    known = [network.name for network in builtin_networks()]
+    name = known[0] if request.network is None else request.network
+    if name in known:
+        return _load_builtin(name, request)
     if name.endswith(".onnx") or Path(name).exists():
         return _load_file(name, request)
-    return _load_builtin(name, request)
+    raise InputError(
+        "--network",
+        f"{name!r} is neither a file nor a built-in network ({', '.join(known)})"
+        + (nearest(name, known) or "; give an .onnx file"),
+    )
 
 
 def _load_file(name: str, request: NetworkRequest) -> Workload:
@@ -170,17 +179,10 @@ def _refuse_uncalibrated(name: str, request: NetworkRequest) -> None:
 
 
 def _load_builtin(name: str, request: NetworkRequest) -> Workload:
-    from accel_sim.builtin import builtin_networks, find_builtin
+    from accel_sim.builtin import find_builtin
     from quantizer.network.images import Preprocessing, load_images
     from quantizer.network.onnx_import import load_onnx
 
-    known = [network.name for network in builtin_networks()]
-    if name not in known:
-        raise InputError(
-            "--network",
-            f"{name!r} is neither a file nor a built-in network ({', '.join(known)})"
-            + (nearest(name, known) or "; give an .onnx file"),
-        )
     if request.input_shape is not None:
         raise InputError("--input-shape", f"the shapes of {name} are fixed; leave it out")
     builtin = find_builtin(name)

@@ -47,6 +47,12 @@ def test_without_arguments_the_built_in_network_runs(run, tmp_path):
     assert outcome.out.count("\n  accel-sim ") == 3
 
 
+def test_a_folder_of_the_same_name_does_not_hide_the_built_in_network(run, tmp_path):
+    (tmp_path / "digits").mkdir()
+    outcome = run("simulate", EDGE, "--limit-images", "2")
+    assert (outcome.status, outcome.err) == (0, "")
+
+
 def test_a_second_run_writes_the_same_bytes_but_for_the_run(run, tmp_path):
     for name in ("a", "b"):
         run("simulate", EDGE, "--limit-images", "5", "--json", f"{name}.json",
