@@ -20,10 +20,13 @@ def check_writable(where: str, path: Path) -> None:
     Raises
     ------
     InputError
-        If the folder is missing or not writable, or the path is a folder.
+        If the folder is missing or not writable, or the path is a folder or a device.
     """
     if path.is_dir():
         raise InputError(where, f"{str(path)!r} is a folder; give a file name")
+    if path.exists() and not path.is_file():
+        # Putting a file in its place would take /dev/stdout from the whole system.
+        raise InputError(where, f"{str(path)!r} is not an ordinary file; give a file name")
     folder = path.parent
     if not folder.is_dir():
         raise InputError(where, f"folder {str(folder)!r} does not exist; make it first")
@@ -48,7 +51,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         If the file system refuses.
     """
     try:
-        _write(path, write)
+        _write(path.resolve(), write)  # a link stays, and what it leads to is written
     except OSError as error:
         raise InputError(
             str(path), f"cannot be written ({error.strerror}); choose another place"

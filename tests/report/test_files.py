@@ -120,6 +120,13 @@ def test_a_file_appears_whole_with_ordinary_permissions(tmp_path):
     assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~mask
 
 
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "link.json").symlink_to("real.json")
+    write_file(tmp_path / "link.json", lambda file: file.write(b"whole"))
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "real.json").read_bytes() == b"whole"
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "out.json"
     target.write_text("old")
@@ -156,6 +163,7 @@ def test_a_target_that_cannot_be_written_is_refused_before_work(tmp_path):
             tmp_path / "no" / "out.json",
             f"folder '{tmp_path / 'no'}' does not exist; make it first",
         ),
+        (Path("/dev/null"), "'/dev/null' is not an ordinary file; give a file name"),
         # Nobody may make files here, not even root.
         (Path("/proc/out.json"), "folder '/proc' is not writable; choose another"),
     ):
