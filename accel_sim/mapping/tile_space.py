@@ -116,11 +116,14 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
     for need in _needed_bits(nest, stored_bits(nest, hardware), space, hardware.buffers):
         smallest_bytes = -(-int(need.bits.flat[-1]) // BITS_PER_BYTE)
         if smallest_bytes > need.buffer.tile_bytes:
+            halves = 2 if need.buffer.double_buffered else 1
             halved = " in each of its halves" if need.buffer.double_buffered else ""
+            enough_KiB = -(-smallest_bytes * halves // 1024)
             raise InputError(
-                nest.layer,
-                f"the smallest tile needs {smallest_bytes} bytes of {need.operand}; "
-                f"buffers.{need.name} holds {need.buffer.tile_bytes}{halved}",
+                f"layer {nest.layer!r}",
+                f"the smallest tile needs {smallest_bytes} bytes of {need.operand}, "
+                f"buffers.{need.name} holds {need.buffer.tile_bytes}{halved}; "
+                f"--set buffers.{need.name}.capacity_KiB={enough_KiB} would hold it",
             )
         fits = fits & (need.bits <= need.buffer.tile_bytes * BITS_PER_BYTE)
     shape = (

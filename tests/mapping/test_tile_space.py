@@ -1,0 +1,151 @@
+"""Are exactly the tiles that fit offered, and is a layer that never fits named?"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.input_extent import Axis, cut_axis
+from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
+from quantizer.errors import InputError
+from tests.mapping.random_layers import random_machine, random_nest
+
+SMALL = [f"buffers.{name}.capacity_KiB=4" for name in ("ifm", "weights", "psum", "ofm")]
+
+
+def nest_of(**changes):
+    plain = replace(
+        random_nest(np.random.default_rng(0)), layer="conv3", batch=1, groups=1, filters=8,
+        channels=8, filter_rows=1, filter_cols=1, output_rows=4, output_cols=4, input_rows=4,
+        input_cols=4, stride=(1, 1), dilation=(1, 1), pads=(0, 0), ifm_bits=8, weight_bits=8,
+        bias_bits=0, ofm_bits=8,
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_pieces_read_what_their_positions_read(seed):
+    rng = np.random.default_rng(seed)
+    taps, stride, dilation = rng.integers(1, 5, 3).tolist()
+    outputs, inputs = rng.integers(1, 12, 2).tolist()
+    pad = int(rng.integers(0, 4))
+    axis = Axis(
+        outputs=outputs, inputs=inputs, taps=taps, stride=stride, dilation=dilation, pad=pad
+    )
+    size = int(rng.integers(1, outputs + 1))
+    cut = cut_axis(axis, size)
+    for number, start in enumerate(range(0, outputs, size)):
+        positions = range(start, min(start + size, outputs))
+        read = {
+            out * stride + tap * dilation - pad
+            for out in positions
+            for tap in range(taps)
+            if 0 <= out * stride + tap * dilation - pad < inputs
+        }
+        assert cut.outputs[number] == len(positions)
+        assert cut.touched[number] == len(read)
+        assert cut.span[number] == (max(read) - min(read) + 1 if read else 0)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_exactly_the_tiles_that_fit_are_offered(seed):
+    rng = np.random.default_rng(seed)
+    nest = replace(random_nest(rng), batch=int(rng.integers(1, 3)))
+    hardware = random_machine(rng)
+    tight = hardware.model_copy(
+        update={
+            "buffers": hardware.buffers.model_copy(
+                update={
+                    name: getattr(hardware.buffers, name).model_copy(
+                        update={"capacity_KiB": float(rng.choice([0.0625, 0.125, 0.25]))}
+                    )
+                    for name in ("ifm", "weights", "ofm")
+                }
+            )
+        }
+    )
+    try:
+        space = enumerate_tiles(nest, tight)
+    except InputError:
+        pytest.fail("the smallest tile of so small a layer fits")
+    offered = {tuple(row) for row in space.feasible.tolist()}
+    bits = stored_bits(nest, tight)
+    buffers = tight.buffers
+    taps = nest.filter_rows * nest.filter_cols
+    for index in np.ndindex(
+        len(space.groups), len(space.batch), len(space.rows), len(space.cols),
+        len(space.filters), len(space.channels),
+    ):  # fmt: skip
+        g, n, r, c, k, ch = index
+        groups, batch = int(space.groups[g]), int(space.batch[n])
+        filters, channels = int(space.filters[k]), int(space.channels[ch])
+        inputs = int(space.rows[r].touched.max() * space.cols[c].span.max())
+        outputs = int(space.rows[r].outputs[0] * space.cols[c].outputs[0])
+        psum_bits = groups * batch * outputs * filters * bits.psum
+        psum_bits *= channels < nest.channels
+        ofm_bits = groups * batch * outputs * filters * bits.ofm
+        needs = [
+            (buffers.ifm, groups * batch * inputs * channels * bits.ifm),
+            (buffers.weights, groups * filters * (channels * taps * bits.weight + bits.bias)),
+        ]
+        if buffers.psum == "in_ofm":
+            needs.append((buffers.ofm, max(psum_bits, ofm_bits)))
+        else:
+            needs += [(buffers.psum, psum_bits), (buffers.ofm, ofm_bits)]
+        assert (index in offered) == all(need <= b.tile_bytes * 8 for b, need in needs)
+
+
+def test_cuts_are_the_distinct_even_ones_and_whole_columns():
+    hardware = load_hardware("edge_16x16")
+    space = enumerate_tiles(nest_of(filters=40, channels=10), hardware)
+    # ceil(10 / i): 10, 5, 4, 3, 2 (for 5 to 9 pieces), 1.
+    assert space.channels.tolist() == [10, 5, 4, 3, 2, 1]
+    # ceil(40 / i), and 32 and 16: multiples of the 16 columns.
+    assert space.filters.tolist() == [40, 32, 20, 16, 14, 10, 8, 7, 6, 5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            # One filter of 51 x 51 taps: 2601 bytes; half of 4 KiB is 2048.
+            {"filter_rows": 51, "filter_cols": 51, "output_rows": 1, "output_cols": 1,
+             "input_rows": 10, "input_cols": 10, "pads": (20, 20)},
+            "layer 'conv3': the smallest tile needs 2601 bytes of weights, buffers.weights holds "
+            "2048 in each of its halves; --set buffers.weights.capacity_KiB=6 would hold it",
+        ),
+        (
+            # One output reads 50 x 50 positions.
+            {"kind": Kind.POOL, "filters": 1, "channels": 1, "filter_rows": 50,
+             "filter_cols": 50, "output_rows": 1, "output_cols": 1, "input_rows": 50,
+             "input_cols": 50},
+            "layer 'conv3': the smallest tile needs 2500 bytes of ifm, buffers.ifm holds 2048 in "
+            "each of its halves; --set buffers.ifm.capacity_KiB=5 would hold it",
+        ),
+    ],
+)  # fmt: skip
+def test_a_tile_that_fits_nowhere_is_named(changes, message):
+    with pytest.raises(InputError) as caught:
+        enumerate_tiles(nest_of(**changes), load_hardware("edge_16x16", SMALL))
+    assert str(caught.value) == message
+
+
+def test_without_double_buffering_the_whole_buffer_counts():
+    whole = [*SMALL, "buffers.weights.double_buffered=false"]
+    nest = nest_of(filter_rows=65, filter_cols=64, output_rows=1, output_cols=1, pads=(30, 30))
+    with pytest.raises(InputError) as caught:
+        enumerate_tiles(nest, load_hardware("edge_16x16", whole))
+    assert str(caught.value) == (
+        "layer 'conv3': the smallest tile needs 4160 bytes of weights, buffers.weights holds 4096; "
+        "--set buffers.weights.capacity_KiB=5 would hold it"
+    )
+
+
+def test_byte_packing_rounds_every_operand_up():
+    nest = nest_of(ifm_bits=5, weight_bits=3, ofm_bits=9, bias_bits=12)
+    dense = stored_bits(nest, load_hardware("edge_16x16"))
+    assert (dense.ifm, dense.weight, dense.ofm, dense.bias, dense.psum) == (5, 3, 9, 12, 32)
+    packed = stored_bits(nest, load_hardware("edge_16x16", ["dram.packing=byte"]))
+    assert (packed.ifm, packed.weight, packed.ofm, packed.bias, packed.psum) == (8, 8, 16, 16, 32)
