@@ -16,17 +16,6 @@ class Energy:
         if not 0 <= self.low_pJ <= self.value_pJ <= self.high_pJ:
             raise ValueError(f"expected 0 <= low <= value <= high, got {self}")
 
-    def times(self, count: float) -> "Energy":
-        """Energy of `count` such events."""
-        return Energy(
-            value_pJ=self.value_pJ * count,
-            low_pJ=self.low_pJ * count,
-            high_pJ=self.high_pJ * count,
-        )
-
-
-NO_ENERGY = Energy(value_pJ=0.0, low_pJ=0.0, high_pJ=0.0)
-
 
 def sum_energies(energies: Iterable[Energy]) -> Energy:
     """Sum of energies; ends of bands add, because one table entry errs one way everywhere."""

@@ -56,13 +56,6 @@ class EnergyConstants:
     clock_control: Constant
     leakage: Constant
 
-    @property
-    def buffers(self) -> tuple[BufferCosts, ...]:
-        """The memories there are."""
-        return tuple(
-            costs for costs in (self.ifm, self.weights, self.psum, self.ofm) if costs is not None
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerEvents:

@@ -58,7 +58,7 @@ def mac_gate_equivalents(precision: Precision) -> float:
     """Size of one MAC cell in two-input NAND gates."""
     grid = mac_grid()
     activation = precision.activation_port_bits
-    # The law of energy serves for the one width beyond the table, 17 bits.
+    # One bit beyond the table is one more row of partial products.
     beyond = 1 + max(0, activation - grid.bits[-1]) / grid.bits[-1]
     gates = _interpolate(
         grid.gate_equivalents, min(activation, grid.bits[-1]), precision.weight_bits

@@ -1,0 +1,174 @@
+"""Are constants those of their sources, brought to the machine's node and widths?"""
+
+import pytest
+
+from accel_sim.energy.band import Constant, Energy, sum_energies
+from accel_sim.energy.chip import energy_constants, idle_energy_pJ
+from accel_sim.energy.dram import dram_background_power, dram_read_energy, dram_write_energy
+from accel_sim.energy.mac import gated_fraction, mac_energy, mac_gate_equivalents
+from accel_sim.energy.scaling import energy_ratio, scaled_constant
+from accel_sim.energy.sram import buffer_costs
+from accel_sim.hardware.load import load_hardware
+
+AT_45_NM = "technology={node_nm: 45, supply_V: 0.9, sram_cell: lstp}"
+
+
+def machine(*overrides):
+    return load_hardware("edge_16x16", [AT_45_NM, "precision.activations=signed", *overrides])
+
+
+def built(activation, weight, accumulator):
+    return machine(
+        f"precision.activation_bits={activation}", f"precision.weight_bits={weight}",
+        f"precision.accumulator_bits={accumulator}",
+    )  # fmt: skip
+
+
+def test_the_reference_cell_costs_what_its_sources_say():
+    mac = mac_energy(built(8, 8, 24))
+    assert (mac.value, mac.low, mac.high) == pytest.approx((0.5, 0.28, 0.84))
+    assert mac_gate_equivalents(built(8, 8, 24).precision) == pytest.approx(1001.3)
+
+
+@pytest.mark.parametrize(
+    ("activation", "weight", "relative"),
+    # Synthesised cells with accumulators of activation + weight + 8, over the 8x8 one.
+    [(4, 4, 0.38), (8, 4, 0.61), (8, 2, 0.39), (2, 2, 0.18), (16, 8, 1.67), (16, 16, 3.0)],
+)
+def test_a_mac_scales_with_its_widths_as_synthesised(activation, weight, relative):
+    cell = mac_energy(built(activation, weight, activation + weight + 8))
+    assert cell.value / 0.5 == pytest.approx(relative, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("accumulator", "measured_fJ"), [(16, 1562.78), (32, 1918.47), (48, 2261.23)]
+)
+def test_a_mac_scales_with_its_accumulator_as_synthesised(accumulator, measured_fJ):
+    cell = mac_energy(built(8, 8, accumulator))
+    assert cell.value / 0.5 == pytest.approx(measured_fJ / 1744.19, rel=0.05)
+    gates = mac_gate_equivalents(built(8, 8, accumulator).precision)
+    assert gates == pytest.approx({16: 871.3, 32: 1113.0, 48: 1345.7}[accumulator], rel=0.03)
+
+
+def test_mac_energy_never_falls_with_a_width():
+    for other in (2, 3, 5, 8, 16):
+        by_activation = [mac_energy(built(bits, other, 32)).value for bits in range(2, 17)]
+        by_weight = [mac_energy(built(other, bits, 32)).value for bits in range(2, 17)]
+        assert by_activation == sorted(by_activation)
+        assert by_weight == sorted(by_weight)
+
+
+def test_either_sign_needs_a_multiplier_one_bit_wider():
+    either = machine("precision.activations=either")
+    assert mac_energy(either).value == pytest.approx(mac_energy(built(9, 8, 32)).value)
+    widest = machine("precision.activations=either", "precision.activation_bits=16")
+    assert mac_energy(widest).value > mac_energy(built(16, 8, 32)).value
+    assert mac_gate_equivalents(widest.precision) > mac_gate_equivalents(built(16, 8, 32).precision)
+
+
+def test_a_gated_mac_pays_for_its_clock_pins():
+    assert gated_fraction(built(8, 8, 24).precision) == pytest.approx(334.06 / 1744.19)
+
+
+def test_logic_scales_with_node_and_supply():
+    technology = load_hardware("edge_16x16").technology
+    assert energy_ratio(45, 0.9, technology) == pytest.approx(0.654, rel=0.01)
+    addition = scaled_constant("add_32", technology)
+    assert addition.value == pytest.approx(0.1 * 0.654, rel=0.01)
+    assert addition.high / addition.value == pytest.approx(2.1)
+    assert addition.source == (
+        "32-bit integer addition: Horowitz ISSCC 2014; Aladdin 40 nm, 5 ns and 1 ns; times 0.654 "
+        "for 32 nm at 0.9 V (Stillmaker and Baas 2017, Integration 58)"
+    )
+
+
+def test_a_buffer_costs_what_one_of_its_banks_costs():
+    edge = load_hardware("edge_16x16")
+    costs = buffer_costs("ifm", edge.buffers.ifm, edge.technology)
+    # CACTI, 32 nm, low standby power, 32 KiB, 128 bits.
+    assert costs.read.value == pytest.approx(6.07359)
+    assert costs.write.value == pytest.approx(42.5962)
+    assert costs.leakage.value == pytest.approx(2 * 0.003088)
+    assert (costs.read.low, costs.read.high) == pytest.approx((0.7 * 6.07359, 3 * 6.07359))
+    assert costs.read.source == "CACTI, 32 nm lstp, 32 KiB"
+
+
+def test_buffers_below_the_tables_scale_as_logic_does():
+    at_16_nm = load_hardware(
+        "edge_16x16", ["technology={node_nm: 16, supply_V: 0.8, sram_cell: lstp}"]
+    )
+    low = load_hardware("edge_16x16", ["technology={node_nm: 16, supply_V: 0.7, sram_cell: lstp}"])
+    costs = buffer_costs("ifm", at_16_nm.buffers.ifm, at_16_nm.technology)
+    assert costs.read.value == pytest.approx(6.07359 * 0.172 / 0.654, rel=0.01)
+    # Memories keep their nominal supply when logic runs lower.
+    assert buffer_costs("ifm", low.buffers.ifm, low.technology).read.value == costs.read.value
+
+
+def test_dram_energy_per_bit_is_that_of_the_measured_stream():
+    # pJ/bit of the sequential runs, background taken away: activations and bursts, and I/O.
+    dram = load_hardware("edge_16x16").dram
+    read = (2884.82 + 161570.64) * 1e3 / (3836928 * 8) + 3.2
+    write = (2887.37 + 118704.96) * 1e3 / (59952 * 64 * 8) + 1.2
+    assert dram_read_energy(dram).value == pytest.approx(read, rel=1e-3)
+    assert dram_write_energy(dram).value == pytest.approx(write, rel=1e-3)
+    # The other public figure for LPDDR4, 8 pJ/bit, lies in the band.
+    assert dram_read_energy(dram).low < 8 < dram_read_energy(dram).high
+
+
+def test_background_grows_with_the_channels():
+    one = load_hardware("edge_16x16").dram
+    two = load_hardware("edge_16x16", ["dram.channels=2"]).dram
+    assert dram_background_power(one).value == pytest.approx(74.1 + 11.47)
+    assert dram_background_power(two).value == pytest.approx(2 * (74.1 + 11.47))
+
+
+def test_a_flat_memory_costs_what_the_file_says():
+    flat = load_hardware("mcu_4x4").dram
+    for energy in (dram_read_energy(flat), dram_write_energy(flat)):
+        assert (energy.value, energy.low, energy.high) == (40, 40, 40)
+    assert dram_background_power(flat).value == 0
+
+
+def test_clock_power_of_eyeriss_area_is_eyeriss_constant_power():
+    """200 mW at 200 MHz for 12.25 mm2 in 65 nm: 1000 pJ a cycle."""
+    eyeriss = load_hardware("mcu_4x4", ["technology={node_nm: 65, supply_V: 1.0, sram_cell: lstp}"])
+    per_mm2 = scaled_constant("clock_control", eyeriss.technology)
+    assert per_mm2.value * 12.25 == pytest.approx(1000, rel=0.001)
+
+
+def test_clock_power_grows_with_the_array_and_the_buffers():
+    base = energy_constants(machine()).clock_control
+    more_pes = energy_constants(machine("mac_array.rows=32")).clock_control
+    more_sram = energy_constants(machine("buffers.ifm.capacity_KiB=128")).clock_control
+    assert more_pes.value > base.value
+    assert more_sram.value > base.value
+    assert base.source.endswith("mm2 at 65 nm")
+
+
+def test_fast_cells_leak_more():
+    fast = load_hardware(
+        "edge_16x16",
+        ["technology={node_nm: 45, supply_V: 0.9, sram_cell: hp}", "buffers.psum=in_ofm"],
+    )
+    slow = machine("buffers.psum=in_ofm")
+    assert energy_constants(fast).leakage.value > 20 * energy_constants(slow).leakage.value
+
+
+def test_an_idle_cycle_costs_clock_leakage_and_background():
+    hardware = machine()
+    constants = energy_constants(hardware)
+    # mW at 500 MHz: 2 pJ a cycle each.
+    static = 2 * (constants.leakage.value + 74.1 + 11.47)
+    assert idle_energy_pJ(hardware, constants) == pytest.approx(
+        constants.clock_control.value + static
+    )
+
+
+def test_bands_add_and_scale():
+    constant = Constant(name="x", unit="pJ", value=2, low=1, high=5, source="")
+    total = sum_energies([constant.times(1), constant.times(2)])
+    assert total == Energy(value_pJ=6, low_pJ=3, high_pJ=15)
+    with pytest.raises(ValueError, match=r"^expected 0 <= low <= value <= high, got Energy"):
+        Energy(value_pJ=2, low_pJ=3, high_pJ=5)
+    with pytest.raises(ValueError, match=r"^expected 0 <= low <= value <= high, got Constant"):
+        Constant(name="x", unit="pJ", value=2, low=3, high=5, source="")
