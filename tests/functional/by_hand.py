@@ -1,0 +1,106 @@
+"""Networks of one or two layers, quantized by hand: every integer can be followed."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from accel_sim.functional import Events, ExactNetwork, Trace
+from quantizer.fixedpoint.qformat import QFormat
+from quantizer.network.graph import Add, AveragePool, Clamp, Clip, Conv, Dense, Layer, Network
+from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
+
+RELU = Clamp(low=0.0, high=np.inf)
+WIDE = NumericRules(accumulator_bits=48)
+QUIET = Events()
+
+
+def signed(bits: int, frac_bits: int) -> QFormat:
+    return QFormat(bits=bits, frac_bits=frac_bits)
+
+
+def unsigned(bits: int, frac_bits: int) -> QFormat:
+    return QFormat(bits=bits, frac_bits=frac_bits, signed=False)
+
+
+def constant(raw: ArrayLike, *frac_bits: int, bits: int = 16) -> QuantizedConstant:
+    """Stored integers, with one fraction length for all channels or one for each."""
+    array = np.array(raw, np.int64)
+    lengths = np.broadcast_to(np.array(frac_bits, np.int64), array.shape[:1]).copy()
+    return QuantizedConstant(raw=array, bits=bits, frac_bits=lengths)
+
+
+def quantized(
+    *layers: Layer,
+    maps: Mapping[str, tuple[QFormat, tuple[int, ...]]],
+    weights: Mapping[str, QuantizedConstant] | None = None,
+    biases: Mapping[str, QuantizedConstant] | None = None,
+    rules: NumericRules = WIDE,
+) -> QuantizedNetwork:
+    """A network from input ``x``, with format and shape of every map."""
+    return QuantizedNetwork(
+        network=Network(
+            name="by hand",
+            digest="",
+            input="x",
+            output=layers[-1].ofm,
+            layers=layers,
+            shapes={name: shape for name, (_, shape) in maps.items()},
+            constants={},
+        ),
+        rules=rules,
+        bits=BitWidths(),
+        method="given",
+        formats={name: fmt for name, (fmt, _) in maps.items()},
+        weights=weights or {},
+        biases=biases or {},
+    )
+
+
+def run(network: QuantizedNetwork, raw: ArrayLike) -> Trace:
+    """Run on stored integers of the input."""
+    return ExactNetwork(network).run(network.formats["x"].decode(raw))
+
+
+def conv(ofm: str = "y", *, bias: bool = False, clamp: Clamp | None = None) -> Conv:
+    """A convolution of one pixel, without padding."""
+    return Conv(
+        name="conv",
+        ifm="x",
+        ofm=ofm,
+        weights="w",
+        bias="b" if bias else None,
+        stride=(1, 1),
+        pads=(0, 0, 0, 0),
+        dilation=(1, 1),
+        groups=1,
+        clamp=clamp,
+    )
+
+
+def dense(*, bias: bool = False) -> Dense:
+    return Dense(
+        name="dense", ifm="x", ofm="y", weights="w", bias="b" if bias else None, clamp=None
+    )
+
+
+def add(*inputs: str, plus: str | None = None, clamp: Clamp | None = None) -> Add:
+    return Add(name="add", inputs=inputs, constant=plus, ofm="y", clamp=clamp)
+
+
+def average_pool(*, clamp: Clamp | None = None) -> AveragePool:
+    return AveragePool(
+        name="mean",
+        ifm="x",
+        ofm="y",
+        kernel=(2, 2),
+        stride=(2, 2),
+        pads=(0, 0, 0, 0),
+        counts_padding=False,
+        clamp=clamp,
+    )
+
+
+def relu_copy() -> Clip:
+    """A second map ``r`` beside ``x``: its Relu."""
+    return Clip(name="relu", ifm="x", ofm="r", clamp=RELU)
