@@ -147,9 +147,10 @@ def test_compiling_leaves_the_cache_of_others_where_it_was(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    before = numba.config.CACHE_DIR
+    config: Any = numba.config
+    before = config.CACHE_DIR
     jit.jit(lambda value: value)
-    assert before == numba.config.CACHE_DIR
+    assert before == config.CACHE_DIR
 
 
 def own_dispatchers(module: ModuleType) -> Iterator[Any]:

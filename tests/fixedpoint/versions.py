@@ -7,14 +7,14 @@ import pytest
 
 from quantizer.fixedpoint.qformat import Rounding
 
-Version = Callable[[Any], Callable[..., Any]]
+Version = Callable[[Any], Any]
 
 
-def jitted(function: Any) -> Callable[..., Any]:
+def jitted(function: Any) -> Any:
     return function
 
 
-def plain(function: Any) -> Callable[..., Any]:
+def plain(function: Any) -> Any:
     return function.py_func
 
 

@@ -30,7 +30,12 @@ def exact_sums(case: Convolution) -> NDArray[np.int64]:
         dilations=case.dilation,
         groups=case.groups,
     )
-    return sums.exact[0].astype(np.int64)
+    return np.asarray(sums.exact[0], np.int64)
+
+
+def pairs(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
+    """(rows, cols)."""
+    return st.tuples(st.integers(low, high), st.integers(low, high))
 
 
 @st.composite
@@ -38,17 +43,12 @@ def convolutions(draw: st.DrawFn, ifm_form: Format, weight_form: Format) -> Conv
     groups = draw(st.integers(1, 3))
     channels = draw(st.integers(1, 3))
     filters = groups * draw(st.integers(1, 6))
-    height, width = (draw(st.integers(1, 8)) for _ in range(2))
-    kernel = tuple(draw(st.integers(1, 3)) for _ in range(2))
-    stride = tuple(draw(st.integers(1, 4)) for _ in range(2))
-    dilation = tuple(draw(st.integers(1, 3)) for _ in range(2))
-    pads = tuple(draw(st.integers(0, 4)) for _ in range(4))
     case = Convolution(
-        ifm=draw(raw_maps((groups * channels, height, width), ifm_form)),
-        weights=draw(raw_maps((filters, channels, *kernel), weight_form)),
-        stride=stride,
-        pads=pads,
-        dilation=dilation,
+        ifm=draw(raw_maps((groups * channels, *draw(pairs(1, 8))), ifm_form)),
+        weights=draw(raw_maps((filters, channels, *draw(pairs(1, 3))), weight_form)),
+        stride=draw(pairs(1, 4)),
+        pads=(*draw(pairs(0, 4)), *draw(pairs(0, 4))),
+        dilation=draw(pairs(1, 3)),
         groups=groups,
     )
     assume(min(case.out_shape) >= 1)
@@ -77,9 +77,10 @@ def test_int32_accumulators_equal_big_integers(version: Version, case: Convoluti
     np.testing.assert_array_equal(found, exact_sums(case))
 
 
-def random_convolution(
+def seeded_convolution(
     ifm_shape: tuple[int, int, int],
     weights_shape: tuple[int, int, int, int],
+    *,
     stride: tuple[int, int] = (1, 1),
     pads: tuple[int, int, int, int] = (0, 0, 0, 0),
     dilation: tuple[int, int] = (1, 1),
@@ -98,33 +99,37 @@ def random_convolution(
 
 
 CORNERS = {
-    "a map of one pixel": random_convolution((5, 1, 1), (7, 5, 1, 1)),
-    "one pixel inside its padding": random_convolution((2, 1, 1), (3, 2, 3, 3), pads=(1, 1, 1, 1)),
-    "nothing but padding": random_convolution((1, 2, 2), (1, 1, 1, 1), (5, 5), (1, 1, 0, 0)),
-    "depthwise": random_convolution((6, 5, 7), (6, 1, 3, 3), pads=(1, 1, 1, 1), groups=6),
-    "depthwise, three filters each": random_convolution((3, 5, 4), (9, 1, 2, 3), groups=3),
-    "groups of five filters": random_convolution((4, 4, 4), (10, 2, 2, 2), groups=2),
-    "a stride wider than the kernel": random_convolution((2, 9, 9), (4, 2, 2, 1), (4, 3)),
-    "a stride wider than the map": random_convolution((2, 3, 4), (5, 2, 2, 2), (7, 9)),
-    "rows and columns apart": random_convolution((2, 9, 5), (3, 2, 3, 1), (3, 1), (2, 0, 1, 3)),
-    "a dilated kernel as wide as the map": random_convolution(
+    "a map of one pixel": seeded_convolution((5, 1, 1), (7, 5, 1, 1)),
+    "one pixel inside its padding": seeded_convolution((2, 1, 1), (3, 2, 3, 3), pads=(1, 1, 1, 1)),
+    "nothing but padding": seeded_convolution(
+        (1, 2, 2), (1, 1, 1, 1), stride=(5, 5), pads=(1, 1, 0, 0)
+    ),
+    "depthwise": seeded_convolution((6, 5, 7), (6, 1, 3, 3), pads=(1, 1, 1, 1), groups=6),
+    "depthwise, three filters each": seeded_convolution((3, 5, 4), (9, 1, 2, 3), groups=3),
+    "groups of five filters": seeded_convolution((4, 4, 4), (10, 2, 2, 2), groups=2),
+    "a stride wider than the kernel": seeded_convolution((2, 9, 9), (4, 2, 2, 1), stride=(4, 3)),
+    "a stride wider than the map": seeded_convolution((2, 3, 4), (5, 2, 2, 2), stride=(7, 9)),
+    "rows and columns apart": seeded_convolution(
+        (2, 9, 5), (3, 2, 3, 1), stride=(3, 1), pads=(2, 0, 1, 3)
+    ),
+    "a dilated kernel as wide as the map": seeded_convolution(
         (2, 7, 7), (3, 2, 3, 3), dilation=(3, 3)
     ),
-    "stride and dilation with a common factor": random_convolution(
-        (2, 9, 8), (5, 2, 3, 3), (2, 2), (2, 1, 3, 0), (2, 2)
+    "stride and dilation with a common factor": seeded_convolution(
+        (2, 9, 8), (5, 2, 3, 3), stride=(2, 2), pads=(2, 1, 3, 0), dilation=(2, 2)
     ),
-    "stride and dilation without one": random_convolution(
-        (2, 9, 11), (5, 2, 3, 3), (3, 2), (0, 3, 1, 2), (2, 3)
+    "stride and dilation without one": seeded_convolution(
+        (2, 9, 11), (5, 2, 3, 3), stride=(3, 2), pads=(0, 3, 1, 2), dilation=(2, 3)
     ),
-    "more padding than kernel": random_convolution((1, 3, 3), (2, 1, 2, 2), pads=(5, 0, 4, 6)),
-    "rows left over below": random_convolution((1, 8, 8), (2, 1, 3, 3), (3, 3)),
-    "several blocks of pixels and of filters": random_convolution(
+    "more padding than kernel": seeded_convolution((1, 3, 3), (2, 1, 2, 2), pads=(5, 0, 4, 6)),
+    "rows left over below": seeded_convolution((1, 8, 8), (2, 1, 3, 3), stride=(3, 3)),
+    "several blocks of pixels and of filters": seeded_convolution(
         (2, 30, 41), (6, 2, 3, 3), pads=(1, 1, 1, 1)
     ),
 }
 # The kernel works on blocks of 512 pixels.
 CORNERS |= {
-    f"{pixels} pixels": random_convolution((1, 1, pixels + 2), (5, 1, 1, 3))
+    f"{pixels} pixels": seeded_convolution((1, 1, pixels + 2), (5, 1, 1, 3))
     for pixels in (511, 512, 513, 1024, 1025)
 }
 
@@ -195,7 +200,7 @@ def run_onnxruntime(case: Convolution) -> NDArray[np.int32]:
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     (acc,) = session.run(None, operands)
-    return np.asarray(acc)[0]
+    return np.asarray(acc[0], np.int32)
 
 
 @PER_KERNEL
