@@ -66,13 +66,12 @@ def count_array(
             filter_folds=zeros,
         )
     array = hardware.mac_array
-    _, batch, rows, cols, filters, _ = space.feasible[candidates].T
-    pixels = pixel_pieces(nest, space)
+    filters = space.feasible[candidates, 4]
+    pixels = _pixel_pieces(nest, space, candidates)
     pixel_folds = _sum_pieces(pixels, lambda sizes: count_folds(sizes, array.rows))
     pixel_words = _sum_pieces(
         pixels, lambda sizes: fold_words(sizes, array.rows, bits.ifm, buffers.ifm.port_bits)
     )
-    at_pixels = (batch, rows, cols)
     filter_sizes = [cut_evenly(nest.filters, int(size)) for size in space.filters]
 
     def filter_words(operand_bits: int, port_bits: int) -> Counts:
@@ -87,11 +86,11 @@ def count_array(
     psum_words = filter_words(bits.psum, buffers.psum_memory.port_bits)
     pixels_of_groups = nest.groups * nest.batch * nest.output_rows * nest.output_cols
     return ArrayCounts(
-        pixel_folds=pixel_folds[at_pixels],
+        pixel_folds=pixel_folds,
         filter_folds=filter_folds,
-        ifm_reads=group_products * pixel_words[at_pixels] * filter_folds,
+        ifm_reads=group_products * pixel_words * filter_folds,
         weight_reads=group_products
-        * pixel_folds[at_pixels]
+        * pixel_folds
         * filter_words(bits.weight, buffers.weights.port_bits),
         psum=pixels_of_groups * psum_words * (channel_tiles - 1),
         ofm_writes=pixels_of_groups * filter_words(bits.ofm, buffers.ofm.port_bits),
@@ -101,22 +100,6 @@ def count_array(
 def cut_evenly(extent: int, size: int) -> Counts:
     """Sizes of the pieces of an extent, the last perhaps smaller."""
     return np.minimum(size, extent - np.arange(0, extent, size))
-
-
-def pixel_pieces(nest: LoopNest, space: TileSpace) -> list[list[list[Counts]]]:
-    """Output pixels of each piece, in the order in which they run, by batch, rows, cols."""
-    return [
-        [
-            [
-                np.multiply.outer(
-                    cut_evenly(nest.batch, int(size)), np.multiply.outer(rows.outputs, cols.outputs)
-                ).ravel()
-                for cols in space.cols
-            ]
-            for rows in space.rows
-        ]
-        for size in space.batch
-    ]
 
 
 def count_folds(elements: Counts, lanes: int) -> Counts:
@@ -134,5 +117,39 @@ def fold_words(elements: Counts, lanes: int, bits: int, port_bits: int) -> Count
     return words
 
 
-def _sum_pieces(pieces: list[list[list[Counts]]], count: Callable[[Counts], Counts]) -> Counts:
-    return np.array([[[count(c).sum() for c in row] for row in batch] for batch in pieces])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pieces:
+    """Equal pieces of every candidate: their size and how many there are; int64[n] each."""
+
+    size: Counts
+    count: Counts
+
+
+def _pixel_pieces(nest: LoopNest, space: TileSpace, candidates: Counts) -> list[_Pieces]:
+    """Output pixels of the pieces of each candidate, by size.
+
+    Along batch, rows and cols all pieces but the last are equal, so there are at most
+    eight sizes.
+    """
+    _, batch, rows, cols, _, _ = space.feasible[candidates].T
+    axes = (
+        (nest.batch, space.batch[batch]),
+        (nest.output_rows, np.array([cut.outputs[0] for cut in space.rows])[rows]),
+        (nest.output_cols, np.array([cut.outputs[0] for cut in space.cols])[cols]),
+    )
+    pieces = [_Pieces(size=np.ones_like(batch), count=np.ones_like(batch))]
+    for extent, size in axes:
+        whole = -(-extent // size) - 1
+        pieces = [
+            _Pieces(size=piece.size * its_size, count=piece.count * its_count)
+            for piece in pieces
+            for its_size, its_count in ((size, whole), (extent - whole * size, 1))
+        ]
+    return pieces
+
+
+def _sum_pieces(pieces: list[_Pieces], count: Callable[[Counts], Counts]) -> Counts:
+    total: Counts = sum(
+        (piece.count * count(piece.size) for piece in pieces), np.zeros_like(pieces[0].size)
+    )
+    return total
