@@ -1,6 +1,6 @@
 """Do additions, clips and changes of format equal big integers?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,9 +14,11 @@ from tests.fixedpoint.versions import JITTED_AND_PLAIN, Version, oracle_name
 from tests.kernels.drawing import (
     PER_KERNEL,
     ROUNDING,
+    SELDOM,
     UNTOUCHED,
     activation_bounds,
     formats,
+    formats_near,
     kernel_bounds,
     raw_maps,
 )
@@ -26,7 +28,7 @@ from tests.oracles.layers_bigint import Bounds
 
 SIZE = st.integers(1, 40)
 CLOSE = st.integers(-3, 3)
-MAX_ALIGNMENT = 40
+FAR = st.integers(-20, 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,10 @@ def operands(draw: st.DrawFn, size: int, frac_bits: st.SearchStrategy[int]) -> O
 
 
 @st.composite
-def targets(draw: st.DrawFn, frac_bits: st.SearchStrategy[int]) -> Target:
-    form = draw(formats(frac_bits=frac_bits))
+def targets(draw: st.DrawFn, *sources: Operand) -> Target:
+    magnitude = max(source.form.bits - source.form.frac_bits for source in sources)
+    is_far = draw(SELDOM)
+    form = draw(formats(frac_bits=st.integers(-64, 64)) if is_far else formats_near(magnitude))
     return Target(rounding=draw(ROUNDING), form=form, bounds=draw(activation_bounds(form)))
 
 
@@ -62,9 +66,9 @@ def targets(draw: st.DrawFn, frac_bits: st.SearchStrategy[int]) -> Target:
 def additions(draw: st.DrawFn) -> tuple[Operand, Operand, Target]:
     """Formats mostly close together, at times as far apart as is allowed."""
     size = draw(SIZE)
-    frac_bits = CLOSE | st.integers(-MAX_ALIGNMENT // 2, MAX_ALIGNMENT // 2)
+    frac_bits = FAR if draw(SELDOM) else CLOSE
     left, right = (draw(operands(size, frac_bits)) for _ in range(2))
-    return left, right, draw(targets(CLOSE | st.integers(-64, 64)))
+    return left, right, draw(targets(left, right))
 
 
 def run_add(
@@ -155,11 +159,8 @@ def test_an_addition_by_hand(version: Version) -> None:
 @st.composite
 def changes_of_format(draw: st.DrawFn) -> tuple[Operand, Target]:
     """No activation function stands at a Concat."""
-    frac_bits = CLOSE | st.integers(-64, 64)
-    target = draw(targets(frac_bits))
-    return draw(operands(draw(SIZE), frac_bits)), Target(
-        rounding=target.rounding, form=target.form, bounds=Bounds()
-    )
+    operand = draw(operands(draw(SIZE), FAR))
+    return operand, replace(draw(targets(operand)), bounds=Bounds())
 
 
 @JITTED_AND_PLAIN

@@ -14,6 +14,7 @@ from tests.fixedpoint.versions import JITTED_AND_PLAIN, Version, oracle_name
 from tests.kernels.drawing import (
     PER_KERNEL,
     ROUNDING,
+    SELDOM,
     UNTOUCHED,
     activation_bounds,
     formats,
@@ -44,23 +45,24 @@ class Stage:
 @st.composite
 def stages(draw: st.DrawFn) -> Stage:
     """Sums, biases and shifts per channel of any size, so that the ofm is seldom all zero."""
-    filters, height, width, beyond = (draw(st.integers(low, 4)) for low in (1, 1, 1, 0))
+    filters, height, width = (draw(st.integers(1, most)) for most in (3, 4, 6))
+    beyond = draw(st.integers(0, 2))
     acc_bits = draw(st.integers(8, 48))
-    acc_type = draw(st.sampled_from([np.int32, np.int64]))
-    # Up to four times the accumulator's range: some sums wrap.
-    sum_bits = min(acc_bits + draw(st.integers(-7, 2)), 32 if acc_type is np.int32 else 50)
+    # In some stages none, in others most sums wrap.
+    sum_bits = acc_bits + (2 if draw(st.booleans()) else -draw(st.integers(0, 7)))
+    is_narrow = sum_bits <= 32 and draw(st.booleans())
     largest = 2 ** (sum_bits - 1)
     acc = draw(raw_integers((filters, height, width + beyond), -largest, largest - 1))
-    bias_size = 2 ** draw(st.integers(0, sum_bits) | st.integers(0, 60))
+    bias_bits = draw(st.integers(1, 61)) if draw(SELDOM) else sum_bits
     form = draw(formats(frac_bits=st.just(0)))
-    excess_bits = max(sum_bits, bias_size.bit_length()) - form.bits
-    into_range = st.integers(excess_bits - 3, excess_bits + 4)
-    shift = [draw(into_range | st.integers(-64, 70)) for _ in range(filters)]
+    excess_bits = max(sum_bits, bias_bits) - form.bits
+    into_range = st.integers(excess_bits - 3, excess_bits + 2)
+    shift = [draw(st.integers(-64, 70) if draw(SELDOM) else into_range) for _ in range(filters)]
     return Stage(
-        acc=acc.astype(acc_type),
+        acc=acc.astype(np.int32 if is_narrow else np.int64),
         out_width=width,
         acc_bits=acc_bits,
-        bias=draw(raw_integers((filters,), -bias_size, bias_size)),
+        bias=draw(raw_integers((filters,), -(2 ** (bias_bits - 1)), 2 ** (bias_bits - 1))),
         shift=np.array(shift),
         rounding=draw(ROUNDING),
         form=form,

@@ -14,10 +14,12 @@ from tests.fixedpoint.versions import JITTED_AND_PLAIN, Version, oracle_name
 from tests.kernels.drawing import (
     PER_KERNEL,
     ROUNDING,
+    SELDOM,
     UNTOUCHED,
     Windows,
     activation_bounds,
     formats,
+    formats_near,
     kernel_bounds,
     raw_maps,
     windows,
@@ -60,11 +62,12 @@ def pools(draw: st.DrawFn, frac_bits: st.SearchStrategy[int]) -> Pool:
 
 @st.composite
 def averages(draw: st.DrawFn) -> Average:
-    """Formats mostly close together, at times so far apart that 61 bits are just enough."""
-    frac_bits = st.integers(-2, 2) | st.sampled_from([-20, 20])
-    form = draw(formats(frac_bits=frac_bits))
+    pool = draw(pools(st.integers(-5, 5)))
+    magnitude = pool.ifm_form.bits - pool.ifm_form.frac_bits
+    is_far = draw(SELDOM)
+    form = draw(formats(frac_bits=st.integers(-25, 25)) if is_far else formats_near(magnitude))
     return Average(
-        pool=draw(pools(frac_bits)),
+        pool=pool,
         counts_padding=draw(st.booleans()),
         rounding=draw(ROUNDING),
         form=form,
