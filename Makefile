@@ -2,6 +2,7 @@
 # make test       all tests but the slow ones
 # make test-all   all tests (make test-slow: only the slow ones)
 # make lint       style and types
+# make bench      the kernels against their peers
 #
 # Each sets up .venv by itself, and again only after pyproject.toml has changed.
 # Another Python: make run PYTHON=python3.12
@@ -10,7 +11,7 @@ PYTHON ?= python3
 VENV := .venv
 PYTEST := $(VENV)/bin/pytest -q --numprocesses auto --maxprocesses 4
 
-.PHONY: run test test-slow test-all lint
+.PHONY: run test test-slow test-all lint bench
 
 run: $(VENV)/installed
 	@$(VENV)/bin/accel-sim simulate edge_16x16
@@ -28,6 +29,9 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+
+bench: $(VENV)/installed-dev
+	@$(VENV)/bin/python benchmarks/kernels.py
 
 install = $(VENV)/bin/python -m pip --disable-pip-version-check install -qq --editable
 

@@ -197,23 +197,14 @@ def _prepare_conv(network: QuantizedNetwork, layer: Conv) -> Step:
     )
     weights = np.ascontiguousarray(raw.reshape(*raw.shape[:2], -1), np.int32)
     stage = _prepare_output_stage(network, layer)
-    row = geometry.row_pixels
-    pixels = (out_height - 1) * row + out_width
+    rows, cols = geometry.acc_shape
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        # One whole row more than is computed, so that the result has the shape of rows.
-        acc = np.empty((filters, out_height * row), stage.acc_type)
+        acc = np.empty((filters, rows * cols), stage.acc_type)
         phases = conv.split_phases(maps[layer.ifm], geometry)
-        conv.accumulate(
-            phases,
-            weights,
-            geometry.tap_phase,
-            geometry.tap_offset,
-            layer.groups,
-            acc[:, :pixels],
-        )
+        conv.accumulate(phases, weights, geometry.tap_phase, geometry.tap_offset, layer.groups, acc)
         ofm = np.empty((filters, out_height, out_width), np.int32)
-        return stage.run(acc.reshape(filters, out_height, row), ofm)
+        return stage.run(acc.reshape(filters, rows, cols), ofm)
 
     return step
 

@@ -26,8 +26,9 @@ class ConvGeometry:
     ----------
     out_shape
         (P, Q).
-    row_pixels
-        Width of a row in a phase, at least Q.
+    phase_shape
+        Rows and cols of a phase. One row more than the taps touch, so that whole rows of
+        accumulators can be computed, the columns behind Q included.
     tap_phase, tap_offset
         int64[R*S]: index of the phase, and of the pixel that output (0, 0) reads.
     """
@@ -36,9 +37,13 @@ class ConvGeometry:
     stride: tuple[int, int]
     out_shape: tuple[int, int]
     phase_shape: tuple[int, int]
-    row_pixels: int
     tap_phase: NDArray[np.int64]
     tap_offset: NDArray[np.int64]
+
+    @property
+    def acc_shape(self) -> tuple[int, int]:
+        """Rows and cols of the accumulators of one filter; cols from Q on mean nothing."""
+        return self.out_shape[0], self.phase_shape[1]
 
 
 def plan_conv(
@@ -51,7 +56,7 @@ def plan_conv(
 ) -> ConvGeometry:
     """Work out the geometry of one layer; all arguments are (rows, cols)."""
     # Rows and cols that the taps touch, rounded up to whole phases.
-    phase_shape = tuple(
+    touched_rows, touched_cols = (
         -(-max(size + low + high, (out - 1) * step + (taps - 1) * spread + 1) // step)
         for size, low, high, out, step, taps, spread in zip(
             in_shape, pads[:2], pads[2:], out_shape, stride, kernel, dilation, strict=True
@@ -63,10 +68,9 @@ def plan_conv(
         pads=pads,
         stride=stride,
         out_shape=out_shape,
-        phase_shape=(phase_shape[0], phase_shape[1]),
-        row_pixels=phase_shape[1],
+        phase_shape=(touched_rows + 1, touched_cols),
         tap_phase=(rows % stride[0]) * stride[1] + cols % stride[1],
-        tap_offset=(rows // stride[0]) * phase_shape[1] + cols // stride[1],
+        tap_offset=(rows // stride[0]) * touched_cols + cols // stride[1],
     )
 
 
