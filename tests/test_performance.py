@@ -17,6 +17,7 @@ from accel_sim.performance import (
     run_performance,
 )
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from accel_sim.timing.schedule_rules import schedule_rules
 from quantizer.errors import InputError
 from quantizer.network.graph import (
     Add,
@@ -105,7 +106,9 @@ def test_a_convolution_worked_by_hand():
         at for at in range(len(space.feasible)) if asdict(space.tile(at)) == whole_but_rows
     )
     for order in LOOP_ORDERS:
-        cycles = layer_cycles(nest, hardware, tile_sizes(nest, space, candidate), order)
+        cycles = layer_cycles(
+            schedule_rules(nest, hardware), tile_sizes(nest, space, candidate), order
+        )
         assert cycles.total == 498
         assert cycles.compute == 2 * 2 * 36
         assert cycles.fill_drain == 2 * 2 * 46

@@ -55,7 +55,17 @@ class LayerCycles:
     @property
     def total(self) -> int:
         """Cycles from the first load of the layer to its last store."""
-        return sum(astuple(self))
+        return self.compute + self.fill_drain + self.overhead + self.port_stalls + self.dram_stalls
+
+    @property
+    def port_stalls(self) -> int:
+        """Cycles in which the array waits for a port."""
+        return (
+            self.stall_port_ifm
+            + self.stall_port_weights
+            + self.stall_port_psum
+            + self.stall_port_ofm
+        )
 
     @property
     def dram_stalls(self) -> int:

@@ -5,14 +5,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_counts import cut_evenly
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.schedule_kernel import N_CAUSES, N_LOOPS, N_SCRATCH, run_schedule
-from accel_sim.timing.schedule_rules import schedule_rules
+from accel_sim.timing.schedule_rules import ScheduleRules
 
 LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
 """Loops as the kernel numbers them."""
@@ -53,17 +52,18 @@ def tile_sizes(nest: LoopNest, space: TileSpace, candidate: int) -> TileSizes:
     )
 
 
-def layer_cycles(
-    nest: LoopNest,
-    hardware: HardwareConfig,
-    sizes: TileSizes,
-    loop_order: LoopOrder,
-) -> LayerCycles:
-    """Cycles of a layer by cause."""
+def layer_cycles(rules: ScheduleRules, sizes: TileSizes, loop_order: LoopOrder) -> LayerCycles:
+    """Cycles of a layer by cause.
+
+    Parameters
+    ----------
+    rules
+        From `schedule_rules`, of the layer and the machine.
+    """
     causes = np.zeros(N_CAUSES, np.int64)
     trips = (sizes.groups, sizes.pixels, sizes.filters, sizes.channels)
     run_schedule(
-        schedule_rules(nest, hardware),
+        rules,
         np.array([LOOP_NUMBERS[loop] for loop in loop_order], np.int64),
         np.array([len(tiles) for tiles in trips], np.int64),
         sizes.groups,

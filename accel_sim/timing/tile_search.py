@@ -17,6 +17,7 @@ from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.cycle_bound import bound_busy_cycles, bound_cycles, edge_cycles
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
 
 _Rank = tuple[float, int, int, int, int]
@@ -58,6 +59,7 @@ def search_tiles(
         Bits over the DRAM bus under each of `loop_orders`.
     """
     orders = loop_orders(nest)
+    rules = schedule_rules(nest, hardware)
     busy = bound_busy_cycles(nest, hardware, tiles)
     edges = edge_cycles(nest, hardware, space)
     bounds = np.stack([bound_cycles(nest, hardware, busy, edges, bits) for bits in moved])
@@ -65,7 +67,7 @@ def search_tiles(
 
     def price(order: int, candidate: int) -> tuple[_Rank, LayerCycles]:
         sizes = tile_sizes(nest, space, candidate)
-        cycles = layer_cycles(nest, hardware, sizes, orders[order])
+        cycles = layer_cycles(rules, sizes, orders[order])
         key = cost.price(cost.fixed[order, candidate], np.array(cycles.total))
         bits = int(dram_bits[order, candidate])
         return (float(key), cycles.total, bits, order, candidate), cycles

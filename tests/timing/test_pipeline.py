@@ -9,6 +9,7 @@ from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from accel_sim.timing.schedule_rules import schedule_rules
 from tests.mapping.random_layers import as_problem, random_machine, random_nest
 from tests.oracles.loop_nest_walk import walk
 from tests.oracles.tile_pipeline import Memory, simulate
@@ -84,7 +85,7 @@ def test_schedule_equals_a_simulation_cycle_by_cycle(seed):
         busy = [busy_cycles(hardware, step) for step in steps]
         total, stalls = simulate(steps, busy, memory_of(hardware), double_buffering_of(hardware))
         sizes = tile_sizes(nest, space, int(candidate))
-        cycles = layer_cycles(nest, hardware, sizes, order)
+        cycles = layer_cycles(schedule_rules(nest, hardware), sizes, order)
         assert cycles.total == total
         assert cycles.stall_dram_ifm == stalls["ifm"]
         assert cycles.stall_dram_weights == stalls["weights"]
@@ -106,7 +107,7 @@ def test_lanes_take_one_element_each_per_cycle(kind, seed):
     overhead = hardware.mac_array.tile_overhead_cycles
     busy = [-(-step.outputs * nest.reduction // 3) + overhead for step in steps]
     total, _ = simulate(steps, busy, memory_of(hardware), double_buffering_of(hardware))
-    cycles = layer_cycles(nest, hardware, tile_sizes(nest, space, candidate), order)
+    cycles = layer_cycles(schedule_rules(nest, hardware), tile_sizes(nest, space, candidate), order)
     assert cycles.total == total
     assert cycles.compute + cycles.overhead == sum(busy)
     assert cycles.fill_drain == 0

@@ -38,7 +38,9 @@ def run(*overrides, channels=64):
         == {"batch": 1, "groups": 1, "filters": 16, "channels": channels,
             "output_rows": 4, "output_cols": 4}
     ]  # fmt: skip
-    return layer_cycles(NEST, hardware, tile_sizes(NEST, space, candidates[0]), LOOP_ORDERS[0])
+    return layer_cycles(
+        schedule_rules(NEST, hardware), tile_sizes(NEST, space, candidates[0]), LOOP_ORDERS[0]
+    )
 
 
 def busy(cycles):

@@ -25,6 +25,7 @@ from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.cycle_bound import bound_busy_cycles, bound_cycles, edge_cycles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
 from accel_sim.timing.tile_search import search_tiles
 from tests.mapping.random_layers import random_machine, random_nest
@@ -58,7 +59,9 @@ def test_search_finds_the_best_of_all(seed, objective):
     def price(order_number, candidate):
         """Objective, cycles and bits of one mapping, priced as the report prices it."""
         order, bits = loop_orders(nest)[order_number], moved[order_number]
-        cycles = layer_cycles(nest, hardware, tile_sizes(nest, space, candidate), order).total
+        cycles = layer_cycles(
+            schedule_rules(nest, hardware), tile_sizes(nest, space, candidate), order
+        ).total
         events = LayerEvents(
             macs=nest.macs,
             gated_macs=0,
@@ -109,7 +112,7 @@ def test_bounds_are_never_above_the_cycles(seed, kind):
         close = bound_steps(nest, hardware, series, order) + edges[chosen]
         for at, candidate in enumerate(chosen):
             sizes = tile_sizes(nest, space, int(candidate))
-            total = layer_cycles(nest, hardware, sizes, order).total
+            total = layer_cycles(schedule_rules(nest, hardware), sizes, order).total
             assert coarse[at] <= total
             assert close[at] <= total
 
