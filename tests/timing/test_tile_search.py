@@ -93,8 +93,8 @@ def test_search_finds_the_best_of_all(seed, objective):
     if objective in ("latency", "dram_bytes"):
         assert chosen == best
     else:
-        # The search prices bits, the report bytes: up to 7 bits of each operand between.
-        assert chosen[0] == pytest.approx(best[0], rel=1e-3)
+        # The two add the same terms in another order.
+        assert chosen[0] == pytest.approx(best[0], rel=1e-12)
     assert found.cycles.total == chosen[1]
 
 
