@@ -122,10 +122,10 @@ class QFormat:
             scaled = np.ldexp(np.asarray(real, np.float64), self.frac_bits)
         if np.isnan(scaled).any():
             raise ValueError(f"cannot encode NaN as {self}")
-        # One beyond the range saturates like an infinity, and can be rounded.
-        finite = np.clip(scaled, self.raw_min - 1, self.raw_max + 1)
-        rounded = np.clip(round_real(finite, rounding), self.raw_min, self.raw_max)
-        return rounded.astype(np.int64)
+        # Rounding never carries a number over an integer, so the clip may come first; it
+        # takes the infinities.
+        clipped = np.clip(scaled, self.raw_min, self.raw_max)
+        return round_real(clipped, rounding).astype(np.int64)
 
     def decode(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Real values of stored integers; exact in float64."""

@@ -13,23 +13,27 @@ from tests.oracles.fixed_point import Format
 
 
 @pytest.mark.parametrize(
-    ("weights", "total"),
+    "weights",
     [
-        # The last bound on a sum below 2**31, and the first not below it.
-        ([-(2**15), -(2**15) + 1], 2**31 - 2**15),
-        ([-(2**15), -(2**15)], 2**31),
-        ([-(2**15), -(2**15), -(2**15), -(2**15)], 2**32),
+        # The last bound on a sum below 2**31, and the first not below it: 2**31 itself.
+        [-(2**15), -(2**15) + 1],
+        [-(2**15), -(2**15)],
+        # Well beyond, though the weights themselves add up to next to nothing.
+        [-(2**15), 2**15 - 1, -(2**15), 2**15 - 1],
     ],
 )
-def test_sums_that_reach_the_end_of_int32_stay_exact(weights: list[int], total: int) -> None:
+def test_sums_that_reach_the_end_of_int32_stay_exact(weights: list[int]) -> None:
+    ifm = [-(2**15) if weight < 0 else 2**15 - 1 for weight in weights]
     channels = len(weights)
     network = quantized(
         conv(),
         maps={"x": (signed(16, 0), (channels, 1, 1)), "y": (signed(32, -2), (1, 1, 1))},
         weights={"w": constant(np.reshape(weights, (1, channels, 1, 1)), 0)},
     )
-    trace = run(network, np.full((channels, 1, 1), -(2**15)))
-    assert trace.tensors["y"].item() == total // 4
+    trace = run(network, np.reshape(ifm, (channels, 1, 1)))
+    total = sum(x * weight for x, weight in zip(ifm, weights, strict=True))
+    # A little under 2**31, 2**31 itself, almost 2**32; two places dropped, ties up.
+    assert trace.tensors["y"].item() == (total + 2) // 4
     assert trace.events["conv"] == QUIET
 
 

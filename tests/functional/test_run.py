@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,9 +11,20 @@ from numpy.typing import NDArray
 from accel_sim.functional import ExactNetwork
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow, Rounding
-from quantizer.network.graph import Reshape
+from quantizer.network.graph import Layer, Reshape
 from quantizer.quantized import NumericRules
-from tests.functional.by_hand import RELU, constant, conv, quantized, signed, unsigned
+from tests.functional.by_hand import (
+    RELU,
+    add,
+    constant,
+    conv,
+    dense,
+    quantized,
+    run,
+    signed,
+    unsigned,
+)
+from tests.oracles.fixed_point import round_fraction
 
 
 @pytest.mark.parametrize(
@@ -36,6 +48,23 @@ def test_the_input_rounds_as_the_machine_requantizes(rounding: Rounding, raw: li
     found = ExactNetwork(network).run(reals).tensors["x"]
     assert found.dtype == np.int32
     assert found.tolist() == raw
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize(
+    "layer", [conv(), dense(), add("x", plus="zero")], ids=lambda layer: layer.op
+)
+def test_every_layer_rounds_as_the_machine_requantizes(layer: Layer, rounding: Rounding) -> None:
+    shape = (1, 1, 1) if layer.op == "Conv" else (1,)
+    network = quantized(
+        layer,
+        maps={"x": (signed(8, 2), shape), "y": (signed(8, 0), shape)},
+        weights={"w": constant(np.ones((1, *shape)), 0), "zero": constant(np.zeros(shape), 0)},
+        rules=NumericRules(requantize_rounding=rounding),
+    )
+    for raw in range(-11, 12):
+        expected = round_fraction(Fraction(raw, 4), rounding.name.lower())
+        assert run(network, np.full(shape, raw)).tensors["y"].item() == expected
 
 
 def test_saturating_accumulators_are_refused() -> None:

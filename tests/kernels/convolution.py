@@ -45,7 +45,7 @@ class Convolution:
 def run_kernels(case: Convolution, version: Version, acc_type: AccType) -> NDArray[Any]:
     """Plan, split and accumulate as `accel_sim.functional` does: accumulators [K, P, Q]."""
     filters, channels, n_rows, n_cols = case.weights.shape
-    out_rows, out_cols = case.out_shape
+    _, out_cols = case.out_shape
     _, in_rows, in_cols = case.ifm.shape
     geometry = conv.plan_conv(
         (in_rows, in_cols),
