@@ -188,7 +188,7 @@ class Buffers(_Section):
     weights: Buffer
     psum: Buffer | Literal["in_ofm"]
     ofm: Buffer
-    shared: tuple[str, ...]
+    shared: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _is_simulated(self) -> "Buffers":
@@ -218,7 +218,7 @@ class DeviceDram(_Section):
     channels: Annotated[int, Field(ge=1, le=64)]
     address_map: str
     max_outstanding_reads: Annotated[int, Field(ge=1, le=1024)]
-    packing: Packing
+    packing: Packing = Packing.DENSE
 
 
 class FlatDram(_Section):
@@ -228,7 +228,7 @@ class FlatDram(_Section):
     bandwidth_GBps: Annotated[float, Field(ge=0.01, le=1e5)]
     latency_ns: Annotated[float, Field(ge=0, le=1e6)]
     energy_pJ_per_bit: Annotated[float, Field(ge=0, le=1e4)]
-    packing: Packing
+    packing: Packing = Packing.DENSE
 
 
 Dram = DeviceDram | FlatDram
@@ -256,9 +256,9 @@ class MappingOptions(_Section):
     """
 
     objective: Objective
-    reduction: Literal["free"]
-    residency: Literal["auto"]
-    batch: Annotated[int, Field(ge=1, le=4096)]
+    reduction: Literal["free"] = "free"
+    residency: Literal["auto"] = "auto"
+    batch: Annotated[int, Field(ge=1, le=4096)] = 1
 
 
 class HardwareConfig(_Section):

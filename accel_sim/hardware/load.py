@@ -65,8 +65,8 @@ def find_machine(path_or_name: str | Path) -> Path:
         return _shipped_folder() / f"{name}.yaml"
     raise InputError(
         name,
-        f"no file or shipped machine of this name{nearest(name, list(shipped_machines()))}; "
-        "`accel-sim list machines` shows the shipped ones",
+        "no file or shipped machine of this name (`accel-sim list machines` shows those)"
+        f"{nearest(name, list(shipped_machines()))}",
     )
 
 

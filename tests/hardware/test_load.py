@@ -41,9 +41,26 @@ def test_numbers_have_the_declared_type(tmp_path):
     assert load_hardware(path).clock_MHz == 1000.0
     config = load_hardware("edge_16x16")
     assert config.mac_array.rows == 16
-    assert config.mapping.objective is Objective.LATENCY
+    assert config.mapping.objective is Objective.ENERGY_DELAY
     assert config.dram.packing is Packing.DENSE
     assert config.precision.requantize_rounding is RoundingName.TIES_POS
+
+
+def test_keys_that_are_no_physical_quantity_may_be_left_out():
+    short = load_hardware(
+        "edge_16x16",
+        [
+            "dram={model: flat, bandwidth_GBps: 10, latency_ns: 80, energy_pJ_per_bit: 8}",
+            "mapping={objective: latency}",
+        ],
+    )
+    assert short.dram.packing is Packing.DENSE
+    assert (short.mapping.reduction, short.mapping.residency, short.mapping.batch) == (
+        "free",
+        "auto",
+        1,
+    )
+    assert load_hardware("edge_16x16").buffers.shared == ()
 
 
 def test_numeric_rules_are_those_of_the_file():
@@ -83,16 +100,16 @@ def test_modes_may_be_listed_as_none():
     [
         (
             "edge_16x61",
-            "edge_16x61: no file or shipped machine of this name; did you mean 'edge_16x16'?; "
-            "`accel-sim list machines` shows the shipped ones",
+            "edge_16x61: no file or shipped machine of this name (`accel-sim list machines` shows "
+            "those); did you mean 'edge_16x16'?",
         ),
         (
             "qqq",
-            "qqq: no file or shipped machine of this name; "
-            "`accel-sim list machines` shows the shipped ones",
+            "qqq: no file or shipped machine of this name "
+            "(`accel-sim list machines` shows those)",
         ),
-        ("", ": no file or shipped machine of this name; "
-             "`accel-sim list machines` shows the shipped ones"),
+        ("", ": no file or shipped machine of this name "
+             "(`accel-sim list machines` shows those)"),
         ("nowhere.yaml", "nowhere.yaml: no such file"),
         ("no/where", "no/where: no such file"),
     ],
