@@ -105,7 +105,7 @@ def test_the_tests_import_only_what_is_declared():
     imported = {
         name.split(".")[0] for test in modules.values() for name, _ in imports(test, modules)
     }
-    outside = imported - sys.stdlib_module_names - {"tests", *PACKAGES}
+    outside = imported - sys.stdlib_module_names - {"tests", "tools", "benchmarks", *PACKAGES}
     assert {DISTRIBUTIONS.get(package, package) for package in outside} <= declared
 
 
