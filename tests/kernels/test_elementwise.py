@@ -121,7 +121,7 @@ def test_adding_the_widest_maps_40_places_apart_is_exact(
     coarse = Format(bits=16, frac_bits=-20, signed=False)
     fine = Format(bits=16, frac_bits=20, signed=True)
     ends = [2**16 - 1, 1, 0, 2**16 - 1], [-(2**15), -(2**15), 2**15 - 1, 2**15 - 1]
-    left, right = (
+    widest, finest = (
         Operand(raw=np.array(raw, np.int32), form=form)
         for raw, form in zip(ends, (coarse, fine), strict=True)
     )
@@ -131,10 +131,11 @@ def test_adding_the_widest_maps_40_places_apart_is_exact(
             form=Format(bits=16, frac_bits=frac_bits, signed=True),
             bounds=Bounds(),
         )
-        expected = add_by_oracle(left, right, target)
-        ofm, saturations = run_add(left, right, target, version)
-        assert ofm.tolist() == expected.raw.tolist()
-        assert saturations == expected.output_saturations
+        for left, right in ((widest, finest), (finest, widest)):
+            expected = add_by_oracle(left, right, target)
+            ofm, saturations = run_add(left, right, target, version)
+            assert ofm.tolist() == expected.raw.tolist()
+            assert saturations == expected.output_saturations
 
 
 @JITTED_AND_PLAIN
