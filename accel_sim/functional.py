@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.accumulation import bits_needed
 from accel_sim.kernels import conv, dense, elementwise, output_stage, pool
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow, QFormat, Rounding, round_real
@@ -165,21 +166,13 @@ def _prepare_output_stage(network: QuantizedNetwork, layer: MacLayer) -> _Output
         constant = network.biases[layer.name]
         bias = constant.raw << (acc_frac_bits - constant.frac_bits)
     return _OutputStage(
-        acc_type=np.int32 if _largest_sum(network, layer) < 2**31 else np.int64,
+        acc_type=np.int32 if bits_needed(network, layer) <= 32 else np.int64,
         acc_bits=rules.accumulator_bits,
         bias=bias,
         shift=acc_frac_bits - fmt.frac_bits,
         rounding=int(rules.requantize_rounding),
         bounds=_bounds(fmt, layer.clamp, rules.requantize_rounding),
     )
-
-
-def _largest_sum(network: QuantizedNetwork, layer: MacLayer) -> int:
-    """Bound on the magnitude of any partial sum, in any order, of any output."""
-    ifm = network.formats[layer.ifm]
-    weights = network.weights[layer.weights].raw
-    largest = np.abs(weights).reshape(len(weights), -1).sum(axis=1).max()
-    return int(largest) * max(-ifm.raw_min, ifm.raw_max)
 
 
 def _prepare_conv(network: QuantizedNetwork, layer: Conv) -> Step:

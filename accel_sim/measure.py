@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.accumulation import bits_needed
 from accel_sim.functional import Events, ExactNetwork
 from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.network.float_run import FloatRunner
-from quantizer.network.graph import MacLayer
+from quantizer.network.graph import Layer, MacLayer
 from quantizer.network.images import ImageSet
 from quantizer.ordered_map import map_in_order
 from quantizer.quantized import QuantizedNetwork
@@ -33,6 +34,8 @@ class LayerValues:
         Whether the output equals the float network's everywhere.
     accumulator_overflows, output_saturations
         Events, summed over all images.
+    accumulator_bits_needed
+        Width in which no sum can overflow, whatever the images; None without MACs.
     zero_ifm_fraction
         Zeros among the raw values that the layer reads.
     """
@@ -41,6 +44,7 @@ class LayerValues:
     local_sqnr_dB: float | None
     exact: bool
     accumulator_overflows: int
+    accumulator_bits_needed: int | None
     output_saturations: int
     zero_ifm_fraction: float
 
@@ -152,7 +156,7 @@ def measure_values(
     ties = [int((score == score.max()).sum() > 1) for score in scores]
     labels = None if images.labels is None else images.labels.tolist()
     return ValueReport(
-        layers={name: _sum_up(images_of_layer) for name, images_of_layer in shown.items()},
+        layers={layer.name: _sum_up(network, layer, shown[layer.name]) for layer in graph.layers},
         sqnr_dB=end_to_end.dB,
         exact=end_to_end.is_exact,
         top1_agreement_fraction=_fraction_equal(best, float_best) if is_classifier else None,
@@ -210,13 +214,16 @@ def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float6
     return constants
 
 
-def _sum_up(images: list[_LayerOnImage]) -> LayerValues:
+def _sum_up(network: QuantizedNetwork, layer: Layer, images: list[_LayerOnImage]) -> LayerValues:
     end_to_end = Sqnr([one.end_to_end for one in images])
     return LayerValues(
         sqnr_dB=end_to_end.dB,
         local_sqnr_dB=Sqnr([one.local for one in images]).dB,
         exact=end_to_end.is_exact,
         accumulator_overflows=sum(one.events.accumulator_overflows for one in images),
+        accumulator_bits_needed=(
+            bits_needed(network, layer) if isinstance(layer, MacLayer) else None
+        ),
         output_saturations=sum(one.events.output_saturations for one in images),
         zero_ifm_fraction=sum(one.zeros for one in images) / sum(one.elements for one in images),
     )

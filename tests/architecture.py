@@ -31,7 +31,7 @@ ORDER = (
     ("quantizer.given_formats", "quantizer.map_formats"),
     ("quantizer.encode_constants",),
     ("quantizer.quantize",),
-    ("accel_sim.hardware", "accel_sim.builtin"),
+    ("accel_sim.hardware", "accel_sim.builtin", "accel_sim.accumulation"),
     ("accel_sim.kernels", "accel_sim.mapping"),
     ("accel_sim.functional", "accel_sim.timing", "accel_sim.energy", "accel_sim.sqnr"),
     ("accel_sim.performance", "accel_sim.measure"),

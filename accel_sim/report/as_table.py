@@ -193,8 +193,13 @@ def _sqnr_words(report: ReportDocument) -> str:
     words = format_sqnr(totals.sqnr_dB, totals.exact) + " dB" * (totals.sqnr_dB is not None)
     overflows = sum(layer.accumulator_overflows or 0 for layer in report.layers)
     saturations = sum(layer.output_saturations or 0 for layer in report.layers)
+    remedy = ""
+    if overflows:
+        needed = max(layer.accumulator_bits_needed or 0 for layer in report.layers)
+        built = report.hardware.config["precision"]["accumulator_bits"]
+        remedy = f" of {built} bits (with {needed} there can be none)"
     return (
-        f"{words} against float, at the output; {overflows:,} accumulator overflows, "
+        f"{words} against float, at the output; {overflows:,} accumulator overflows{remedy}, "
         f"{saturations:,} outputs saturated"
     )
 

@@ -202,6 +202,9 @@ class LayerSection(_Section):
     )
     exact: bool | None = Field(description="No difference to float at all; null without values.")
     accumulator_overflows: Count | None = Field(description="Null without values.")
+    accumulator_bits_needed: Count | None = Field(
+        description="Width in which no sum can overflow; null without MACs or values."
+    )
     output_saturations: Count | None = Field(description="Null without values.")
     zero_ifm_fraction: Fraction | None = Field(description="Null without values.")
 

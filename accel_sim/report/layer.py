@@ -16,6 +16,7 @@ NO_VALUES = (
     "local_sqnr_dB",
     "exact",
     "accumulator_overflows",
+    "accumulator_bits_needed",
     "output_saturations",
     "zero_ifm_fraction",
 )

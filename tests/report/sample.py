@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from accel_sim.energy.band import NO_ENERGY, Energy
+from accel_sim.energy.band import Energy
 from accel_sim.energy.layer_energy import LayerEnergy
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import HardwareConfig
@@ -145,7 +145,7 @@ FLATTEN = LayerPerformance(
     utilization_fraction=0.0,
     dram_bytes=NO_DRAM_BYTES,
     buffer_accesses=NO_BUFFER_ACCESSES,
-    energy=LayerEnergy(**dict.fromkeys(LayerEnergy.__dataclass_fields__, NO_ENERGY)),
+    energy=LayerEnergy(**dict.fromkeys(LayerEnergy.__dataclass_fields__, band(0))),
 )
 
 NOISY = LayerValues(
@@ -153,6 +153,7 @@ NOISY = LayerValues(
     local_sqnr_dB=35.5,
     exact=False,
     accumulator_overflows=1,
+    accumulator_bits_needed=34,
     output_saturations=12,
     zero_ifm_fraction=0.25,
 )

@@ -104,6 +104,7 @@ def test_without_values_only_what_needs_images_is_null():
         "local_sqnr_dB",
         "exact",
         "accumulator_overflows",
+        "accumulator_bits_needed",
         "output_saturations",
         "zero_ifm_fraction",
     }
