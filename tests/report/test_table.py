@@ -64,8 +64,8 @@ def test_the_totals_name_their_units():
         "3.906 KiB read, 0.01953 KiB written; 0.6700 GB/s on average, 0.8008 in the busiest layer",
         "34.61 nJ (17.31 to 69.22 by the spread of sources): dram dynamic 46 %, mac 23 %",
         "5.769 mW with DRAM, 2.752 mW chip alone; 1.849 TOPS/W",
-        "30.2 dB against float, at the output; 3 accumulator overflows of 32 bits (with 34 there can "
-        "be none), 36 outputs saturated",
+        "30.2 dB against float, at the output; 3 accumulator overflows of 32 bits (with 34 "
+        "there can be none), 36 outputs saturated",
         "50.0 % quantized, 62.5 % float; agree on 75.0 %",
     ):
         assert words in text
