@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.accumulation import bits_needed
-from accel_sim.functional import Events, ExactNetwork
+from accel_sim.functional import ExactNetwork
+from accel_sim.layer_steps import Events
 from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.graph import Layer, MacLayer

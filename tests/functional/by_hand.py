@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from accel_sim.functional import Events, ExactNetwork, Trace
+from accel_sim.functional import ExactNetwork, Trace
+from accel_sim.layer_steps import Events
 from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.graph import Add, AveragePool, Clamp, Clip, Conv, Dense, Layer, Network
 from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork

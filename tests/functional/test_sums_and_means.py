@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from accel_sim.functional import Events, ExactNetwork
+from accel_sim.functional import ExactNetwork
+from accel_sim.layer_steps import Events
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Rounding
 from quantizer.network.graph import AveragePool, MaxPool
