@@ -54,7 +54,7 @@ def data(tmp_path):
 
 
 def test_the_last_line_tells_the_reason_of_each_group_of_skips(suite):
-    lines = run_suite(suite, "--numprocesses=2").stdout.splitlines()
+    lines = run_suite(suite, "--numprocesses=1").stdout.splitlines()
     assert lines[-1] == (
         "1 passed, 3 skipped: "
         "2 because no reference data (--reference-data=DIR or $ACCEL_SIM_REFERENCE_DATA); "
