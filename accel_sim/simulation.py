@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.hardware.choices import Activations
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
 from accel_sim.performance import LayerActivity, LayerPerformance, run_performance
@@ -73,6 +74,30 @@ def check_fit(hardware: HardwareConfig, network: Network, bits: BitWidths) -> No
     _find_costs(hardware, network, _plan_widths(network, bits), None)
 
 
+def check_signs(hardware: HardwareConfig, network: QuantizedNetwork) -> None:
+    """Refuse feature maps whose sign the multipliers of a machine do not take.
+
+    Raises
+    ------
+    InputError
+        A layer with multipliers reads signed values on an unsigned machine, or the
+        reverse: unsigned values use the bit that is the sign of a signed operand.
+    """
+    takes = hardware.precision.activations
+    if takes is Activations.EITHER:
+        return
+    for layer in network.network.layers:
+        if isinstance(layer, MacLayer):
+            is_signed = network.formats[layer.ifm].signed
+            if is_signed != (takes is Activations.SIGNED):
+                raise InputError(
+                    f"layer {layer.name!r}",
+                    f"its input {layer.ifm!r} is {'signed' if is_signed else 'unsigned'}, the "
+                    f"datapath of {hardware.name} takes {takes} operands; "
+                    "--set precision.activations=either builds one that takes both",
+                )
+
+
 def simulate(
     hardware: HardwareConfig,
     network: QuantizedNetwork | Network,
@@ -106,12 +131,13 @@ def simulate(
     Raises
     ------
     InputError
-        An operand is wider than the datapath, a tile fits no buffer, a label is no
-        output, or a float network is given images.
+        An operand is wider than the datapath or has a sign that this does not take, a
+        tile fits no buffer, a label is no output, or a float network is given images.
     """
     started = time.perf_counter()
     values = None
     if isinstance(network, QuantizedNetwork):
+        check_signs(hardware, network)
         network = replace(network, rules=hardware.numeric_rules)
         if images is not None:
             # Costs alone need no kernels, which take a second to load.

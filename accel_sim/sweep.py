@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.report.document import ReportDocument
 from accel_sim.report.model import RunReport
-from accel_sim.simulation import assemble_report
+from accel_sim.simulation import assemble_report, check_signs
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.quantized import BitWidths, QuantizedNetwork
@@ -115,6 +115,8 @@ def _find_values(
     progress: Callable[[int], None],
 ) -> _Values:
     network = quantize(point.hardware, point.bits, lambda done, _: progress(done))
+    if isinstance(network, QuantizedNetwork):
+        check_signs(point.hardware, network)
     if images is None or not isinstance(network, QuantizedNetwork):
         return _Values(network=network, report=None)
     from accel_sim.measure import measure_values

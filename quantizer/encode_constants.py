@@ -107,13 +107,26 @@ def encode_biases(
     bits: BitWidths,
     given: GivenFormats,
 ) -> dict[str, QuantizedConstant]:
-    """Encode every bias once, in the coarser of its own format and the accumulator's."""
+    """Encode every bias once, in the coarser of its own format and the accumulator's.
+
+    A bias that several layers share has one format, for the coarsest of their accumulators.
+    """
+    accumulators = {
+        layer.name: formats[layer.ifm].frac_bits + weights[layer.weights].frac_bits
+        for layer in network.layers
+        if isinstance(layer, MacLayer)
+    }
+    coarsest: dict[str, NDArray[np.int64]] = {}
+    for layer in network.layers:
+        if isinstance(layer, MacLayer) and layer.bias is not None:
+            own = accumulators[layer.name]
+            coarsest[layer.bias] = np.minimum(coarsest.get(layer.bias, own), own)
     biases = {}
     for layer in network.layers:
         if not isinstance(layer, MacLayer) or layer.bias is None:
             continue
         values = network.constants[layer.bias].astype(np.float64)
-        accumulator = formats[layer.ifm].frac_bits + weights[layer.weights].frac_bits
+        accumulator = accumulators[layer.name]
         width, own = _bias_format(layer, values, bits, given)
         where = f"layer {layer.name!r}: bias {layer.bias!r}"
         fmt = given.constant(layer.bias)
@@ -124,7 +137,7 @@ def encode_biases(
                 f"frac_bits {own[channel]} is finer than the accumulator of layer "
                 f"{layer.name!r}; expected at most {accumulator[channel]}",
             )
-        lengths = np.maximum(np.minimum(own, accumulator), MIN_FRAC_BITS)
+        lengths = np.maximum(np.minimum(own, coarsest[layer.bias]), MIN_FRAC_BITS)
         raw = _encode_channels(values, width, lengths)
         _check_bias(where, values, raw, width, lengths, accumulator)
         biases[layer.name] = QuantizedConstant(raw=raw, bits=width, frac_bits=lengths)

@@ -12,8 +12,10 @@ from typing import Any
 
 from quantizer.errors import InputError, nearest
 from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS
+from quantizer.input_file import read_input
 from quantizer.quantized import QuantizedConstant, QuantizedNetwork
 
+_MAX_BYTES = 1 << 26
 _KEYS = ["bits", "frac_bits", "signed"]
 
 
@@ -45,11 +47,7 @@ def read_formats(path: Path | str) -> dict[str, GivenFormat]:
         has a key, type or number that a format does not allow.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise InputError(str(path), f"cannot be read ({reason})") from None
+    content = read_input(path, "a formats file", limit_bytes=_MAX_BYTES)
 
     def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: dict[str, Any] = {}
@@ -60,17 +58,18 @@ def read_formats(path: Path | str) -> dict[str, GivenFormat]:
         return seen
 
     try:
-        content = json.loads(text, object_pairs_hook=without_repeats)
-    except (json.JSONDecodeError, RecursionError) as error:
-        line = getattr(error, "lineno", 1)
-        raise InputError(f"{path}:{line}", f"not valid JSON ({_reason(error)})") from None
-    if not isinstance(content, dict):
+        formats = json.loads(content.decode(), object_pairs_hook=without_repeats)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}", f"not valid JSON ({error.msg})") from None
+    except RecursionError:
+        raise InputError(f"{path}:1", "not valid JSON (nested too deeply)") from None
+    except UnicodeDecodeError:
+        raise InputError(str(path), "cannot be read (not UTF-8 text)") from None
+    except ValueError:  # of int(), which reads no numbers of thousands of digits
+        raise InputError(str(path), "not valid JSON (a number has too many digits)") from None
+    if not isinstance(formats, dict):
         raise InputError(str(path), "expected an object of tensor names and formats")
-    return {name: _given(f"{path}: {name!r}", value) for name, value in content.items()}
-
-
-def _reason(error: Exception) -> str:
-    return error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    return {name: _given(f"{path}: {name!r}", value) for name, value in formats.items()}
 
 
 def _given(where: str, value: Any) -> GivenFormat:

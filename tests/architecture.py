@@ -18,7 +18,12 @@ PACKAGES = ("quantizer", "accel_sim")
 # that is in it and not listed apart.
 ORDER = (
     ("quantizer.errors",),
-    ("quantizer.fixedpoint", "quantizer.network.graph", "quantizer.ordered_map"),
+    (
+        "quantizer.fixedpoint",
+        "quantizer.input_file",
+        "quantizer.network.graph",
+        "quantizer.ordered_map",
+    ),
     (
         "quantizer.network",
         "quantizer.ggd",
@@ -46,6 +51,7 @@ ORDER = (
 HAND_OVER = (
     "quantizer.errors",
     "quantizer.fixedpoint",
+    "quantizer.input_file",
     "quantizer.network.graph",
     "quantizer.quantized",
 )
@@ -62,7 +68,7 @@ THIRD_PARTY = {
     "llvmlite": ("quantizer.fixedpoint.jit",),
     "scipy": ("quantizer.ggd", "quantizer.step_size"),
     "onnx": ("quantizer.network",),
-    "onnxruntime": ("quantizer.network",),
+    "onnxruntime": ("quantizer.network.onnx_runtime",),
     "PIL": ("quantizer.network.images",),
     "yaml": ("accel_sim.hardware",),
     "pydantic": ("accel_sim.hardware", "accel_sim.report.document"),

@@ -31,7 +31,11 @@ OTHERS_PER_TABLE = 2
 
 Sides = Annotated[
     list[str],
-    typer.Argument(metavar="HW... | A.json...", help="Machines, or reports that --json wrote."),
+    typer.Argument(
+        metavar="HW... | A.json...",
+        parser=options.parse_name,
+        help="Machines, or reports that --json wrote.",
+    ),
 ]
 
 

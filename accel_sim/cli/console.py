@@ -1,13 +1,19 @@
 """Results to stdout, everything else to stderr."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from accel_sim.report.quantities import printable
+from quantizer.errors import InputError
+
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
 PIPE_COLUMNS = 100
 """Width of tables that no terminal bounds, so that a file holds the same bytes anywhere."""
@@ -20,35 +26,64 @@ def show(*results: "RenderableType") -> None:
     """Print results, styled on a terminal and plain elsewhere."""
     from rich.console import Console
 
+    is_terminal = sys.stdout.isatty()
+    printed = io.StringIO()
     console = Console(
-        width=None if sys.stdout.isatty() else PIPE_COLUMNS,
+        file=printed,
+        width=None if is_terminal else PIPE_COLUMNS,
         # Rich keeps bold under NO_COLOR; who asks for that wants plain text.
-        force_terminal=False if os.environ.get("NO_COLOR") else None,
+        force_terminal=False if os.environ.get("NO_COLOR") else is_terminal or None,
         # Names of layers and files are text, whatever they look like.
         markup=False,
         highlight=False,
         emoji=False,
     )
-    with console.capture() as capture:
-        for result in results:
-            console.print(result, soft_wrap=isinstance(result, str))
+    for result in results:
+        if isinstance(result, str):
+            console.print(printable(result), soft_wrap=True)
+        else:
+            console.print(_Spelled(result))
     # Tables pad their last column.
-    show_text("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
+    show_text("".join(line.rstrip() + "\n" for line in printed.getvalue().splitlines()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelled:
+    """A table or a text, in which names cannot move the cursor or change colours."""
+
+    content: "RenderableType"
+
+    def __rich_console__(
+        self, console: "Console", options: "ConsoleOptions"
+    ) -> "Iterator[Segment]":
+        from rich.segment import Segment
+
+        for segment in console.render(self.content, options):
+            lines = segment.text.split("\n")
+            yield Segment("\n".join(map(printable, lines)), segment.style)
 
 
 def show_text(text: str) -> None:
-    """Print text as it is; end quietly if the reader has left (``| head``)."""
+    """Print text as it is; end quietly if the reader has left (``| head``).
+
+    Raises
+    ------
+    InputError
+        If stdout is a file that cannot be written.
+    """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Python flushes stdout once more at exit; let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise InputError("stdout", f"cannot be written ({error.strerror})") from None
 
 
 def show_error(message: str) -> None:
     """Print one line on stderr, whatever the message holds."""
-    sys.stderr.write(" ".join(message.splitlines()) + "\n")
+    sys.stderr.write(printable(message) + "\n")
 
 
 @contextmanager

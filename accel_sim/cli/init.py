@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from accel_sim.cli.console import show
+from accel_sim.cli.options import parse_name, parse_path
 from accel_sim.cli.outputs import check_outputs
 from quantizer.errors import InputError
 
@@ -13,10 +14,17 @@ DEFAULT_MACHINE = "edge_16x16"
 
 
 def init(
-    path: Annotated[Path, typer.Argument(metavar="MY.yaml", help="File to write.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="MY.yaml", parser=parse_path, help="File to write.")
+    ],
     source: Annotated[
         str,
-        typer.Option("--from", metavar="HW", help="Machine to start from, comments included."),
+        typer.Option(
+            "--from",
+            metavar="HW",
+            parser=parse_name,
+            help="Machine to start from, comments included.",
+        ),
     ] = DEFAULT_MACHINE,
 ) -> None:
     """Copy a machine into a new file; refuse to overwrite one."""

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accel_sim.cli.console import Progress
+from accel_sim.cli.options import is_number
 from quantizer.errors import InputError, nearest
+from quantizer.input_file import exists
 
 if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig
@@ -129,11 +130,11 @@ def load_workload(request: NetworkRequest) -> Workload:
     name = known[0] if request.network is None else request.network
     if name in known:
         return _load_builtin(name, request)
-    if name.endswith(".onnx") or Path(name).exists():
+    if name.endswith(".onnx") or exists(Path(name)):
         return _load_file(name, request)
     raise InputError(
-        "--network",
-        f"{name!r} is neither a file nor a built-in network ({', '.join(known)})"
+        name,
+        f"no file or built-in network ({', '.join(known)}) of this name"
         + (nearest(name, known) or "; give an .onnx file"),
     )
 
@@ -189,14 +190,12 @@ def _load_builtin(name: str, request: NetworkRequest) -> Workload:
     network = replace(load_onnx(builtin.onnx_path), name=name)
     shape = network.shapes[network.input]
     own = Preprocessing(mean=builtin.mean, scale=builtin.scale)
-    asked = (request.mean, request.scale, request.layout)
-    if asked != (None, None, None) and request.images is None and request.calibration is None:
+    asked = [key for key in ("mean", "scale", "layout") if getattr(request, key) is not None]
+    if asked and request.images is None and request.calibration is None:
         raise InputError(
-            "--network",
-            f"the images of {name} have their own preprocessing; "
-            "leave out --mean, --scale and --layout",
+            f"--{asked[0]}", f"the images of {name} have their own preprocessing; leave it out"
         )
-    given = own if asked == (None, None, None) else _parse_preprocessing(request)
+    given = _parse_preprocessing(request) if asked else own
 
     def load(path: Path | None, shipped: Path, label: str, limit: int | None) -> "ImageSet":
         if path is not None:
@@ -235,11 +234,19 @@ def parse_numbers(option: str, text: str | None) -> tuple[float, ...]:
     if text is None:
         return ()
     try:
-        return tuple(float(Fraction(part.strip())) for part in text.split(","))
-    except (ValueError, ZeroDivisionError, OverflowError):
+        return tuple(_parse_number(part) for part in text.split(","))
+    except (ValueError, ZeroDivisionError):
         raise InputError(
             option, f"{text!r} is not a list of numbers; write 0.5, 1/255 or 125,123,114"
         ) from None
+
+
+def _parse_number(text: str) -> float:
+    numerator, slash, denominator = text.partition("/")
+    number = float(numerator) / (float(denominator) if slash else 1.0)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:
@@ -247,7 +254,7 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+    if not all(is_number(part.strip()) and int(part) > 0 for part in parts):
         raise InputError(
             "--input-shape", f"{text!r} is not a shape; write channels, rows, columns: 3,32,32"
         )

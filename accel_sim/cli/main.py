@@ -1,6 +1,9 @@
 """The command ``accel-sim``: verbs, and what an error becomes."""
 
+import io
+import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -62,7 +65,30 @@ def run() -> None:
 
     A bug keeps its traceback, with which Python exits with 1.
     """
-    sys.exit(main(sys.argv[1:]))
+    if sys.stdout is None:  # closed, as by >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # Names in letters that the terminal does not have are no reason to fail.
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(errors="backslashreplace")
+    was_interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal was_interrupted
+        was_interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        status = main(sys.argv[1:])
+    except (Exception, KeyboardInterrupt):
+        # An interrupted import of compiled code ends as an ImportError.
+        if not was_interrupted:
+            raise
+        status = _end_interrupted()
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,9 +102,12 @@ def main(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         show_error(_usage_sentence(error))
         return USER_ERROR
-    if status == INTERRUPTED:
-        show_error("accel-sim: interrupted")
-    return int(status)
+    return _end_interrupted() if status == INTERRUPTED else int(status)
+
+
+def _end_interrupted() -> int:
+    show_error("accel-sim: interrupted")
+    return INTERRUPTED
 
 
 def _usage_sentence(error: typer.TyperException) -> str:

@@ -3,24 +3,42 @@
 Declarations only: nothing here reads a file, so that ``--help`` stays fast.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a whole number without a sign, and not endless."""
+    return re.fullmatch("[0-9]{1,9}", text) is not None
+
+
 def parse_width(text: str) -> int:
     """Read the word length of an operand."""
-    if not (text.isdecimal() and 2 <= int(text) <= 16):
+    if not (is_number(text) and 2 <= int(text) <= 16):
         raise typer.BadParameter(f"expected a width from 2 to 16, got {text!r}")
     return int(text)
 
 
 def parse_count(text: str) -> int:
     """Count something, at least one."""
-    if not (text.isdecimal() and int(text) >= 1):
+    if not (is_number(text) and int(text) >= 1):
         raise typer.BadParameter(f"expected a number from 1, got {text!r}")
     return int(text)
+
+
+def parse_name(text: str) -> str:
+    """Read the name of a machine, a network or a method."""
+    if not text:
+        raise typer.BadParameter("expected a name, got ''")
+    return text
+
+
+def parse_path(text: str) -> Path:
+    """Read the path of a file or folder; an empty one would be the current folder."""
+    return Path(parse_name(text))
 
 
 _NETWORK = "Network and images"
@@ -30,17 +48,22 @@ _OUTPUT = "Output"
 
 Hardware = Annotated[
     str,
-    typer.Argument(metavar="HW", help="YAML file, or the name of a shipped machine."),
+    typer.Argument(
+        metavar="HW", parser=parse_name, help="YAML file, or the name of a shipped machine."
+    ),
 ]
 HardwareList = Annotated[
     list[str],
-    typer.Argument(metavar="HW...", help="YAML files, or names of shipped machines."),
+    typer.Argument(
+        metavar="HW...", parser=parse_name, help="YAML files, or names of shipped machines."
+    ),
 ]
 NetworkName = Annotated[
     str | None,
     typer.Option(
         "--network",
         metavar="NET",
+        parser=parse_name,
         help="An .onnx file or a built-in network; default: the built-in digits CNN.",
         rich_help_panel=_NETWORK,
     ),
@@ -59,6 +82,7 @@ Images = Annotated[
     typer.Option(
         "--images",
         metavar="X",
+        parser=parse_path,
         help="Images to run: .npz with 'images' and optional 'labels', or a picture folder; "
         "default: the calibration images.",
         rich_help_panel=_NETWORK,
@@ -69,6 +93,7 @@ Calibration = Annotated[
     typer.Option(
         "--calibration",
         metavar="C",
+        parser=parse_path,
         help="Images from which the formats of the feature maps are chosen.",
         rich_help_panel=_NETWORK,
     ),
@@ -145,6 +170,7 @@ Method = Annotated[
     typer.Option(
         "--method",
         metavar="NAME",
+        parser=parse_name,
         help="How feature-map formats are chosen; default ggd (see: accel-sim list methods).",
         rich_help_panel=_NUMBERS,
     ),
@@ -154,6 +180,7 @@ Formats = Annotated[
     typer.Option(
         "--formats",
         metavar="F.json",
+        parser=parse_path,
         help="Formats given by tensor name; what it leaves out is calibrated.",
         rich_help_panel=_NUMBERS,
     ),
@@ -183,17 +210,30 @@ NoValues = Annotated[
 ]
 JsonOut = Annotated[
     Path | None,
-    typer.Option("--json", metavar="F", help="Write the whole report.", rich_help_panel=_OUTPUT),
+    typer.Option(
+        "--json",
+        metavar="F",
+        parser=parse_path,
+        help="Write the whole report.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 CsvOut = Annotated[
     Path | None,
-    typer.Option("--csv", metavar="F", help="Write one line per layer.", rich_help_panel=_OUTPUT),
+    typer.Option(
+        "--csv",
+        metavar="F",
+        parser=parse_path,
+        help="Write one line per layer.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 SaveTensors = Annotated[
     Path | None,
     typer.Option(
         "--save-tensors",
         metavar="F.npz",
+        parser=parse_path,
         help="Write the integers of every feature map, and all formats.",
         rich_help_panel=_OUTPUT,
     ),

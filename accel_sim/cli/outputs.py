@@ -21,15 +21,15 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | No
     InputError
         If a path cannot be written, is given twice, or is also read.
     """
-    from accel_sim.report.output_file import check_writable
+    from accel_sim.report.output_file import check_writable, follow_links
 
-    read = {path.resolve() for path in inputs if path is not None}
+    read = {follow_links(path) for path in inputs if path is not None}
     taken: dict[Path, str] = {}
     for option, path in outputs.items():
         if path is None:
             continue
         check_writable(option, path)
-        target = path.resolve()
+        target = follow_links(path)
         if target in read:
             raise InputError(option, f"{str(path)!r} is also an input; give another name")
         if target in taken:

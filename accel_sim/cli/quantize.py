@@ -20,7 +20,12 @@ DEFAULT_BITS = 8
 NAME_COLUMNS = 60
 
 Net = Annotated[
-    str, typer.Argument(metavar="NET", help="An .onnx file, or the name of a built-in network.")
+    str,
+    typer.Argument(
+        metavar="NET",
+        parser=options.parse_name,
+        help="An .onnx file, or the name of a built-in network.",
+    ),
 ]
 WeightBits = Annotated[
     int | None,
@@ -47,6 +52,7 @@ FormatsOut = Annotated[
     typer.Option(
         "--write-formats",
         metavar="F.json",
+        parser=options.parse_path,
         help="Write the formats, as --formats reads them.",
         rich_help_panel="Output",
     ),

@@ -55,10 +55,14 @@ OverrideList = Annotated[
 ResultFile = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="F.csv", help="Write one line per point.",
+        "--output",
+        "-o",
+        metavar="F.csv",
+        parser=options.parse_path,
+        help="Write one line per point.",
         rich_help_panel="Output",
     ),
-]  # fmt: skip
+]
 
 
 _SEPARATOR = re.compile(r",(?![^\[{]*[\]}])")
@@ -155,7 +159,8 @@ def parse_widths(option: str, text: str | None) -> tuple[int | None, ...]:
     for part in text.split(","):
         low, colon, high = (word.strip() for word in part.partition(":"))
         high = high if colon else low
-        if not (low.isdecimal() and high.isdecimal() and 2 <= int(low) <= int(high) <= 16):
+        are_numbers = options.is_number(low) and options.is_number(high)
+        if not (are_numbers and 2 <= int(low) <= int(high) <= 16):
             raise InputError(
                 option, f"{text!r} is not a list of widths from 2 to 16; write 4,6,8 or 4:8"
             )

@@ -6,6 +6,9 @@ from typing import Any
 
 from accel_sim.report.document import SCHEMA_VERSION, ReportDocument, read_document
 from quantizer.errors import InputError
+from quantizer.input_file import read_input
+
+_MAX_BYTES = 1 << 28
 
 
 def to_json_bytes(content: Any) -> bytes:
@@ -28,10 +31,9 @@ def read_report(path: Path) -> ReportDocument:
         If it cannot be read or is not a report of this schema.
     """
     where = str(path)
+    written = read_input(path, "a file that --json wrote", limit_bytes=_MAX_BYTES)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(where, f"cannot be read ({error.strerror})") from None
+        content = json.loads(written)
     except (ValueError, RecursionError):
         raise InputError(where, "is not a JSON file; give one that --json wrote") from None
     if not isinstance(content, dict) or "schema_version" not in content:

@@ -15,6 +15,9 @@ from quantizer.quantized import QuantizedNetwork
 FORMATS = "formats"
 """Name of the array that holds the formats, as one JSON string."""
 
+_MAX_NAME_BYTES = 0xFFFF - len(".npy")
+"""A .zip file counts the bytes of a name in 16 bits."""
+
 
 class TensorStore:
     """Collects feature maps image by image.
@@ -31,7 +34,7 @@ class TensorStore:
     Raises
     ------
     InputError
-        If a feature map has the name that the formats need.
+        If a feature map has the name that the formats need, or one that is too long.
     """
 
     def __init__(self, network: QuantizedNetwork, count: int, formats: Mapping[str, Any]) -> None:
@@ -40,6 +43,13 @@ class TensorStore:
                 "--save-tensors",
                 f"a feature map is called {FORMATS!r}, as the formats in the file are; rename it",
             )
+        for name in network.formats:
+            if len(name.encode()) > _MAX_NAME_BYTES:
+                raise InputError(
+                    "--save-tensors",
+                    f"feature map {name[:20]!r}... has a name of {len(name.encode()):,} bytes; "
+                    f"an .npz file holds at most {_MAX_NAME_BYTES:,}",
+                )
         self._formats = json.dumps(formats)
         self._tensors = {
             name: np.empty((count, *network.network.shapes[name]), smallest_type(fmt))

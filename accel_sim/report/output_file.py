@@ -1,6 +1,7 @@
 """Files that appear complete or not at all."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +23,25 @@ def check_writable(where: str, path: Path) -> None:
     InputError
         If the folder is missing or not writable, or the path is a folder or a device.
     """
-    if path.is_dir():
-        raise InputError(where, f"{str(path)!r} is a folder; give a file name")
-    if path.exists() and not path.is_file():
-        # Putting a file in its place would take /dev/stdout from the whole system.
-        raise InputError(where, f"{str(path)!r} is not an ordinary file; give a file name")
-    folder = path.parent
+    shown = repr(str(path))
+    if str(path) == "-":
+        raise InputError(where, "'-' is no file name, and stdout holds the table; give a file name")
+    target = follow_links(path)
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise InputError(
+            where, f"{shown} is no usable name ({error.strerror}); choose another"
+        ) from None
+    else:
+        if stat.S_ISDIR(mode):
+            raise InputError(where, f"{shown} is a folder; give a file name")
+        if not stat.S_ISREG(mode):
+            # Putting a file in its place would take /dev/stdout from the whole system.
+            raise InputError(where, f"{shown} is not an ordinary file; give a file name")
+    folder = target.parent if path.is_symlink() else path.parent
     if not folder.is_dir():
         raise InputError(where, f"folder {str(folder)!r} does not exist; make it first")
     try:
@@ -35,6 +49,11 @@ def check_writable(where: str, path: Path) -> None:
             pass
     except OSError:
         raise InputError(where, f"folder {str(folder)!r} is not writable; choose another") from None
+
+
+def follow_links(path: Path) -> Path:
+    """Where a path leads; `Path.resolve` fails where links lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -51,7 +70,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         If the file system refuses.
     """
     try:
-        _write(path.resolve(), write)  # a link stays, and what it leads to is written
+        _write(follow_links(path), write)  # a link stays, and what it leads to is written
     except OSError as error:
         raise InputError(
             str(path), f"cannot be written ({error.strerror}); choose another place"
@@ -59,7 +78,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".accel-sim.")
     unfinished = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -65,6 +65,15 @@ def format_storage(size_bytes: int) -> str:
     return f"{format_figures(size_bytes / 1024)} KiB"
 
 
+def printable(text: str) -> str:
+    """Spell out what a terminal would act upon, such as escapes and line ends."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def shorten_name(name: str, columns: int) -> str:
     """Keep the end of a long name: it tells the layers of one network apart."""
+    name = printable(name)
     return name if len(name) <= columns else "…" + name[len(name) - columns + 1 :]

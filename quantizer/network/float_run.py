@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -25,6 +24,7 @@ from quantizer.network.graph import (
     Network,
     Reshape,
 )
+from quantizer.network.onnx_runtime import start_session
 
 _OPSET = 17
 _IR_VERSION = 8
@@ -47,16 +47,9 @@ class FloatRunner:
     def __init__(
         self, network: Network, constants: Mapping[str, NDArray[Any]] | None = None
     ) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        # Fusion across feature maps would hide them; kernels are the same either way.
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         model = _to_onnx(network, {**network.constants, **(constants or {})})
-        self._session = ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        # Every map is an output, so that no optimisation can hide one.
+        self._session = start_session(model, optimise=True)
         self._input = network.input
         self._names = [layer.ofm for layer in network.layers]
 

@@ -1,7 +1,6 @@
 """Images and labels: from files to the real numbers that enter a network."""
 
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantizer.errors import InputError
+from quantizer.input_file import exists, open_input
 from quantizer.network.graph import Shape
 
 PICTURE_ENDINGS = (".jpeg", ".jpg", ".png")
@@ -141,11 +141,25 @@ def load_images(
             "--layout", f"the network takes {shape[0]} features, which have no layout; leave it out"
         )
     source = Path(path)
-    if not source.exists():
-        raise InputError(str(path), "no such file or folder; give an .npz file or a picture folder")
-    if source.is_dir():
-        return _load_folder(source, shape, preprocessing, limit)
-    return _load_npz(source, shape, preprocessing, limit)
+    if exists(source) and source.is_dir():
+        images = _load_folder(source, shape, preprocessing, limit)
+    else:
+        images = _load_npz(source, shape, preprocessing, limit)
+    _check_range(images)
+    return images
+
+
+def _check_range(images: ImageSet) -> None:
+    """Refuse a preprocessing that leaves the range of float32, which networks take."""
+    preprocessing = images.preprocessing
+    largest = float(np.abs(images.images).max()) + float(np.abs(preprocessing.mean).max())
+    scaled = largest * float(np.abs(preprocessing.scale).max())
+    if scaled > np.finfo(np.float32).max:
+        raise InputError(
+            "--mean, --scale",
+            f"make pixels of {images.source} as large as {scaled:g}; expected numbers that "
+            "float32 holds",
+        )
 
 
 def _load_npz(
@@ -180,23 +194,19 @@ def _read_arrays(path: Path, names: tuple[str, ...]) -> Mapping[str, NDArray[Any
     """Those of the named arrays that an .npz file has."""
     where = str(path)
     damaged = InputError(where, "is a damaged .npz file; write it again")
-    try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise InputError(where, "is not an .npz file; write one with numpy.savez")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in names if name in archive}
-    except ValueError as error:
-        # NumPy's only way to say that an array holds Python objects.
-        if "allow_pickle" in str(error):
-            raise InputError(
-                where, "holds pickled objects, which are not read; save plain number arrays"
-            ) from None
-        raise damaged from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-        raise damaged from None
-    except OSError as error:
-        raise InputError(where, f"cannot be read ({error}); give a readable file") from None
+    with open_input(path, "an .npz file or a picture folder") as file:
+        if not zipfile.is_zipfile(file):
+            raise InputError(where, "is not an .npz file; write one with numpy.savez")
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in names if name in archive}
+        except Exception as error:  # of zip, its decompressors and NumPy's own parser
+            # NumPy's only way to say that an array holds Python objects.
+            if "allow_pickle" in str(error):
+                raise InputError(
+                    where, "holds pickled objects, which are not read; save plain number arrays"
+                ) from None
+            raise damaged from None
     # NumPy returns the bytes of a member that is not an array.
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise damaged
@@ -258,7 +268,9 @@ def _load_folder(
             entry for entry in folder.iterdir() if entry.suffix.lower() in PICTURE_ENDINGS
         )
     except OSError as error:
-        raise InputError(where, f"cannot be read ({error}); give a readable folder") from None
+        raise InputError(
+            where, f"cannot be read ({error.strerror}); give a readable folder"
+        ) from None
     if not paths:
         raise InputError(where, "holds no .png, .jpg or .jpeg picture; give at least one")
     pictures = np.stack([_read_picture(path, shape) for path in paths[:limit]])

@@ -9,23 +9,30 @@ one in the file.
 import hashlib
 import math
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from quantizer.errors import InputError
+from quantizer.input_file import read_input
 from quantizer.network.graph import Layer, Network, Shape
 from quantizer.network.onnx_nodes import NodeReader, read_node
+from quantizer.network.onnx_runtime import reason, start_session
+from quantizer.network.original_names import OriginalNames
 
 _LAYOUT_ONLY = {"Flatten", "Reshape", "Identity", "Dropout"}
-_MERGING = {"BatchNormalization", "Add", "Mul", "Sub", "Div", "Pad"}
-"""Operators that the optimiser merges into the Conv, Gemm or MatMul before (or after) them."""
+_MAX_FILE_BYTES = 1 << 31
+"""Limit of the format itself; larger models keep their weights in files of their own."""
+
+_MAX_VALUES = 1 << 28
+"""Values of all feature maps of one image, 1 GiB as float32. Four copies are kept at times."""
 
 
 def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
@@ -47,14 +54,11 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
         supported, or weights that are not finite.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+    content = read_input(path, "an .onnx file", limit_bytes=_MAX_FILE_BYTES)
     model = _parse(path, content)
     _bind_input_shape(path, model, input_shape)
     optimised = _optimise(path, model)
-    names = _OriginalNames(model.graph)
+    names = OriginalNames(model.graph)
     return _translate(path, hashlib.sha256(content).hexdigest(), optimised, names)
 
 
@@ -63,15 +67,24 @@ def _parse(path: Path, content: bytes) -> ModelProto:
         model = onnx.load_model_from_string(content)
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # protobuf and I/O errors share no base class
-        raise InputError(str(path), f"not a valid ONNX model ({_first_line(error)})") from None
+        raise InputError(str(path), f"not a valid ONNX model ({reason(error)})") from None
     if not model.graph.node:
         raise InputError(str(path), "not a valid ONNX model (it has no graph)")
+    for text in _texts(model):
+        # protobuf gives text that is not UTF-8 as bytes; NUL ends a name in an .npz file.
+        if isinstance(text, bytes) or "\0" in text:
+            raise InputError(str(path), f"not a valid ONNX model ({text!r} is no name)")
     return model
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _texts(message: Any) -> Iterator[str | bytes]:
+    """Every text of a protobuf message and of those within it, but for documentation."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING and field.name != "doc_string":
+            yield from [value] if isinstance(value, str | bytes) else value
+        elif field.type == field.TYPE_MESSAGE:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _texts(part)
 
 
 def _bind_input_shape(path: Path, model: ModelProto, input_shape: Shape | None) -> None:
@@ -86,7 +99,8 @@ def _bind_input_shape(path: Path, model: ModelProto, input_shape: Shape | None) 
     tensor = inputs[0].type.tensor_type
     where = f"{path}: input {inputs[0].name!r}"
     if tensor.elem_type != TensorProto.FLOAT:
-        dtype = TensorProto.DataType.Name(tensor.elem_type).lower()
+        known = {number: name.lower() for name, number in TensorProto.DataType.items()}
+        dtype = known.get(tensor.elem_type, str(tensor.elem_type))
         raise InputError(where, f"has type {dtype}; expected float (32 bits)")
     if not tensor.HasField("shape") or len(tensor.shape.dim) < 2:
         raise InputError(where, "has no shape; expected (batch, channels, ...)")
@@ -126,88 +140,16 @@ def _optimise(path: Path, model: ModelProto) -> ModelProto:
     """Run onnxruntime's basic (level 1) graph optimisation and read its result back."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "optimised.onnx"
-        options = _quiet_options()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(target)
         try:
-            ort.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            start_session(model, optimise=True, save_to=target)
             return onnx.load(target)
         except Exception as error:  # onnxruntime raises several unrelated types
             raise InputError(
-                str(path), f"onnxruntime cannot load this model ({_first_line(error)})"
+                str(path), f"onnxruntime cannot load this model ({reason(error)})"
             ) from None
 
 
-def _quiet_options() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    return options
-
-
-class _OriginalNames:
-    """Finds, for what the optimiser made, the names that the user's file has for it."""
-
-    def __init__(self, graph: GraphProto) -> None:
-        self._producers: dict[str, NodeProto] = {
-            output: node for node in graph.node for output in node.output
-        }
-        self._nodes: dict[str, NodeProto] = {node.name: node for node in graph.node if node.name}
-        self._constants: set[str] = {
-            *(initializer.name for initializer in graph.initializer),
-            *(node.output[0] for node in graph.node if node.op_type == "Constant"),
-        }
-        self._tensors: set[str] = (
-            self._constants
-            | {value.name for value in graph.input}
-            | {name for node in graph.node for name in node.output}
-        )
-
-    def node(self, node: NodeProto) -> NodeProto:
-        """Give the user's node that an optimised node stands for."""
-        origin = self._nodes.get(node.name)
-        if origin is not None and origin.op_type == node.op_type:
-            return origin
-        return self._compute_node(node.output[0]) or node
-
-    def _compute_node(self, tensor: str) -> NodeProto | None:
-        """Walk back from a tensor over merged operators to the node that computes it."""
-        node = self._producers.get(tensor)
-        while node is not None and node.op_type in _MERGING:
-            behind = [self._producers[name] for name in node.input if name in self._producers]
-            behind = [one for one in behind if one.op_type != "Constant"]
-            if len(behind) != 1:
-                break
-            node = behind[0]
-        return node
-
-    def weights(self, node: NodeProto) -> str:
-        """Give the user's name of the second input of a Conv, Gemm or MatMul."""
-        return self._input(node, 1) or str(node.input[1])
-
-    def bias(self, node: NodeProto) -> str:
-        """Give the user's name of a bias; a folded one is named by what was folded in."""
-        name = self._input(node, 2)
-        if name is not None:
-            return name
-        folded = self._producers.get(node.output[0])
-        if folded is not None and folded.op_type == "BatchNormalization":
-            return str(folded.input[2])
-        if folded is not None and folded.op_type == "Add":
-            return str(next(name for name in folded.input if name in self._constants))
-        return f"{self.node(node).name or node.output[0]}.bias"
-
-    def _input(self, node: NodeProto, index: int) -> str | None:
-        """Name of an input if the user's file has it, or that of the origin's input."""
-        for inputs in (node.input, self.node(node).input):
-            if len(inputs) > index and inputs[index] in self._tensors:
-                return str(inputs[index])
-        return None
-
-
-def _translate(path: Path, digest: str, model: ModelProto, names: _OriginalNames) -> Network:
+def _translate(path: Path, digest: str, model: ModelProto, names: OriginalNames) -> Network:
     graph = model.graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     output, notes = _without_softmax(graph, constants)
@@ -290,18 +232,38 @@ def _shapes(path: Path, model: ModelProto, nodes: list[NodeProto]) -> dict[str, 
     constants = {tensor.name for tensor in model.graph.initializer}
     (source,) = (value for value in model.graph.input if value.name not in constants)
     shape = tuple(dim.dim_value for dim in source.type.tensor_type.shape.dim)
-    options = _quiet_options()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    _refuse_huge(path, exposed, {source.name, *names})
     try:
-        session = ort.InferenceSession(
-            exposed.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = start_session(exposed, optimise=False)
         results = session.run(names, {source.name: np.zeros(shape, np.float32)})
     except Exception as error:  # onnxruntime raises several unrelated types
         raise InputError(
-            str(path), f"onnxruntime cannot run this model ({_first_line(error)})"
+            str(path), f"onnxruntime cannot run this model ({reason(error)})"
         ) from None
-    return {source.name: shape, **{n: r.shape for n, r in zip(names, results, strict=True)}}
+    shapes = {source.name: shape, **{n: r.shape for n, r in zip(names, results, strict=True)}}
+    for name, sizes in shapes.items():
+        if 0 in sizes:
+            raise InputError(
+                f"{path}: feature map {name!r}",
+                f"has no values, its shape is {list(sizes)}; expected one or more",
+            )
+    return shapes
+
+
+def _refuse_huge(path: Path, model: ModelProto, maps: Collection[str]) -> None:
+    """Refuse feature maps that would fill the memory, as far as their sizes are known."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.value_info, *graph.output)
+        if value.name in maps
+    }
+    values = sum(math.prod(shape) for shape in shapes.values())
+    if values > _MAX_VALUES:
+        raise InputError(
+            str(path),
+            f"its feature maps hold {values:,} values per image; expected at most {_MAX_VALUES:,}",
+        )
 
 
 def _finite(path: Path, name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -315,8 +277,10 @@ def _finite(path: Path, name: str, value: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def _with_unique_names(layers: list[Layer]) -> tuple[Layer, ...]:
-    """Give layers of equal name their output's name instead."""
-    seen = [layer.name for layer in layers]
+    """Call layers by their output where their own name is not theirs alone."""
+    names = Counter(layer.name for layer in layers)
+    ofms = {layer.ofm for layer in layers}
     return tuple(
-        replace(layer, name=layer.ofm) if seen.count(layer.name) > 1 else layer for layer in layers
+        replace(layer, name=layer.ofm) if names[layer.name] > 1 or layer.name in ofms else layer
+        for layer in layers
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,22 +24,10 @@ from quantizer.network.graph import (
     Reshape,
     Shape,
 )
+from quantizer.network.original_names import OriginalNames
 
 Pads = tuple[int, int, int, int]
 Pair = tuple[int, int]
-
-
-class OriginalNames(Protocol):
-    """Where an optimised node and its constants come from in the user's file."""
-
-    def node(self, node: NodeProto) -> NodeProto:
-        """Give the user's node."""
-
-    def weights(self, node: NodeProto) -> str:
-        """Give the user's name of the weights."""
-
-    def bias(self, node: NodeProto) -> str:
-        """Give the user's name of the bias."""
 
 
 @dataclass(kw_only=True)
@@ -108,7 +96,7 @@ class NodeReader:
         here; the second is called after its layer.
         """
         value = np.ascontiguousarray(value, np.float32)
-        if name in self.kept_constants and not np.array_equal(self.kept_constants[name], value):
+        while name in self.kept_constants and not np.array_equal(self.kept_constants[name], value):
             name = f"{self.label(node)}.{name}"
         self.kept_constants[name] = value
         return name
@@ -181,6 +169,13 @@ def _pair(attributes: Mapping[str, Any], name: str) -> Pair:
     return int(first), int(second)
 
 
+def _bounded(reader: NodeReader, node: NodeProto, stride: Pair, pads: Pads) -> Pair:
+    """Bound a stride by the padded input; beyond it, there is one output whatever it is."""
+    height, width = reader.shape(node, node.input[0])[2:]
+    top, left, bottom, right = pads
+    return min(stride[0], top + height + bottom), min(stride[1], left + width + right)
+
+
 def _require_2d(reader: NodeReader, node: NodeProto) -> None:
     rank = len(reader.shape(node, node.input[0]))
     if rank != 4:
@@ -210,7 +205,7 @@ def _window(reader: NodeReader, node: NodeProto) -> tuple[Pair, Pair, Pads]:
             )
         if max(pads[axis], pads[axis + 2]) >= kernel[axis]:
             raise reader.refuse(node, "has pads as large as its window; expected smaller ones")
-    return kernel, stride, pads
+    return kernel, _bounded(reader, node, stride, pads), pads
 
 
 def _read_conv(reader: NodeReader, node: NodeProto) -> Layer:
@@ -226,14 +221,15 @@ def _read_conv(reader: NodeReader, node: NodeProto) -> Layer:
         value = reader.constant(node, node.input[2], "the bias")
         bias = reader.keep(node, reader.names.bias(node), value)
     ofm, clamp = reader.take_clamp(node)
+    pads = _pads(reader, node, kernel, stride, dilation)
     return Conv(
         name=reader.label(node),
         ifm=ifm,
         ofm=ofm,
         weights=name,
         bias=bias,
-        stride=stride,
-        pads=_pads(reader, node, kernel, stride, dilation),
+        stride=_bounded(reader, node, stride, pads),
+        pads=pads,
         dilation=dilation,
         groups=int(attributes.get("group", 1)),
         clamp=clamp,
@@ -391,8 +387,8 @@ SUPPORTED_OPERATORS: Mapping[str, str] = {
     "Reshape": "layout only, batch kept",
     "Identity": "layout only",
     "Dropout": "as in inference: layout only",
-    "BatchNormalization": "folded into the Conv before it",
-    "Softmax": "final; left out, the outputs are logits",
+    "BatchNormalization": "alone after a Conv (folded into it)",
+    "Softmax": "last (left out: the outputs are logits)",
 }
 """What `accel-sim list operators` prints: ONNX operator, and what of it is supported."""
 
@@ -405,11 +401,13 @@ def read_node(reader: NodeReader, node: NodeProto) -> Layer:
     InputError
         The operator, or this use of it, is not supported.
     """
-    read = _READERS.get(node.op_type)
-    if node.domain not in ("", "ai.onnx") or read is None:
-        raise reader.refuse(
-            node,
-            f"operator {node.op_type!r} is not supported here; "
-            "`accel-sim list operators` shows those that are",
-        )
-    return read(reader, node)
+    is_standard = node.domain in ("", "ai.onnx")
+    if is_standard and (read := _READERS.get(node.op_type)):
+        return read(reader, node)
+    if is_standard and (place := SUPPORTED_OPERATORS.get(node.op_type)):
+        raise reader.refuse(node, f"cannot be here; it is supported {place}")
+    raise reader.refuse(
+        node,
+        f"operator {node.op_type!r} is not supported here; "
+        "`accel-sim list operators` shows those that are",
+    )

@@ -22,4 +22,4 @@ def test_a_long_line_to_paste_is_not_broken(capsys):
 def test_an_error_is_one_line_whatever_it_holds(capsys):
     show_error("a\nb.onnx: cannot be read")
     printed = capsys.readouterr()
-    assert (printed.out, printed.err) == ("", "a b.onnx: cannot be read\n")
+    assert (printed.out, printed.err) == ("", "a\\nb.onnx: cannot be read\n")

@@ -56,12 +56,11 @@ USAGE_MISTAKES = [
     ),
     (
         ["simulate", EDGE, "--network", "digit"],
-        "--network: 'digit' is neither a file nor a built-in network (digits); "
-        "did you mean 'digits'?",
+        "digit: no file or built-in network (digits) of this name; did you mean 'digits'?",
     ),
     (
         ["simulate", EDGE, "--network", "resnet"],
-        "--network: 'resnet' is neither a file nor a built-in network (digits); give an .onnx file",
+        "resnet: no file or built-in network (digits) of this name; give an .onnx file",
     ),
     (
         ["simulate", EDGE, "--input-shape", "1,8,8"],
@@ -69,8 +68,7 @@ USAGE_MISTAKES = [
     ),
     (
         ["simulate", EDGE, "--mean", "3"],
-        "--network: the images of digits have their own preprocessing; "
-        "leave out --mean, --scale and --layout",
+        "--mean: the images of digits have their own preprocessing; leave it out",
     ),
     (
         ["simulate", EDGE, "--method", "gdg"],
@@ -88,7 +86,7 @@ USAGE_MISTAKES = [
     ),
     (
         ["compare", "a.json", "b.json"],
-        "a.json: cannot be read (No such file or directory)",
+        "a.json: cannot be read (No such file or directory); expected a file that --json wrote",
     ),
     (
         ["sweep", EDGE, "--weight-bits", "8:4"],
@@ -159,7 +157,8 @@ OUTSIDE_MISTAKES = [
     ),
     (
         ["--calibration", "none.npz"],
-        "none.npz: no such file or folder; give an .npz file or a picture folder",
+        "none.npz: cannot be read (No such file or directory); "
+        "expected an .npz file or a picture folder",
     ),
     (
         ["--calibration", "calibration.npz", "--json", "calibration.npz"],

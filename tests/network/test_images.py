@@ -139,7 +139,10 @@ def test_a_broken_picture_is_named(tmp_path):
 
 
 MISTAKES = [
-    (lambda f: f / "no.npz", "no such file or folder; give an .npz file or a picture folder"),
+    (
+        lambda f: f / "no.npz",
+        "cannot be read (No such file or directory); expected an .npz file or a picture folder",
+    ),
     (text_file, "is not an .npz file; write one with numpy.savez"),
     (damaged_archive, "is a damaged .npz file; write it again"),
     (archive_of_text, "is a damaged .npz file; write it again"),

@@ -392,7 +392,9 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     missing = tmp_path / "missing.onnx"
     with pytest.raises(InputError) as error:
         load_onnx(missing)
-    assert str(error.value) == f"{missing}: cannot be read (No such file or directory)"
+    assert str(error.value) == (
+        f"{missing}: cannot be read (No such file or directory); expected an .onnx file"
+    )
     for content in (b"", b"not a model", onnx.ModelProto().SerializeToString()):
         path = tmp_path / "broken.onnx"
         path.write_bytes(content)

@@ -88,7 +88,10 @@ def test_what_is_no_report_is_refused_in_one_sentence(text, problem, tmp_path):
 def test_a_missing_report_is_named(tmp_path):
     with pytest.raises(InputError) as error:
         read_report(tmp_path / "no.json")
-    assert str(error.value) == f"{tmp_path / 'no.json'}: cannot be read (No such file or directory)"
+    assert str(error.value) == (
+        f"{tmp_path / 'no.json'}: cannot be read (No such file or directory); "
+        "expected a file that --json wrote"
+    )
 
 
 def test_csv_has_one_line_per_layer_under_the_paths_of_the_json():

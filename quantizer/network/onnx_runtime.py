@@ -1,0 +1,45 @@
+"""onnxruntime as this project uses it: quiet, on one thread, and without telemetry."""
+
+import os
+import re
+from pathlib import Path
+
+# From 1.29 on, importing it starts to report the names and hashes of loaded models over
+# the network, and keeps an identifier in the home folder. It reads this on import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
+from onnx import ModelProto
+
+_NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/onnxruntime_src/\S+ ")
+"""Parts of a message that tell its authors alone something: codes, places in their sources."""
+
+
+def start_session(
+    model: ModelProto, *, optimise: bool, save_to: Path | None = None
+) -> ort.InferenceSession:
+    """Load a model for execution on the processor.
+
+    Parameters
+    ----------
+    optimise
+        Whether to do the basic graph optimisation: constants and batch-norm folded.
+    save_to
+        File for the model as it is after that.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_BASIC if optimise else level.ORT_DISABLE_ALL
+    if save_to is not None:
+        options.optimized_model_filepath = str(save_to)
+    content = model.SerializeToString()
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def reason(error: Exception) -> str:
+    """First line of an error's message, without codes and places in the sources."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return _NOISE.sub("", lines[0]).rstrip(".") if lines else type(error).__name__
