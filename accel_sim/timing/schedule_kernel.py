@@ -9,7 +9,7 @@ step ends when all is done.
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles
+from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles, lay_on_array
 from accel_sim.timing.schedule_rules import PortRules, ScheduleRules
 from quantizer.fixedpoint.jit import jit
 
@@ -71,23 +71,35 @@ def work_on_tile(
     """
     outputs = groups * pixels * filters
     if rules.is_mac:
-        reduction = channels * rules.taps
-        compute = compute_cycles(rules.array, groups, pixels, filters, reduction)
-        skew = fill_drain_cycles(rules.array, groups, pixels, filters, reduction)
+        tile = lay_on_array(rules.array, pixels, filters, channels * rules.taps)
+        compute = compute_cycles(rules.array, groups, tile)
+        skew = fill_drain_cycles(rules.array, groups, tile)
         rows, cols = rules.array.rows, rules.array.cols
-        ifm_words = (
-            groups * reduction * -(-filters // cols)
-            * fold_words(rules.ifm_port, pixels, rows, rules.ifm_bits)
-        )  # fmt: skip
-        weight_words = (
-            groups * reduction * -(-pixels // rows)
-            * fold_words(rules.weight_port, filters, cols, rules.weight_bits)
-        )  # fmt: skip
-        psum_words = groups * pixels * fold_words(rules.psum_port, filters, cols, rules.psum_bits)
-        ofm_words = groups * pixels * fold_words(rules.ofm_port, filters, cols, rules.ofm_bits)
+        row_folds = -(-tile.rows // rows)
+        row_trips = tile.time * -(-tile.cols // cols)
+        if rules.array.keeps_sums:
+            # Both operands stream; sums leave fold by fold.
+            col_trips, sums, parts = tile.time * row_folds, tile.rows, 1
+        else:
+            # One operand is loaded, row by row; a sum leaves in as many parts as row folds.
+            col_trips, sums, parts = tile.rows, tile.time, row_folds
+        if rules.array.has_pixels_in_cols:
+            ifm_words = col_trips * fold_words(rules.ifm_port, tile.cols, cols, rules.ifm_bits)
+            weight_words = row_trips * fold_words(
+                rules.weight_port, tile.rows, rows, rules.weight_bits
+            )
+        else:
+            ifm_words = row_trips * fold_words(rules.ifm_port, tile.rows, rows, rules.ifm_bits)
+            weight_words = col_trips * fold_words(
+                rules.weight_port, tile.cols, cols, rules.weight_bits
+            )
+        ifm_words, weight_words = groups * ifm_words, groups * weight_words
+        psum_words = groups * sums * fold_words(rules.psum_port, tile.cols, cols, rules.psum_bits)
+        ofm_words = groups * sums * fold_words(rules.ofm_port, tile.cols, cols, rules.ofm_bits)
     else:
         compute = -(-outputs * rules.taps // rules.lanes)
         skew = 0
+        parts = 1
         ifm_words = words(rules.ifm_port, outputs * rules.taps * rules.ifm_bits) + words(
             rules.ifm_port, outputs * rules.residual_bits
         )
@@ -95,8 +107,8 @@ def work_on_tile(
         psum_words = 0
         ofm_words = words(rules.ofm_port, outputs * rules.ofm_bits)
 
-    psum_reads = 0 if is_first else psum_words
-    psum_writes = 0 if is_last else psum_words
+    psum_reads = psum_words * (parts - is_first)
+    psum_writes = psum_words * (parts - is_last)
     ofm_reads = 0
     ofm_writes = ofm_words if is_last else 0
     ifm_writes = words(rules.ifm_port, loads[IFM]) if rules.ifm_port.is_shared_with_dram else 0
