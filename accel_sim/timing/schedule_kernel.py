@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles, lay_on_array
-from accel_sim.timing.schedule_rules import PortRules, ScheduleRules
+from accel_sim.timing.port_words import array_words, lane_words, port_cycles, words
+from accel_sim.timing.schedule_rules import ScheduleRules
 from quantizer.fixedpoint.jit import jit
 
 Counts = NDArray[np.int64]
@@ -22,29 +23,6 @@ IFM, WEIGHTS, PSUM, OFM = 0, 1, 2, 3
 # Loops over tiles, as the kernels number them.
 GROUPS, PIXELS, FILTERS, CHANNELS, N_LOOPS = 0, 1, 2, 3, 4
 N_SCRATCH = 7
-
-
-@jit
-def port_cycles(port: PortRules, reads: int, writes: int) -> int:
-    """Cycles that a buffer needs for some reads and writes, spread over its banks."""
-    accesses = reads + writes if port.is_single else max(reads, writes)
-    cycles: int = -(-accesses // port.banks)
-    return cycles
-
-
-@jit
-def words(port: PortRules, bits: int) -> int:
-    """Port words that hold some bits."""
-    return -(-bits // port.port_bits)
-
-
-@jit
-def fold_words(port: PortRules, elements: int, lanes: int, bits: int) -> int:
-    """Words that bring an operand to `elements` lanes; no word spans two folds."""
-    whole = elements // lanes
-    rest = elements - whole * lanes
-    total: int = whole * words(port, lanes * bits) + words(port, rest * bits)
-    return total
 
 
 @jit
@@ -74,43 +52,16 @@ def work_on_tile(
         tile = lay_on_array(rules.array, pixels, filters, channels * rules.taps)
         compute = compute_cycles(rules.array, groups, tile)
         skew = fill_drain_cycles(rules.array, groups, tile)
-        rows, cols = rules.array.rows, rules.array.cols
-        row_folds = -(-tile.rows // rows)
-        row_trips = tile.time * -(-tile.cols // cols)
-        if rules.array.keeps_sums:
-            # Both operands stream; sums leave fold by fold.
-            col_trips, sums, parts = tile.time * row_folds, tile.rows, 1
-        else:
-            # One operand is loaded, row by row; a sum leaves in as many parts as row folds.
-            col_trips, sums, parts = tile.rows, tile.time, row_folds
-        if rules.array.has_pixels_in_cols:
-            ifm_words = col_trips * fold_words(rules.ifm_port, tile.cols, cols, rules.ifm_bits)
-            weight_words = row_trips * fold_words(
-                rules.weight_port, tile.rows, rows, rules.weight_bits
-            )
-        else:
-            ifm_words = row_trips * fold_words(rules.ifm_port, tile.rows, rows, rules.ifm_bits)
-            weight_words = col_trips * fold_words(
-                rules.weight_port, tile.cols, cols, rules.weight_bits
-            )
-        ifm_words, weight_words = groups * ifm_words, groups * weight_words
-        psum_words = groups * sums * fold_words(rules.psum_port, tile.cols, cols, rules.psum_bits)
-        ofm_words = groups * sums * fold_words(rules.ofm_port, tile.cols, cols, rules.ofm_bits)
+        demand = array_words(rules, groups, tile)
     else:
         compute = -(-outputs * rules.taps // rules.lanes)
         skew = 0
-        parts = 1
-        ifm_words = words(rules.ifm_port, outputs * rules.taps * rules.ifm_bits) + words(
-            rules.ifm_port, outputs * rules.residual_bits
-        )
-        weight_words = 0
-        psum_words = 0
-        ofm_words = words(rules.ofm_port, outputs * rules.ofm_bits)
+        demand = lane_words(rules, outputs)
 
-    psum_reads = psum_words * (parts - is_first)
-    psum_writes = psum_words * (parts - is_last)
+    psum_reads = demand.psum * (demand.sum_parts - is_first)
+    psum_writes = demand.psum * (demand.sum_parts - is_last)
     ofm_reads = 0
-    ofm_writes = ofm_words if is_last else 0
+    ofm_writes = demand.ofm if is_last else 0
     ifm_writes = words(rules.ifm_port, loads[IFM]) if rules.ifm_port.is_shared_with_dram else 0
     weight_writes = 0
     if rules.weight_port.is_shared_with_dram:
@@ -125,8 +76,8 @@ def work_on_tile(
         psum_reads, psum_writes = 0, 0
 
     slowest = IFM
-    slowest_cycles = port_cycles(rules.ifm_port, ifm_words, ifm_writes)
-    cycles = port_cycles(rules.weight_port, weight_words, weight_writes)
+    slowest_cycles = port_cycles(rules.ifm_port, demand.ifm, ifm_writes)
+    cycles = port_cycles(rules.weight_port, demand.weights, weight_writes)
     if cycles > slowest_cycles:
         slowest, slowest_cycles = WEIGHTS, cycles
     cycles = port_cycles(rules.psum_port, psum_reads, psum_writes)
