@@ -62,7 +62,8 @@ def test_exactly_the_tiles_that_fit_are_offered(seed, dataflow):
                     name: getattr(hardware.buffers, name).model_copy(
                         update={"capacity_KiB": float(rng.choice([0.0625, 0.125, 0.25]))}
                     )
-                    for name in ("ifm", "weights", "ofm")
+                    for name in ("ifm", "weights", "psum", "ofm")
+                    if getattr(hardware.buffers, name) != "in_ofm"
                 }
             )
         }
