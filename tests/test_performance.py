@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from accel_sim.energy.chip import energy_constants
+from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.load import load_hardware, shipped_machines
 from accel_sim.mapping.access_counts import LOOP_ORDERS, count_dram_bits, count_tiles
 from accel_sim.mapping.loop_nest import Kind, LoopNest
@@ -183,6 +184,23 @@ def test_every_machine_runs_a_network(machine, objective):
         assert layers[name].dram_bytes.write > 0
         assert layers[name].energy.post_processing.value_pJ > 0
     assert layers["add"].dram_bytes.residual_read == layers["add"].dram_bytes.ifm_read
+
+
+@pytest.mark.parametrize("overlap", ["none", "weight_preload", "full"])
+@pytest.mark.parametrize("dataflow", [Dataflow.WEIGHT_STATIONARY, Dataflow.INPUT_STATIONARY])
+def test_an_array_with_an_operand_that_stays_runs_a_network(dataflow, overlap):
+    keys = [f"dataflow={dataflow}", "drain=hidden", f"fold_overlap={overlap}"]
+    layers, others = run(overrides=[f"mac_array.{key}" for key in keys]), run()
+    for name, layer in layers.items():
+        assert layer.macs == others[name].macs
+        assert layer.cycles.total >= -(-layer.macs // 256)
+        assert layer.dram_bytes.write >= others[name].dram_bytes.ofm_write
+    # 27 and more products on 16 rows: partial sums are kept fold by fold.
+    assert layers["conv1"].mapping.dataflow is dataflow
+    assert layers["conv1"].buffer_accesses.psum.writes > 0
+    assert others["conv1"].buffer_accesses.psum.writes == 0
+    # The lanes do not care.
+    assert layers["pool"].cycles == others["pool"].cycles
 
 
 def test_traffic_is_what_every_operand_moves_once_at_least():

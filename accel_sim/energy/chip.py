@@ -10,6 +10,7 @@ from accel_sim.energy.scaling import constant_times, scaled_constant
 from accel_sim.energy.sram import BufferCosts, buffer_costs
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.devices import mac_grid, table_constants
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.traffic import BufferAccesses, DramBytes
 
@@ -180,11 +181,19 @@ def _times(constant: Constant, factor: float, note: str) -> Constant:
 
 
 def _drained_psum(hardware: HardwareConfig) -> Constant:
-    """Energy of a sum that leaves the array through the registers of the rows below it."""
+    """Energy of a sum that leaves the array.
+
+    One that stayed in it goes through the registers of the rows below; one that ran down
+    its column, from MAC to MAC, leaves at the foot in a single move.
+    """
+    array = hardware.mac_array
     register = scaled_constant("register_bit", hardware.technology)
-    moves = (hardware.mac_array.rows + 1) / 2
     bits = hardware.precision.accumulator_bits
-    note = f"; times {bits} bits and {moves:g} moves, the mean over {hardware.mac_array.rows} rows"
+    moves, way = 1.0, "1 move at the foot of its column"
+    if array_axes(array.dataflow).keeps_sums:
+        moves = (array.rows + 1) / 2
+        way = f"{moves:g} moves, the mean over {array.rows} rows"
+    note = f"; times {bits} bits and {way}"
     return _times(register, bits * moves, note)
 
 

@@ -9,8 +9,11 @@ class Dataflow(StrEnum):
     """Which operand stays in the array."""
 
     OUTPUT_STATIONARY = "output_stationary"
+    """Sums stay; pixels on the rows, filters on the columns, the reduction in time."""
     WEIGHT_STATIONARY = "weight_stationary"
+    """Weights stay; the reduction on the rows, filters on the columns, pixels in time."""
     INPUT_STATIONARY = "input_stationary"
+    """The ifm stays; the reduction on the rows, pixels on the columns, filters in time."""
     CHANNEL_PARALLEL = "channel_parallel"
     ROW_STATIONARY = "row_stationary"
 
@@ -47,7 +50,7 @@ class SramCell(StrEnum):
 
 
 class Drain(StrEnum):
-    """How finished sums leave an output-stationary array."""
+    """How finished sums leave the array; `ROWS` is for output-stationary arrays only."""
 
     ROWS = "rows"
     """One row per cycle, while the array waits."""
@@ -60,7 +63,9 @@ class FoldOverlap(StrEnum):
 
     NONE = "none"
     WEIGHT_PRELOAD = "weight_preload"
+    """Loading of the operand that stays: weights, or the ifm if that is stationary."""
     FULL = "full"
+    """That, and the next fold enters while the present one runs out."""
 
 
 class EdgeTiles(StrEnum):

@@ -25,6 +25,13 @@ from accel_sim.hardware.choices import (
 from quantizer.fixedpoint.qformat import Overflow
 from quantizer.quantized import NumericRules
 
+SYSTOLIC = (
+    Dataflow.OUTPUT_STATIONARY,
+    Dataflow.WEIGHT_STATIONARY,
+    Dataflow.INPUT_STATIONARY,
+)
+"""Dataflows that are simulated."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -104,14 +111,19 @@ class MacArray(_Section):
 
     @model_validator(mode="after")
     def _is_simulated(self) -> "MacArray":
-        if self.dataflow is not Dataflow.OUTPUT_STATIONARY:
+        if self.dataflow not in SYSTOLIC:
             raise ValueError(
-                f"dataflow: {self.dataflow} is not simulated yet; use output_stationary"
+                f"dataflow: {self.dataflow} is not simulated yet; use {', '.join(SYSTOLIC)}"
             )
-        if self.fold_overlap is FoldOverlap.WEIGHT_PRELOAD:
+        if self.dataflow is Dataflow.OUTPUT_STATIONARY:
+            if self.fold_overlap is FoldOverlap.WEIGHT_PRELOAD:
+                raise ValueError(
+                    "fold_overlap: an output-stationary array holds no weights to preload; "
+                    "use none or full"
+                )
+        elif self.drain is Drain.ROWS:
             raise ValueError(
-                "fold_overlap: an output-stationary array holds no weights to preload; "
-                "use none or full"
+                f"drain: with {self.dataflow} sums leave the columns as they are made; use hidden"
             )
         if self.depthwise is not Depthwise.SERIAL:
             raise ValueError(f"depthwise: {self.depthwise} is not simulated yet; use serial")

@@ -41,7 +41,7 @@ class TileCounts:
     ----------
     group_tiles, pixel_tiles, filter_tiles, channel_tiles
         Number of tiles of each loop.
-    pixel_folds, filter_folds
+    row_folds, col_folds
         Folds along rows and columns of the array, summed over the tiles of one group; 0
         off the array.
     ifm_bits, residual_bits, weight_bits, psum_bits, ofm_bits
@@ -56,8 +56,8 @@ class TileCounts:
     pixel_tiles: Counts
     filter_tiles: Counts
     channel_tiles: Counts
-    pixel_folds: Counts
-    filter_folds: Counts
+    row_folds: Counts
+    col_folds: Counts
     ifm_bits: Counts
     residual_bits: Counts
     weight_bits: Counts
@@ -127,17 +127,16 @@ def count_tiles(
     ifm = nest.batch * nest.groups * nest.channels * input_rows * input_cols
     weights = nest.groups * nest.filters * (nest.reduction * bits.weight + bits.bias)
     outputs = np.full(len(candidates), nest.outputs)
-    channel_tiles = -(-nest.channels // space.channels[channels])
-    array = count_array(nest, hardware, space, candidates, channel_tiles)
+    array = count_array(nest, hardware, space, candidates)
     return TileCounts(
         group_tiles=-(-nest.groups // space.groups[groups]),
         pixel_tiles=-(-nest.batch // space.batch[batch])
         * np.array([len(cut.outputs) for cut in space.rows])[rows]
         * np.array([len(cut.outputs) for cut in space.cols])[cols],
         filter_tiles=-(-nest.filters // space.filters[filters]),
-        channel_tiles=channel_tiles,
-        pixel_folds=array.pixel_folds,
-        filter_folds=array.filter_folds,
+        channel_tiles=-(-nest.channels // space.channels[channels]),
+        row_folds=array.row_folds,
+        col_folds=array.col_folds,
         ifm_bits=ifm * bits.ifm,
         residual_bits=outputs * bits.residual,
         weight_bits=np.full(len(candidates), weights),
@@ -148,7 +147,7 @@ def count_tiles(
         psum_reads=array.psum,
         psum_writes=array.psum,
         ofm_writes=array.ofm_writes,
-        drained_psums=outputs * channel_tiles * (nest.kind is Kind.MAC),
+        drained_psums=outputs * array.sum_parts,
     )
 
 

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.config import HardwareConfig
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
 
 Counts = NDArray[np.int64]
@@ -19,26 +21,25 @@ class ArrayCounts:
 
     Attributes
     ----------
-    pixel_folds, filter_folds
+    row_folds, col_folds
         Along rows and columns of the array, summed over the tiles of one group.
     psum
         Words written to keep partial sums, and as many read to go on with them.
+    sum_parts
+        Times that each output leaves the array, finished or not.
     """
 
-    pixel_folds: Counts
-    filter_folds: Counts
+    row_folds: Counts
+    col_folds: Counts
     ifm_reads: Counts
     weight_reads: Counts
     psum: Counts
     ofm_writes: Counts
+    sum_parts: Counts
 
 
 def count_array(
-    nest: LoopNest,
-    hardware: HardwareConfig,
-    space: TileSpace,
-    candidates: NDArray[np.int64],
-    channel_tiles: Counts,
+    nest: LoopNest, hardware: HardwareConfig, space: TileSpace, candidates: NDArray[np.int64]
 ) -> ArrayCounts:
     """Count what the array, or the lanes, take from and give to the buffers.
 
@@ -46,8 +47,6 @@ def count_array(
     ----------
     candidates
         int64[n], indices into ``space.feasible``.
-    channel_tiles
-        int64[n], pieces of the reduction.
     """
     bits = stored_bits(nest, hardware)
     buffers = hardware.buffers
@@ -58,42 +57,62 @@ def count_array(
         reads += -(-nest.outputs * bits.residual // buffers.ifm.port_bits)
         writes = -(-nest.outputs * bits.ofm // buffers.ofm.port_bits)
         return ArrayCounts(
+            row_folds=zeros,
+            col_folds=zeros,
             ifm_reads=zeros + reads,
             weight_reads=zeros,
             psum=zeros,
             ofm_writes=zeros + writes,
-            pixel_folds=zeros,
-            filter_folds=zeros,
+            sum_parts=zeros,
         )
     array = hardware.mac_array
-    filters = space.feasible[candidates, 4]
-    pixels = _pixel_pieces(nest, space, candidates)
-    pixel_folds = _sum_pieces(pixels, lambda sizes: count_folds(sizes, array.rows))
-    pixel_words = _sum_pieces(
-        pixels, lambda sizes: fold_words(sizes, array.rows, bits.ifm, buffers.ifm.port_bits)
-    )
-    filter_sizes = [cut_evenly(nest.filters, int(size)) for size in space.filters]
+    axes = array_axes(array.dataflow)
+    pieces = {
+        Loop.PIXELS: _pixel_pieces(nest, space, candidates),
+        Loop.FILTERS: _cut_pieces(nest.filters, space.filters[space.feasible[candidates, 4]], 1),
+        Loop.CHANNELS: _cut_pieces(
+            nest.channels,
+            space.channels[space.feasible[candidates, 5]],
+            nest.filter_rows * nest.filter_cols,
+        ),
+    }
+    in_rows, in_cols, in_time = (pieces[loop] for loop in (axes.rows, axes.cols, axes.time))
+    row_folds = _sum_pieces(in_rows, lambda sizes: count_folds(sizes, array.rows))
+    col_folds = _sum_pieces(in_cols, lambda sizes: count_folds(sizes, array.cols))
+    elements_of_rows, steps = _sum_pieces(in_rows, np.array), _sum_pieces(in_time, np.array)
 
-    def filter_words(operand_bits: int, port_bits: int) -> Counts:
-        words = [fold_words(sizes, array.cols, operand_bits, port_bits) for sizes in filter_sizes]
-        totals = np.array([piece.sum() for piece in words], np.int64)
-        chosen: Counts = totals[filters]
-        return chosen
+    def row_words(operand_bits: int, port_bits: int) -> Counts:
+        return _sum_pieces(
+            in_rows, lambda sizes: fold_words(sizes, array.rows, operand_bits, port_bits)
+        )
 
-    folds = [count_folds(sizes, array.cols).sum() for sizes in filter_sizes]
-    filter_folds = np.array(folds, np.int64)[filters]
-    group_products = nest.groups * nest.reduction
-    psum_words = filter_words(bits.psum, buffers.psum_memory.port_bits)
-    pixels_of_groups = nest.groups * nest.batch * nest.output_rows * nest.output_cols
+    def col_words(operand_bits: int, port_bits: int) -> Counts:
+        return _sum_pieces(
+            in_cols, lambda sizes: fold_words(sizes, array.cols, operand_bits, port_bits)
+        )
+
+    row_trips = nest.groups * steps * col_folds
+    if axes.keeps_sums:
+        # Both operands stream; sums leave fold by fold.
+        col_trips = nest.groups * steps * row_folds
+        sums, sum_parts = nest.groups * elements_of_rows, _sum_pieces(in_time, np.ones_like)
+    else:
+        # One operand is loaded, row by row; a sum leaves in as many parts as row folds.
+        col_trips = nest.groups * elements_of_rows * _sum_pieces(in_time, np.ones_like)
+        sums, sum_parts = nest.groups * steps, row_folds
+    ifm, weights = (bits.ifm, buffers.ifm.port_bits), (bits.weight, buffers.weights.port_bits)
+    if axes.cols is Loop.PIXELS:
+        ifm_reads, weight_reads = col_trips * col_words(*ifm), row_trips * row_words(*weights)
+    else:
+        ifm_reads, weight_reads = row_trips * row_words(*ifm), col_trips * col_words(*weights)
     return ArrayCounts(
-        pixel_folds=pixel_folds,
-        filter_folds=filter_folds,
-        ifm_reads=group_products * pixel_words * filter_folds,
-        weight_reads=group_products
-        * pixel_folds
-        * filter_words(bits.weight, buffers.weights.port_bits),
-        psum=pixels_of_groups * psum_words * (channel_tiles - 1),
-        ofm_writes=pixels_of_groups * filter_words(bits.ofm, buffers.ofm.port_bits),
+        row_folds=row_folds,
+        col_folds=col_folds,
+        ifm_reads=ifm_reads,
+        weight_reads=weight_reads,
+        psum=sums * col_words(bits.psum, buffers.psum_memory.port_bits) * (sum_parts - 1),
+        ofm_writes=sums * col_words(bits.ofm, buffers.ofm.port_bits),
+        sum_parts=sum_parts,
     )
 
 
@@ -146,6 +165,15 @@ def _pixel_pieces(nest: LoopNest, space: TileSpace, candidates: Counts) -> list[
             for its_size, its_count in ((size, whole), (extent - whole * size, 1))
         ]
     return pieces
+
+
+def _cut_pieces(extent: int, size: Counts, factor: int) -> list[_Pieces]:
+    """Pieces of an extent along one axis; each position stands for `factor` elements."""
+    whole = -(-extent // size) - 1
+    return [
+        _Pieces(size=size * factor, count=whole),
+        _Pieces(size=(extent - whole * size) * factor, count=np.ones_like(size)),
+    ]
 
 
 def _sum_pieces(pieces: list[_Pieces], count: Callable[[Counts], Counts]) -> Counts:

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.choices import Packing
-from accel_sim.hardware.config import Buffer, Buffers, HardwareConfig
+from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.input_extent import Axis, Pieces, cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.tile import Tile
+from accel_sim.mapping.tile import Loop, Tile
 from quantizer.errors import InputError
 
 BITS_PER_BYTE = 8
@@ -58,8 +59,8 @@ class TileSpace:
     """Candidates along each dimension, and which combinations fit.
 
     Each dimension of extent ``D`` is cut at the distinct values of ``ceil(D / i)``,
-    largest first, and filters also at multiples of the array's columns. Filter rows and
-    columns are never cut.
+    largest first, and filters also at multiples of the array's columns, where they run along
+    these. Filter rows and columns are never cut.
 
     Attributes
     ----------
@@ -100,9 +101,11 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
     InputError
         If not even the smallest does: layer, operand, bytes needed, bytes there.
     """
-    array_cols = hardware.mac_array.cols
-    whole_columns = (-(-size // array_cols) * array_cols for size in _cuts(nest.filters))
-    filters = {size for size in whole_columns if size < nest.filters} | set(_cuts(nest.filters))
+    array = hardware.mac_array
+    filters = _cuts(nest.filters)
+    if array_axes(array.dataflow).cols is Loop.FILTERS:
+        whole_columns = {-(-size // array.cols) * array.cols for size in filters}
+        filters |= {size for size in whole_columns if size < nest.filters}
     space = TileSpace(
         groups=_descending(_cuts(nest.groups)),
         batch=_descending(_cuts(nest.batch)),
@@ -113,7 +116,7 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
         feasible=np.empty((0, 6), np.int64),
     )
     fits = np.ones((), np.bool_)
-    for need in _needed_bits(nest, stored_bits(nest, hardware), space, hardware.buffers):
+    for need in _needed_bits(nest, hardware, space):
         smallest_bytes = -(-int(need.bits.flat[-1]) // BITS_PER_BYTE)
         if smallest_bytes > need.buffer.tile_bytes:
             halves = 2 if need.buffer.double_buffered else 1
@@ -171,9 +174,8 @@ class _Need:
     bits: NDArray[np.int64]
 
 
-def _needed_bits(
-    nest: LoopNest, bits: StoredBits, space: TileSpace, buffers: Buffers
-) -> tuple[_Need, ...]:
+def _needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tuple[_Need, ...]:
+    bits, buffers = stored_bits(nest, hardware), hardware.buffers
     groups = space.groups[:, None, None, None, None, None]
     batch = space.batch[None, :, None, None, None, None]
     input_rows, output_rows = (
@@ -190,17 +192,19 @@ def _needed_bits(
     ifm = groups * batch * input_rows * input_cols * channels * bits.ifm + pixels * bits.residual
     outputs = pixels * filters
     needs = [_Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
+    keeps_partial_sums = channels < nest.channels
     if nest.kind is Kind.MAC:
         taps = nest.filter_rows * nest.filter_cols
+        if not array_axes(hardware.mac_array.dataflow).keeps_sums:
+            keeps_partial_sums |= channels * taps > hardware.mac_array.rows
         weights = groups * filters * (channels * taps * bits.weight + bits.bias)
         needs.append(_Need(operand="weights", name="weights", buffer=buffers.weights, bits=weights))
-    is_split = channels < nest.channels
     if isinstance(buffers.psum, Buffer):
-        psum = np.where(is_split, outputs * bits.psum, 0)
+        psum = np.where(keeps_partial_sums, outputs * bits.psum, 0)
         needs.append(_Need(operand="psum", name="psum", buffer=buffers.psum, bits=psum))
         needs.append(_Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * bits.ofm))
     else:
-        widest = np.where(is_split, np.maximum(bits.psum, bits.ofm), bits.ofm)
+        widest = np.where(keeps_partial_sums, np.maximum(bits.psum, bits.ofm), bits.ofm)
         needs.append(_Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * widest))
     return tuple(needs)
 

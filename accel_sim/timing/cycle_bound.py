@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap, Ports
 from accel_sim.hardware.config import Buffer, HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import DramBits, TileCounts
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
 from accel_sim.timing.dram import dram_timing
 
@@ -78,20 +80,26 @@ def edge_cycles(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> C
 
 
 def _array_cycles(nest: LoopNest, array: MacArray, tiles: TileCounts) -> Counts:
-    passes = nest.groups * tiles.channel_tiles
-    folds = passes * tiles.pixel_folds * tiles.filter_folds
-    compute = nest.groups * tiles.pixel_folds * tiles.filter_folds * nest.reduction
-    pixels = nest.batch * nest.output_rows * nest.output_cols
+    axes = array_axes(array.dataflow)
+    extents = {
+        Loop.PIXELS: nest.batch * nest.output_rows * nest.output_cols,
+        Loop.FILTERS: nest.filters,
+        Loop.CHANNELS: nest.reduction,
+    }
+    passes = nest.groups * tiles.trips(axes.time)
+    folds = passes * tiles.row_folds * tiles.col_folds
+    compute = nest.groups * tiles.row_folds * tiles.col_folds * extents[axes.time]
     if array.edge_tiles is EdgeTiles.USED_SKEW:
-        drained_rows = passes * pixels * tiles.filter_folds
-        skew = drained_rows + passes * nest.filters * tiles.pixel_folds - 2 * folds
+        drained_rows = passes * extents[axes.rows] * tiles.col_folds
+        skew = drained_rows + passes * extents[axes.cols] * tiles.row_folds - 2 * folds
     else:
         drained_rows = folds * array.rows
         skew = folds * (array.rows + array.cols - 2)
     cycles: Counts = compute
-    if array.drain is Drain.ROWS:
+    has_preload = not axes.keeps_sums and array.fold_overlap is FoldOverlap.NONE
+    if array.drain is Drain.ROWS or has_preload:
         cycles = cycles + drained_rows
-    if array.fold_overlap is FoldOverlap.NONE:
+    if array.fold_overlap is not FoldOverlap.FULL:
         cycles = cycles + skew + folds * (array.pipeline_cycles + array.output_register_cycles)
     return cycles
 

@@ -9,8 +9,9 @@ step ends when all is done.
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles
-from accel_sim.timing.schedule_rules import PortRules, ScheduleRules
+from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles, lay_on_array
+from accel_sim.timing.port_words import array_words, lane_words, port_cycles, words
+from accel_sim.timing.schedule_rules import ScheduleRules
 from quantizer.fixedpoint.jit import jit
 
 Counts = NDArray[np.int64]
@@ -22,29 +23,6 @@ IFM, WEIGHTS, PSUM, OFM = 0, 1, 2, 3
 # Loops over tiles, as the kernels number them.
 GROUPS, PIXELS, FILTERS, CHANNELS, N_LOOPS = 0, 1, 2, 3, 4
 N_SCRATCH = 7
-
-
-@jit
-def port_cycles(port: PortRules, reads: int, writes: int) -> int:
-    """Cycles that a buffer needs for some reads and writes, spread over its banks."""
-    accesses = reads + writes if port.is_single else max(reads, writes)
-    cycles: int = -(-accesses // port.banks)
-    return cycles
-
-
-@jit
-def words(port: PortRules, bits: int) -> int:
-    """Port words that hold some bits."""
-    return -(-bits // port.port_bits)
-
-
-@jit
-def fold_words(port: PortRules, elements: int, lanes: int, bits: int) -> int:
-    """Words that bring an operand to `elements` lanes; no word spans two folds."""
-    whole = elements // lanes
-    rest = elements - whole * lanes
-    total: int = whole * words(port, lanes * bits) + words(port, rest * bits)
-    return total
 
 
 @jit
@@ -71,34 +49,19 @@ def work_on_tile(
     """
     outputs = groups * pixels * filters
     if rules.is_mac:
-        reduction = channels * rules.taps
-        compute = compute_cycles(rules.array, groups, pixels, filters, reduction)
-        skew = fill_drain_cycles(rules.array, groups, pixels, filters, reduction)
-        rows, cols = rules.array.rows, rules.array.cols
-        ifm_words = (
-            groups * reduction * -(-filters // cols)
-            * fold_words(rules.ifm_port, pixels, rows, rules.ifm_bits)
-        )  # fmt: skip
-        weight_words = (
-            groups * reduction * -(-pixels // rows)
-            * fold_words(rules.weight_port, filters, cols, rules.weight_bits)
-        )  # fmt: skip
-        psum_words = groups * pixels * fold_words(rules.psum_port, filters, cols, rules.psum_bits)
-        ofm_words = groups * pixels * fold_words(rules.ofm_port, filters, cols, rules.ofm_bits)
+        tile = lay_on_array(rules.array, pixels, filters, channels * rules.taps)
+        compute = compute_cycles(rules.array, groups, tile)
+        skew = fill_drain_cycles(rules.array, groups, tile)
+        demand = array_words(rules, groups, tile)
     else:
         compute = -(-outputs * rules.taps // rules.lanes)
         skew = 0
-        ifm_words = words(rules.ifm_port, outputs * rules.taps * rules.ifm_bits) + words(
-            rules.ifm_port, outputs * rules.residual_bits
-        )
-        weight_words = 0
-        psum_words = 0
-        ofm_words = words(rules.ofm_port, outputs * rules.ofm_bits)
+        demand = lane_words(rules, outputs)
 
-    psum_reads = 0 if is_first else psum_words
-    psum_writes = 0 if is_last else psum_words
+    psum_reads = demand.psum * (demand.sum_parts - is_first)
+    psum_writes = demand.psum * (demand.sum_parts - is_last)
     ofm_reads = 0
-    ofm_writes = ofm_words if is_last else 0
+    ofm_writes = demand.ofm if is_last else 0
     ifm_writes = words(rules.ifm_port, loads[IFM]) if rules.ifm_port.is_shared_with_dram else 0
     weight_writes = 0
     if rules.weight_port.is_shared_with_dram:
@@ -113,8 +76,8 @@ def work_on_tile(
         psum_reads, psum_writes = 0, 0
 
     slowest = IFM
-    slowest_cycles = port_cycles(rules.ifm_port, ifm_words, ifm_writes)
-    cycles = port_cycles(rules.weight_port, weight_words, weight_writes)
+    slowest_cycles = port_cycles(rules.ifm_port, demand.ifm, ifm_writes)
+    cycles = port_cycles(rules.weight_port, demand.weights, weight_writes)
     if cycles > slowest_cycles:
         slowest, slowest_cycles = WEIGHTS, cycles
     cycles = port_cycles(rules.psum_port, psum_reads, psum_writes)

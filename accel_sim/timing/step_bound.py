@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap
 from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import TileCounts
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
@@ -41,7 +42,9 @@ class TileSeries:
         One for each tile, by loop.
     pixels, inputs
         Output positions, and input positions of one channel.
-    pixel_folds, filter_folds
+    reduction
+        Channels times filter rows times columns.
+    row_folds, col_folds
         Folds along rows and columns of the array.
     """
 
@@ -49,10 +52,23 @@ class TileSeries:
     groups: Series
     pixels: Series
     inputs: Series
-    pixel_folds: Series
     filters: Series
-    filter_folds: Series
     channels: Series
+    reduction: Series
+    row_folds: Series
+    col_folds: Series
+
+    def along(self, loop: Loop) -> Series:
+        """Elements of one loop as the array takes them."""
+        match loop:
+            case Loop.GROUPS:
+                return self.groups
+            case Loop.PIXELS:
+                return self.pixels
+            case Loop.FILTERS:
+                return self.filters
+            case Loop.CHANNELS:
+                return self.reduction
 
 
 def tile_series(
@@ -67,9 +83,11 @@ def tile_series(
     """
     groups, batch, rows, cols, filters, channels = space.feasible[candidates].T
 
-    def cut(extent: int, size: Counts) -> Series:
+    def cut(extent: int, size: Counts, factor: int = 1) -> Series:
         last = extent - (-(-extent // size) - 1) * size
-        return Series(total=np.full_like(size, extent), first=size, last=last)
+        return Series(
+            total=np.full_like(size, extent * factor), first=size * factor, last=last * factor
+        )
 
     def combine(of_rows: str, of_cols: str) -> Series:
         images = cut(nest.batch, space.batch[batch])
@@ -92,20 +110,26 @@ def tile_series(
         )
 
     ones = np.ones_like(groups)
-    pixels = combine("outputs", "outputs")
-    filter_sizes = cut(nest.filters, space.filters[filters])
+    taps = nest.filter_rows * nest.filter_cols
+    along = {
+        Loop.PIXELS: combine("outputs", "outputs"),
+        Loop.FILTERS: cut(nest.filters, space.filters[filters]),
+        Loop.CHANNELS: cut(nest.channels, space.channels[channels], taps),
+    }
+    axes = array_axes(array.dataflow)
     return TileSeries(
         trips={
             loop: Series(total=tiles.trips(loop)[candidates], first=ones, last=ones)
             for loop in Loop
         },
         groups=cut(nest.groups, space.groups[groups]),
-        pixels=pixels,
+        pixels=along[Loop.PIXELS],
         inputs=combine("touched", "span"),
-        pixel_folds=folds(tiles.pixel_folds, pixels, array.rows),
-        filters=filter_sizes,
-        filter_folds=folds(tiles.filter_folds, filter_sizes, array.cols),
+        filters=along[Loop.FILTERS],
         channels=cut(nest.channels, space.channels[channels]),
+        reduction=along[Loop.CHANNELS],
+        row_folds=folds(tiles.row_folds, along[axes.rows], array.rows),
+        col_folds=folds(tiles.col_folds, along[axes.cols], array.cols),
     )
 
 
@@ -159,39 +183,44 @@ def _busy(
 
     fixed = tiles({}) * array.tile_overhead_cycles
     groups = {Loop.GROUPS: series.groups}
-    pixels = {Loop.PIXELS: series.pixels}
-    taps = nest.filter_rows * nest.filter_cols
     if nest.kind is not Kind.MAC:
-        busy: Counts = fixed + tiles(groups | pixels) * taps // hardware.post_processing.lanes
+        elements = tiles(groups | {Loop.PIXELS: series.pixels}) * nest.reduction
+        busy: Counts = fixed + elements // hardware.post_processing.lanes
         return busy
-    by_row = groups | {Loop.PIXELS: series.pixel_folds}
-    by_col = {Loop.FILTERS: series.filter_folds}
+    axes = array_axes(array.dataflow)
+    by_row = groups | {axes.rows: series.row_folds}
+    by_col = {axes.cols: series.col_folds}
     folds = tiles(by_row | by_col)
     drained_rows, skew = folds * array.rows, folds * (array.rows + array.cols - 2)
     if array.edge_tiles is EdgeTiles.USED_SKEW:
-        drained_rows = tiles(groups | pixels | by_col)
-        skew = drained_rows + tiles(by_row | {Loop.FILTERS: series.filters}) - 2 * folds
-    busy = fixed + tiles(by_row | by_col | {Loop.CHANNELS: series.channels}) * taps
-    if array.drain is Drain.ROWS:
+        drained_rows = tiles(groups | {axes.rows: series.along(axes.rows)} | by_col)
+        skew = drained_rows + tiles(by_row | {axes.cols: series.along(axes.cols)}) - 2 * folds
+    busy = fixed + tiles(by_row | by_col | {axes.time: series.along(axes.time)})
+    has_preload = not axes.keeps_sums and array.fold_overlap is FoldOverlap.NONE
+    if array.drain is Drain.ROWS or has_preload:
         busy = busy + drained_rows
+    rows, cols = _least_in_use(array, series)
+    if not axes.keeps_sums and not has_preload:
+        busy = busy + tiles({}) * rows
     delay = array.pipeline_cycles + array.output_register_cycles
-    if array.fold_overlap is FoldOverlap.NONE:
+    if array.fold_overlap is not FoldOverlap.FULL:
         return busy + skew + folds * delay
-    busy = busy + tiles({}) * (_least_last_skew(array, series) + delay)
-    if array.drain is Drain.HIDDEN:
-        wait = np.maximum(0, array.rows - series.channels.first * taps)
+    busy = busy + tiles({}) * (rows + cols - 2 + delay)
+    if axes.keeps_sums and array.drain is Drain.HIDDEN:
+        wait = np.maximum(0, array.rows - series.reduction.first)
         busy = busy + (folds - tiles({})) * wait
     return busy
 
 
-def _least_last_skew(array: MacArray, series: TileSeries) -> Counts:
-    """Skew that every tile pays at least where folds overlap; the last tile is the smallest."""
+def _least_in_use(array: MacArray, series: TileSeries) -> tuple[Counts, Counts]:
+    """Rows and columns whose skew every tile pays at least; the last tile is the smallest."""
+    axes = array_axes(array.dataflow)
     rows: Counts = np.full_like(series.pixels.last, array.rows)
     cols: Counts = np.full_like(series.filters.last, array.cols)
     if array.edge_tiles is EdgeTiles.USED_SKEW:
-        rows = np.minimum(rows, series.pixels.last)
-        cols = np.minimum(cols, series.filters.last)
-    return rows + cols - 2
+        rows = np.minimum(rows, series.along(axes.rows).last)
+        cols = np.minimum(cols, series.along(axes.cols).last)
+    return rows, cols
 
 
 def _sum_steps(

@@ -154,6 +154,16 @@ def test_fast_cells_leak_more():
     assert energy_constants(fast).leakage.value > 20 * energy_constants(slow).leakage.value
 
 
+@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary"])
+def test_a_sum_that_runs_down_its_column_leaves_in_one_move(dataflow):
+    # One that stays leaves 16 rows through (16 + 1) / 2 registers on average.
+    staying = energy_constants(machine()).drained_psum
+    running = machine(f"mac_array.dataflow={dataflow}", "mac_array.drain=hidden")
+    leaving = energy_constants(running).drained_psum
+    assert leaving.value * 8.5 == pytest.approx(staying.value)
+    assert leaving.source.endswith("times 32 bits and 1 move at the foot of its column")
+
+
 def test_an_idle_cycle_costs_clock_leakage_and_background():
     hardware = machine()
     constants = energy_constants(hardware)

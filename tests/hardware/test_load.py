@@ -195,7 +195,8 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
         ),
         (
             "dataflow: output_stationary", "dataflow: row_stationary",
-            "mac_array.dataflow: row_stationary is not simulated yet; use output_stationary",
+            "mac_array.dataflow: row_stationary is not simulated yet; use output_stationary, "
+            "weight_stationary, input_stationary",
         ),
         (
             "fold_overlap: none", "fold_overlap: weight_preload",
@@ -247,6 +248,26 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path, monkeypatch, old, new, p
     assert text != EDGE
     expected = f"hw.yaml:{line_of(text, new)}: {problem}"
     assert complaint_of_text(tmp_path, monkeypatch, text) == expected
+
+
+@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary"])
+def test_sums_that_do_not_stay_are_not_drained(tmp_path, monkeypatch, dataflow):
+    text = EDGE.replace("dataflow: output_stationary", f"dataflow: {dataflow}")
+    assert complaint_of_text(tmp_path, monkeypatch, text) == (
+        f"hw.yaml:{line_of(text, '  drain: rows')}: mac_array.drain: with {dataflow} sums leave "
+        "the columns as they are made; use hidden"
+    )
+
+
+@pytest.mark.parametrize("overlap", ["none", "weight_preload", "full"])
+@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary"])
+def test_an_operand_that_stays_can_be_loaded_ahead(dataflow, overlap):
+    array = load_hardware(
+        "edge_16x16",
+        [f"mac_array.{key}" for key in
+         (f"dataflow={dataflow}", "drain=hidden", f"fold_overlap={overlap}")],
+    ).mac_array  # fmt: skip
+    assert (array.dataflow, array.fold_overlap) == (dataflow, overlap)
 
 
 @pytest.mark.parametrize(

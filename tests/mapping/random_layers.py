@@ -45,13 +45,20 @@ def random_nest(rng, kind: Kind = Kind.MAC) -> LoopNest:
     )
 
 
-def random_machine(rng, *overrides: str) -> HardwareConfig:
+DATAFLOWS = ("output_stationary", "weight_stationary", "input_stationary")
+
+
+def random_machine(rng, *overrides: str, dataflow: str = "output_stationary") -> HardwareConfig:
     """A small array with some of its keys at random; buffers hold anything."""
+    keeps_sums = dataflow == "output_stationary"
+    drains = ["rows", "hidden"] if keeps_sums else ["hidden"]
+    overlaps = ["none", "full"] if keeps_sums else ["none", "weight_preload", "full"]
     choices = [
+        f"mac_array.dataflow={dataflow}",
         f"mac_array.rows={rng.integers(1, 5)}",
         f"mac_array.cols={rng.integers(1, 5)}",
-        f"mac_array.drain={rng.choice(['rows', 'hidden'])}",
-        f"mac_array.fold_overlap={rng.choice(['none', 'full'])}",
+        f"mac_array.drain={rng.choice(drains)}",
+        f"mac_array.fold_overlap={rng.choice(overlaps)}",
         f"mac_array.edge_tiles={rng.choice(['full_skew', 'used_skew'])}",
         f"mac_array.pipeline_cycles={rng.integers(0, 3)}",
         f"mac_array.output_register_cycles={rng.integers(0, 2)}",
@@ -116,5 +123,6 @@ def as_problem(
         },
         rows=hardware.mac_array.rows,
         cols=hardware.mac_array.cols,
+        dataflow=str(hardware.mac_array.dataflow),
         is_mac=nest.kind is Kind.MAC,
     )

@@ -18,15 +18,22 @@ from accel_sim.mapping.access_counts import (
     total_dram_bytes,
 )
 from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
-from tests.mapping.random_layers import as_problem, random_machine, random_nest
+from tests.mapping.random_layers import DATAFLOWS, as_problem, random_machine, random_nest
 from tests.oracles.loop_nest_walk import walk
 
 
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
 @pytest.mark.parametrize("seed", range(60))
-def test_counts_equal_a_walk_of_the_loop_nest(seed):
+def test_counts_equal_a_walk_of_the_loop_nest(seed, dataflow):
     rng = np.random.default_rng(seed)
-    nest, hardware = random_nest(rng), random_machine(rng)
+    nest, hardware = random_nest(rng), random_machine(rng, dataflow=dataflow)
+    streamed = {
+        "output_stationary": Loop.CHANNELS,
+        "weight_stationary": Loop.PIXELS,
+        "input_stationary": Loop.FILTERS,
+    }[dataflow]
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
     for candidate in rng.integers(0, len(space.feasible), 3):
@@ -46,10 +53,8 @@ def test_counts_equal_a_walk_of_the_loop_nest(seed):
             assert words == truth.words
             assert tiles.steps[candidate] == len(truth.steps)
             assert tiles.drained_psums[candidate] == truth.drained_psums
-            folds = nest.groups * (
-                tiles.pixel_folds * tiles.filter_folds * tiles.channel_tiles
-            )  # fmt: skip
-            assert folds[candidate] == truth.folds
+            folds = tiles.row_folds * tiles.col_folds * tiles.trips(streamed)
+            assert nest.groups * folds[candidate] == truth.folds
 
 
 @pytest.mark.parametrize("kind", [Kind.POOL, Kind.ADD, Kind.REQUANTIZE])

@@ -10,7 +10,7 @@ from accel_sim.mapping.input_extent import Axis, cut_axis
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
 from quantizer.errors import InputError
-from tests.mapping.random_layers import random_machine, random_nest
+from tests.mapping.random_layers import DATAFLOWS, random_machine, random_nest
 
 SMALL = [f"buffers.{name}.capacity_KiB=4" for name in ("ifm", "weights", "psum", "ofm")]
 
@@ -49,11 +49,12 @@ def test_pieces_read_what_their_positions_read(seed):
         assert cut.span[number] == (max(read) - min(read) + 1 if read else 0)
 
 
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
 @pytest.mark.parametrize("seed", range(10))
-def test_exactly_the_tiles_that_fit_are_offered(seed):
+def test_exactly_the_tiles_that_fit_are_offered(seed, dataflow):
     rng = np.random.default_rng(seed)
     nest = replace(random_nest(rng), batch=int(rng.integers(1, 3)))
-    hardware = random_machine(rng)
+    hardware = random_machine(rng, dataflow=dataflow)
     tight = hardware.model_copy(
         update={
             "buffers": hardware.buffers.model_copy(
@@ -61,7 +62,8 @@ def test_exactly_the_tiles_that_fit_are_offered(seed):
                     name: getattr(hardware.buffers, name).model_copy(
                         update={"capacity_KiB": float(rng.choice([0.0625, 0.125, 0.25]))}
                     )
-                    for name in ("ifm", "weights", "ofm")
+                    for name in ("ifm", "weights", "psum", "ofm")
+                    if getattr(hardware.buffers, name) != "in_ofm"
                 }
             )
         }
@@ -84,7 +86,10 @@ def test_exactly_the_tiles_that_fit_are_offered(seed):
         inputs = int(space.rows[r].touched.max() * space.cols[c].span.max())
         outputs = int(space.rows[r].outputs[0] * space.cols[c].outputs[0])
         psum_bits = groups * batch * outputs * filters * bits.psum
-        psum_bits *= channels < nest.channels
+        has_parts = channels < nest.channels
+        if dataflow != "output_stationary":
+            has_parts |= channels * taps > tight.mac_array.rows
+        psum_bits *= has_parts
         ofm_bits = groups * batch * outputs * filters * bits.ofm
         needs = [
             (buffers.ifm, groups * batch * inputs * channels * bits.ifm),
@@ -104,6 +109,12 @@ def test_cuts_are_the_distinct_even_ones_and_whole_columns():
     assert space.channels.tolist() == [10, 5, 4, 3, 2, 1]
     # ceil(40 / i), and 32 and 16: multiples of the 16 columns.
     assert space.filters.tolist() == [40, 32, 20, 16, 14, 10, 8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def test_filters_that_run_in_time_are_cut_evenly_only():
+    keys = ["mac_array.dataflow=input_stationary", "mac_array.drain=hidden"]
+    space = enumerate_tiles(nest_of(filters=40), load_hardware("edge_16x16", keys))
+    assert space.filters.tolist() == [40, 20, 14, 10, 8, 7, 6, 5, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -28,16 +28,21 @@ class Problem:
     ports: dict
     rows: int
     cols: int
+    dataflow: str
     is_mac: bool = True
 
 
 @dataclass
 class Step:
-    """One tile: what DRAM brings before it and takes after it, and its folds."""
+    """One tile: what DRAM brings before it and takes after it, its folds and their words.
+
+    A fold is (rows used, columns used, steps in time).
+    """
 
     loads: dict
     stores: dict
     folds: list
+    words: dict
     outputs: int
     is_last: bool
 
@@ -111,7 +116,7 @@ def walk(problem):
         pixels = len(images) * len(out_rows) * len(out_cols)
         is_first = at["channels"] == 0
         is_last = at["channels"] == len(loops["channels"]) - 1
-        step = Step(loads={}, stores={}, folds=[], outputs=0, is_last=is_last)
+        step = Step(loads={}, stores={}, folds=[], words={}, outputs=0, is_last=is_last)
 
         wanted = {
             "ifm": (at["groups"], at["pixels"], at["channels"]),
@@ -154,15 +159,21 @@ def walk(problem):
                 result.dram_bits["psum_write"] += outputs * problem.bits["psum"]
                 step.stores["psum"] = outputs * problem.bits["psum"]
 
+        before = dict(result.words)
         if problem.is_mac:
-            work_on_array(problem, result, step, groups, pixels, filters, channels, is_first)
-            result.drained_psums += outputs
+            work = {
+                "output_stationary": work_output_stationary,
+                "weight_stationary": work_weight_stationary,
+                "input_stationary": work_input_stationary,
+            }[problem.dataflow]
+            work(problem, result, step, groups, pixels, filters, channels, is_first)
+        step.words = {name: words - before[name] for name, words in result.words.items()}
         step.outputs = outputs
         result.steps.append(step)
     return result
 
 
-def work_on_array(problem, result, step, groups, pixels, filters, channels, is_first):
+def work_output_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
     """Walk the folds of one tile and count the words that each needs."""
     taps = problem.window[0] * problem.window[1]
     for _ in groups:
@@ -183,3 +194,64 @@ def work_on_array(problem, result, step, groups, pixels, filters, channels, is_f
                     result.words["psum_reads"] += 0 if is_first else psum
                     result.words["psum_writes"] += 0 if step.is_last else psum
                     result.words["ofm_writes"] += ofm if step.is_last else 0
+                    result.drained_psums += len(used_filters)
+
+
+def work_weight_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
+    """Weights are loaded row by row, then the pixels stream through them."""
+    bits, ports = problem.bits, problem.ports
+    products = list(product(channels, range(problem.window[0]), range(problem.window[1])))
+    for _ in groups:
+        for used_filters in chunks(list(filters), problem.cols):
+            parts = chunks(products, problem.rows)
+            for number, used_products in enumerate(parts):
+                step.folds.append((len(used_products), len(used_filters), pixels))
+                result.folds += 1
+                for _ in used_products:
+                    result.words["weight_reads"] += words_of(
+                        len(used_filters), bits["weight"], ports["weights"]
+                    )
+                for _ in range(pixels):
+                    result.words["ifm_reads"] += words_of(
+                        len(used_products), bits["ifm"], ports["ifm"]
+                    )
+                    leave_column_feet(
+                        problem, result, len(used_filters),
+                        begins=is_first and number == 0,
+                        ends=step.is_last and number == len(parts) - 1,
+                    )  # fmt: skip
+
+
+def work_input_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
+    """The ifm is loaded row by row, then the filters stream through it."""
+    bits, ports = problem.bits, problem.ports
+    products = list(product(channels, range(problem.window[0]), range(problem.window[1])))
+    for _ in groups:
+        for used_pixels in chunks(list(range(pixels)), problem.cols):
+            parts = chunks(products, problem.rows)
+            for number, used_products in enumerate(parts):
+                step.folds.append((len(used_products), len(used_pixels), len(filters)))
+                result.folds += 1
+                for _ in used_products:
+                    result.words["ifm_reads"] += words_of(
+                        len(used_pixels), bits["ifm"], ports["ifm"]
+                    )
+                for _ in filters:
+                    result.words["weight_reads"] += words_of(
+                        len(used_products), bits["weight"], ports["weights"]
+                    )
+                    leave_column_feet(
+                        problem, result, len(used_pixels),
+                        begins=is_first and number == 0,
+                        ends=step.is_last and number == len(parts) - 1,
+                    )  # fmt: skip
+
+
+def leave_column_feet(problem, result, columns, *, begins, ends):
+    """One sum leaves each column in use; it goes on from the part before, or ends."""
+    psum = words_of(columns, problem.bits["psum"], problem.ports["psum"])
+    result.words["psum_reads"] += 0 if begins else psum
+    result.words["psum_writes"] += 0 if ends else psum
+    if ends:
+        result.words["ofm_writes"] += words_of(columns, problem.bits["ofm"], problem.ports["ofm"])
+    result.drained_psums += columns

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap
+from accel_sim.hardware.choices import Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
 from accel_sim.mapping.access_counts import LOOP_ORDERS, loop_orders
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
-from tests.mapping.random_layers import as_problem, random_machine, random_nest
+from tests.mapping.random_layers import DATAFLOWS, as_problem, random_machine, random_nest
 from tests.oracles.loop_nest_walk import walk
 from tests.oracles.tile_pipeline import Memory, simulate
 
@@ -47,6 +47,8 @@ def busy_cycles(hardware, step):
     """Cycles of one tile, fold by fold, as the keys of the array say."""
     array = hardware.mac_array
     late = array.pipeline_cycles + array.output_register_cycles
+    if array.dataflow is not Dataflow.OUTPUT_STATIONARY:
+        return busy_cycles_with_preload(array, step)
     cycles = wait = skew = 0
     for rows, cols, reduction in step.folds:
         if array.edge_tiles is EdgeTiles.FULL_SKEW:
@@ -67,8 +69,31 @@ def busy_cycles(hardware, step):
     return cycles + array.tile_overhead_cycles
 
 
+def busy_cycles_with_preload(array, step):
+    """The same where an operand is loaded, one row per cycle, before each fold.
+
+    `free` is when loading may begin for the next fold: at the end of the present one, or
+    at its start if another set of registers takes the operand. `end` is when it may run.
+    """
+    late = array.pipeline_cycles + array.output_register_cycles
+    free = end = last_out = skew = 0
+    for rows, cols, streamed in step.folds:
+        if array.edge_tiles is EdgeTiles.FULL_SKEW:
+            rows, cols = array.rows, array.cols
+        start = max(end, free + rows)
+        skew = max(skew, rows + cols - 2)
+        if array.fold_overlap is FoldOverlap.FULL:
+            end = start + streamed
+            last_out = end + skew + late
+        else:
+            end = last_out = start + streamed + rows + cols - 2 + late
+        free = end if array.fold_overlap is FoldOverlap.NONE else start
+    return last_out + array.tile_overhead_cycles
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
 @pytest.mark.parametrize("seed", range(60))
-def test_schedule_equals_a_simulation_cycle_by_cycle(seed):
+def test_schedule_equals_a_simulation_cycle_by_cycle(seed, dataflow):
     rng = np.random.default_rng(seed)
     nest = random_nest(rng)
     hardware = random_machine(
@@ -77,6 +102,7 @@ def test_schedule_equals_a_simulation_cycle_by_cycle(seed):
         "post_processing.lanes=4096",
         f"dram={{model: flat, bandwidth_GBps: {rng.choice([0.1, 0.37, 2, 8])}, "
         f"latency_ns: {rng.integers(0, 40)}, energy_pJ_per_bit: 8, packing: dense}}",
+        dataflow=dataflow,
     )
     space = enumerate_tiles(nest, hardware)
     for candidate in rng.integers(0, len(space.feasible), 2):
@@ -92,6 +118,41 @@ def test_schedule_equals_a_simulation_cycle_by_cycle(seed):
         assert cycles.stall_dram_psum == stalls["psum"]
         assert cycles.stall_dram_ofm == stalls["ofm"]
         assert cycles.compute + cycles.fill_drain + cycles.overhead == sum(busy)
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("seed", range(30))
+def test_every_tile_takes_as_long_as_its_slowest_port(seed, dataflow):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng)
+    # Two banks, of which one serves the array: transfers disturb nobody.
+    buffers = ", ".join(
+        f"{name}: {{capacity_KiB: 256, port_bits: {rng.choice([8, 16, 24, 32])}, "
+        f"ports: {rng.choice(['1rw', '1r1w'])}, banks: 2, double_buffered: true}}"
+        for name in ("ifm", "weights", "psum", "ofm")
+    )
+    hardware = random_machine(
+        rng, f"buffers={{{buffers}, shared: []}}", "post_processing.lanes=4096", dataflow=dataflow
+    )
+    space = enumerate_tiles(nest, hardware)
+    overhead = hardware.mac_array.tile_overhead_cycles
+    psum_has_one_port = hardware.buffers.psum_memory.ports is Ports.ONE_SHARED
+    for candidate in rng.integers(0, len(space.feasible), 3):
+        order = LOOP_ORDERS[int(rng.integers(0, len(LOOP_ORDERS)))]
+        busy = 0
+        for step in walk(as_problem(nest, hardware, space, int(candidate), order)).steps:
+            words = step.words
+            psum = [words["psum_reads"], words["psum_writes"]]
+            busy += overhead + max(
+                busy_cycles(hardware, step) - overhead,
+                words["ifm_reads"],
+                words["weight_reads"],
+                sum(psum) if psum_has_one_port else max(psum),
+                words["ofm_writes"],
+            )
+        sizes = tile_sizes(nest, space, int(candidate))
+        cycles = layer_cycles(schedule_rules(nest, hardware), sizes, order)
+        assert cycles.total - cycles.dram_stalls == busy
 
 
 @pytest.mark.parametrize("kind", [Kind.POOL, Kind.ADD, Kind.REQUANTIZE])

@@ -28,18 +28,18 @@ from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
 from accel_sim.timing.tile_search import search_tiles
-from tests.mapping.random_layers import random_machine, random_nest
+from tests.mapping.random_layers import DATAFLOWS, random_machine, random_nest
 
 SLOW_DRAM = (
     "dram={model: flat, bandwidth_GBps: 0.2, latency_ns: 20, energy_pJ_per_bit: 8, packing: byte}"
 )
 
 
-def small_case(seed, objective, kind=Kind.MAC):
+def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary"):
     rng = np.random.default_rng(seed)
     nest = replace(random_nest(rng, kind), batch=1, groups=int(rng.integers(1, 3)))
     overrides = [SLOW_DRAM] if seed % 2 else []
-    hardware = random_machine(rng, *overrides, f"mapping.objective={objective}")
+    hardware = random_machine(rng, *overrides, f"mapping.objective={objective}", dataflow=dataflow)
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
     moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
@@ -47,9 +47,10 @@ def small_case(seed, objective, kind=Kind.MAC):
 
 
 @pytest.mark.parametrize("objective", ["latency", "energy", "energy_delay", "dram_bytes"])
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
 @pytest.mark.parametrize("seed", range(10))
-def test_search_finds_the_best_of_all(seed, objective):
-    nest, hardware, space, tiles, moved = small_case(seed, objective)
+def test_search_finds_the_best_of_all(seed, dataflow, objective):
+    nest, hardware, space, tiles, moved = small_case(seed, objective, dataflow=dataflow)
     constants = energy_constants(hardware)
     found = search_tiles(
         nest, hardware, space, tiles, moved,
@@ -98,10 +99,17 @@ def test_search_finds_the_best_of_all(seed, objective):
     assert found.cycles.total == chosen[1]
 
 
-@pytest.mark.parametrize("kind", [Kind.MAC, Kind.POOL, Kind.ADD])
+@pytest.mark.parametrize(
+    ("kind", "dataflow"),
+    [
+        *((Kind.MAC, dataflow) for dataflow in DATAFLOWS),
+        (Kind.POOL, "output_stationary"),
+        (Kind.ADD, "output_stationary"),
+    ],
+)
 @pytest.mark.parametrize("seed", range(25))
-def test_bounds_are_never_above_the_cycles(seed, kind):
-    nest, hardware, space, tiles, moved = small_case(seed, "latency", kind)
+def test_bounds_are_never_above_the_cycles(seed, kind, dataflow):
+    nest, hardware, space, tiles, moved = small_case(seed, "latency", kind, dataflow)
     rng = np.random.default_rng(seed)
     busy = bound_busy_cycles(nest, hardware, tiles)
     edges = edge_cycles(nest, hardware, space)

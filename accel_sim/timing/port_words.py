@@ -1,0 +1,79 @@
+"""Words that one tile takes from and gives to the buffers, and what a port makes of them."""
+
+from typing import NamedTuple
+
+from accel_sim.timing.mac_array import Extents
+from accel_sim.timing.schedule_rules import PortRules, ScheduleRules
+from quantizer.fixedpoint.jit import jit
+
+
+class TileWords(NamedTuple):
+    """Words of one tile on the array's side.
+
+    Attributes
+    ----------
+    psum, ofm
+        Of every output once, as a partial sum and finished.
+    sum_parts
+        Times that each output leaves the array in this tile.
+    """
+
+    ifm: int
+    weights: int
+    psum: int
+    ofm: int
+    sum_parts: int
+
+
+@jit
+def port_cycles(port: PortRules, reads: int, writes: int) -> int:
+    """Cycles that a buffer needs for some reads and writes, spread over its banks."""
+    accesses = reads + writes if port.is_single else max(reads, writes)
+    cycles: int = -(-accesses // port.banks)
+    return cycles
+
+
+@jit
+def words(port: PortRules, bits: int) -> int:
+    """Port words that hold some bits."""
+    return -(-bits // port.port_bits)
+
+
+@jit
+def fold_words(port: PortRules, elements: int, lanes: int, bits: int) -> int:
+    """Words that bring an operand to `elements` lanes; no word spans two folds."""
+    whole = elements // lanes
+    rest = elements - whole * lanes
+    total: int = whole * words(port, lanes * bits) + words(port, rest * bits)
+    return total
+
+
+@jit
+def array_words(rules: ScheduleRules, groups: int, tile: Extents) -> TileWords:
+    """Words of a tile that runs on the array."""
+    rows, cols = rules.array.rows, rules.array.cols
+    row_folds = -(-tile.rows // rows)
+    row_trips = groups * tile.time * -(-tile.cols // cols)
+    if rules.array.keeps_sums:
+        # Both operands stream; sums leave fold by fold.
+        col_trips, sums, sum_parts = groups * tile.time * row_folds, groups * tile.rows, 1
+    else:
+        # One operand is loaded, row by row; a sum leaves in as many parts as row folds.
+        col_trips, sums, sum_parts = groups * tile.rows, groups * tile.time, row_folds
+    if rules.array.has_pixels_in_cols:
+        ifm = col_trips * fold_words(rules.ifm_port, tile.cols, cols, rules.ifm_bits)
+        weights = row_trips * fold_words(rules.weight_port, tile.rows, rows, rules.weight_bits)
+    else:
+        ifm = row_trips * fold_words(rules.ifm_port, tile.rows, rows, rules.ifm_bits)
+        weights = col_trips * fold_words(rules.weight_port, tile.cols, cols, rules.weight_bits)
+    psum = sums * fold_words(rules.psum_port, tile.cols, cols, rules.psum_bits)
+    ofm = sums * fold_words(rules.ofm_port, tile.cols, cols, rules.ofm_bits)
+    return TileWords(ifm, weights, psum, ofm, sum_parts)
+
+
+@jit
+def lane_words(rules: ScheduleRules, outputs: int) -> TileWords:
+    """Words of a tile that runs on the lanes."""
+    ifm = words(rules.ifm_port, outputs * rules.taps * rules.ifm_bits)
+    ifm += words(rules.ifm_port, outputs * rules.residual_bits)
+    return TileWords(ifm, 0, 0, words(rules.ofm_port, outputs * rules.ofm_bits), 1)

@@ -1,0 +1,116 @@
+"""Cycles, folds and words of whole layers with an operand that stays, worked by hand.
+
+The array has 4 x 4 MACs; a port brings four operands, or four partial sums, in a word.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.access_counts import LOOP_ORDERS, count_tiles
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.tile_space import enumerate_tiles
+from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from accel_sim.timing.schedule_rules import schedule_rules
+
+MACHINE = (
+    "mac_array.rows=4", "mac_array.cols=4", "mac_array.drain=hidden",
+    "buffers.ifm.port_bits=32", "buffers.weights.port_bits=32", "buffers.psum.port_bits=128",
+    "buffers.ofm.port_bits=32",
+)  # fmt: skip
+
+# 25 pixels, 6 filters, a reduction of 3 * 3 * 3 = 27.
+CONV = LoopNest(
+    layer="conv", op="Conv", kind=Kind.MAC, batch=1, groups=1, filters=6, channels=3,
+    filter_rows=3, filter_cols=3, output_rows=5, output_cols=5, input_rows=7, input_cols=7,
+    stride=(1, 1), dilation=(1, 1), pads=(0, 0), ifm_bits=8, weight_bits=8, bias_bits=0,
+    ofm_bits=8, residual_bits=0,
+)  # fmt: skip
+# 16 pixels of 4 channels, a reduction of 9 each.
+DEPTHWISE = replace(
+    CONV, groups=4, filters=1, channels=1, output_rows=4, output_cols=4, input_rows=6, input_cols=6
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worked:
+    compute: int
+    fill_drain: int
+    ifm_reads: int
+    weight_reads: int
+    psum_reads: int
+    psum_writes: int
+    ofm_writes: int
+    drained_psums: int
+
+
+def run(nest, *keys):
+    """Run a layer as one tile."""
+    hardware = load_hardware("edge_16x16", [*MACHINE, *(f"mac_array.{key}" for key in keys)])
+    space = enumerate_tiles(nest, hardware)
+    tiles = count_tiles(nest, hardware, space, np.array([0]))
+    assert tiles.steps[0] == 1
+    cycles = layer_cycles(
+        schedule_rules(nest, hardware), tile_sizes(nest, space, 0), LOOP_ORDERS[0]
+    )
+    assert cycles.port_stalls == cycles.overhead == 0
+    return Worked(
+        compute=cycles.compute,
+        fill_drain=cycles.fill_drain,
+        ifm_reads=int(tiles.ifm_reads[0]),
+        weight_reads=int(tiles.weight_reads[0]),
+        psum_reads=int(tiles.psum_reads[0]),
+        psum_writes=int(tiles.psum_writes[0]),
+        ofm_writes=int(tiles.ofm_writes[0]),
+        drained_psums=int(tiles.drained_psums[0]),
+    )
+
+
+def test_a_convolution_with_weights_that_stay():
+    # 27 products on 4 rows: 7 folds, 6 filters on 4 columns: 2; 14 folds of 25 pixels.
+    # Each: 4 to load, 25 pixels, 4 + 4 - 2 of skew, 1 to the output register: 36.
+    assert run(CONV, "dataflow=weight_stationary", "output_register_cycles=1") == Worked(
+        compute=14 * 25,
+        fill_drain=14 * (4 + 6 + 1),
+        ifm_reads=14 * 25,
+        # 27 rows of weights for either fold of filters.
+        weight_reads=27 * 2,
+        # Of 7 parts of a sum 6 are kept and read again: for 25 pixels, 2 folds of filters.
+        psum_reads=6 * 25 * 2,
+        psum_writes=6 * 25 * 2,
+        ofm_writes=25 * 2,
+        drained_psums=7 * 25 * 6,
+    )
+
+
+def test_a_depthwise_convolution_with_weights_that_stay():
+    # Each of 4 channels: 9 products on 4 rows are folds of 4, 4 and 1 rows, 1 column, 16
+    # pixels. Only the skew in use counts: 16 + 3, 16 + 3 and 16 cycles. The first load of
+    # 4 cycles shows, all others hide behind 16 cycles or more.
+    keys = ("dataflow=weight_stationary", "edge_tiles=used_skew", "fold_overlap=weight_preload")
+    assert run(DEPTHWISE, *keys) == Worked(
+        compute=4 * 3 * 16,
+        fill_drain=4 + 4 * (3 + 3 + 0),
+        ifm_reads=4 * 3 * 16,
+        weight_reads=4 * 9,
+        psum_reads=4 * 2 * 16,
+        psum_writes=4 * 2 * 16,
+        ofm_writes=4 * 16,
+        drained_psums=4 * 3 * 16,
+    )
+
+
+def test_a_convolution_with_the_ifm_that_stays():
+    # 27 products on 4 rows: 7 folds, 25 pixels on 4 columns: 7; 49 folds of 6 filters.
+    assert run(CONV, "dataflow=input_stationary") == Worked(
+        compute=49 * 6,
+        fill_drain=49 * (4 + 6),
+        # 27 rows of pixels for each of 7 folds of pixels.
+        ifm_reads=27 * 7,
+        weight_reads=49 * 6,
+        psum_reads=6 * 6 * 7,
+        psum_writes=6 * 6 * 7,
+        ofm_writes=6 * 7,
+        drained_psums=7 * 25 * 6,
+    )
