@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accel_sim.report.quantities import printable
@@ -20,6 +21,17 @@ PIPE_COLUMNS = 100
 
 Progress = Callable[[int, int], None]
 """Takes the number of steps done and the number of steps in all."""
+
+
+def prepare_streams() -> None:
+    """Let printing never fail for a closed stream or for letters that a terminal lacks."""
+    if sys.stdout is None:  # as >&- leaves it
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(errors="backslashreplace")
 
 
 def show(*results: "RenderableType") -> None:

@@ -9,6 +9,7 @@ from accel_sim.cli.console import show
 from accel_sim.cli.options import parse_name, parse_path
 from accel_sim.cli.outputs import check_outputs
 from quantizer.errors import InputError
+from quantizer.input_file import exists
 
 DEFAULT_MACHINE = "edge_16x16"
 
@@ -33,7 +34,7 @@ def init(
 
     if path.suffix not in (".yaml", ".yml"):
         raise InputError(str(path), "a machine needs the ending .yaml; give such a name")
-    if path.exists():
+    if exists(path):
         raise InputError(str(path), "exists already; give another name, or remove it first")
     check_outputs({str(path): path}, ())
     load_hardware(source)

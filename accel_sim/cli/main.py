@@ -1,7 +1,5 @@
 """The command ``accel-sim``: verbs, and what an error becomes."""
 
-import io
-import os
 import re
 import signal
 import sys
@@ -11,7 +9,7 @@ from typing import Annotated
 import typer
 
 from accel_sim.cli import check, compare, init, list_names, quantize, schema, simulate, sweep
-from accel_sim.cli.console import show_error, show_text
+from accel_sim.cli.console import prepare_streams, show_error, show_text
 from quantizer.errors import InputError
 
 USER_ERROR = 2
@@ -65,22 +63,18 @@ def run() -> None:
 
     A bug keeps its traceback, with which Python exits with 1.
     """
-    if sys.stdout is None:  # closed, as by >&-
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
-    for stream in (sys.stdout, sys.stderr):
-        # Names in letters that the terminal does not have are no reason to fail.
-        assert isinstance(stream, io.TextIOWrapper)
-        stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
     was_interrupted = False
 
     def interrupt(*_: object) -> None:
         nonlocal was_interrupted
         was_interrupted = True
+        # What is half built complains when it is thrown away; that is no news now.
+        sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+        signal.signal(signal.SIGINT, interrupt)
     try:
         status = main(sys.argv[1:])
     except (Exception, KeyboardInterrupt):

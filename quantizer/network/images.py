@@ -154,7 +154,7 @@ def _check_range(images: ImageSet) -> None:
     preprocessing = images.preprocessing
     largest = float(np.abs(images.images).max()) + float(np.abs(preprocessing.mean).max())
     scaled = largest * float(np.abs(preprocessing.scale).max())
-    if scaled > np.finfo(np.float32).max:
+    if scaled > float(np.finfo(np.float32).max):
         raise InputError(
             "--mean, --scale",
             f"make pixels of {images.source} as large as {scaled:g}; expected numbers that "

@@ -1,0 +1,172 @@
+"""Is an ONNX file that nobody should write refused in one line, or read for what it means?"""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import ModelProto, NodeProto, helper
+
+from quantizer.errors import InputError
+from quantizer.network.graph import Conv, Dense
+from quantizer.network.onnx_import import load_onnx
+from tests.network.onnx_models import model, save
+
+RNG = np.random.default_rng(3)
+FILTER = RNG.normal(size=(4, 3, 3, 3))
+SQUARE = RNG.normal(size=(4, 4, 3, 3))
+MATRIX = RNG.normal(size=(6, 6))
+
+
+def node(op: str, inputs: Sequence[str], output: str, name: str = "", **attributes: Any) -> Any:
+    return helper.make_node(op, inputs, [output], name=name, **attributes)
+
+
+def conv(ifm: str, ofm: str, weights: str = "w", name: str = "", **attributes: Any) -> Any:
+    return node("Conv", [ifm, weights], ofm, name, **{"pads": [1, 1, 1, 1], **attributes})
+
+
+def refused(folder: Path, made: ModelProto) -> str:
+    with pytest.raises(InputError) as error:
+        load_onnx(save(folder, made))
+    return str(error.value).replace(f"{folder}/", "")
+
+
+Case = tuple[Sequence[NodeProto], Mapping[str, Any], Mapping[str, Any], str]
+REFUSED: dict[str, Case] = {
+    "a name with NUL": (
+        [conv("x", "a\0b"), node("Relu", ["a\0b"], "y")], {"w": FILTER}, {},
+        "not a valid ONNX model ('a\\x00b' is no name)",
+    ),
+    "a cycle": (
+        [node("Add", ["x", "z"], "a"), node("Relu", ["a"], "z"), conv("z", "y")], {"w": FILTER}, {},
+        "onnxruntime cannot load this model "
+        "(This is an invalid model. Error: the graph is not acyclic)",
+    ),
+    "an unknown type": (
+        [conv("x", "y")], {"w": FILTER}, {"dtype": 77},
+        "input 'x': has type 77; expected float (32 bits)",
+    ),
+    "no filters": (
+        [conv("x", "y")], {"w": np.zeros((0, 3, 3, 3))}, {},
+        "feature map 'y': has no values, its shape is [1, 0, 8, 8]; expected one or more",
+    ),
+    "a matrix of no columns": (
+        [node("MatMul", ["x", "m"], "y")], {"m": np.zeros((6, 0))}, {"input_dims": ("N", 6)},
+        "feature map 'y': has no values, its shape is [1, 0]; expected one or more",
+    ),
+    "an input that fills the memory": (
+        [conv("x", "y")], {"w": FILTER}, {"input_dims": ("N", 3, 100000, 100000)},
+        "its feature maps hold 70,000,000,000 values per image; expected at most 268,435,456",
+    ),
+    "pads that fill the memory": (
+        [conv("x", "y", pads=[1 << 20] * 4)], {"w": FILTER}, {},
+        "its feature maps hold 17,592,286,708,048 values per image; expected at most 268,435,456",
+    ),
+    "a normalization that cannot be folded": (
+        [conv("x", "c"), node("Relu", ["c"], "r"),
+         node("BatchNormalization", ["r", *"ssss"], "y", "norm")],
+        {"w": FILTER, "s": np.ones(4)}, {},
+        "node 'norm' (BatchNormalization): cannot be here; it is supported alone after a Conv "
+        "(folded into it)",
+    ),
+    "a softmax in the middle": (
+        [node("Softmax", ["x"], "s", "soft"), conv("s", "y")], {"w": FILTER}, {},
+        "node 'soft' (Softmax): cannot be here; it is supported last "
+        "(left out: the outputs are logits)",
+    ),
+    "an addition that is kept apart": (
+        [conv("x", "c", name="before"), node("Add", ["c", "k"], "y", "sum")],
+        {"w": FILTER, "k": np.ones((2, 4, 8, 8))}, {},
+        "node 'sum' (Add): adds maps of different shapes [1, 4, 8, 8] and [2, 4, 8, 8]; "
+        "expected equal ones",
+    ),
+    "an operator of others": (
+        [helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")], {}, {},
+        "node 'y' (Gelu): operator 'Gelu' is not supported here; `accel-sim list operators` "
+        "shows those that are",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, case: str) -> None:
+    nodes, constants, others, problem = REFUSED[case]
+    sentence = refused(tmp_path, model(nodes, constants, **others))
+    assert sentence.removeprefix("net.onnx: ") == problem
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, model([conv("x", "qqqq"), node("Relu", ["qqqq"], "y")], {"w": FILTER}))
+    path.write_bytes(path.read_bytes().replace(b"qqqq", b"q\xffqq"))
+    with pytest.raises(InputError) as error:
+        load_onnx(path)
+    assert str(error.value) == f"{path}: not a valid ONNX model (b'q\\xffqq' is no name)"
+
+
+def test_a_stride_beyond_the_input_costs_no_memory(tmp_path: Path) -> None:
+    made = model([conv("x", "y", strides=[1 << 40, 2])], {"w": FILTER})
+    (layer,) = load_onnx(save(tmp_path, made)).layers
+    assert isinstance(layer, Conv)
+    assert layer.stride == (10, 2)
+
+
+def test_layers_have_names_of_their_own(tmp_path: Path) -> None:
+    nodes = [
+        conv("x", "t"),
+        conv("t", "u", "s", "t"),
+        conv("u", "v", "s", "u"),
+        conv("v", "y", "s"),
+    ]
+    network = load_onnx(save(tmp_path, model(nodes, {"w": FILTER, "s": SQUARE})))
+    assert [layer.name for layer in network.layers] == ["t", "u", "v", "y"]
+
+
+def test_a_constant_that_is_used_in_two_forms_hides_no_other(tmp_path: Path) -> None:
+    nodes = [
+        node("Gemm", ["x", "m"], "a", "first"),
+        node("Gemm", ["a", "n.m"], "b", "second"),
+        node("Gemm", ["b", "m"], "y", "n", transB=1),
+    ]
+    constants = {"m": MATRIX, "n.m": 2 * MATRIX}
+    network = load_onnx(save(tmp_path, model(nodes, constants, input_dims=("N", 6))))
+    used = []
+    for layer in network.layers:
+        assert isinstance(layer, Dense)
+        used.append(network.constants[layer.weights])
+    for found, expected in zip(used, (MATRIX.T, 2 * MATRIX.T, MATRIX), strict=True):
+        np.testing.assert_array_equal(found, expected.astype(np.float32))
+
+
+def test_a_bias_from_a_computed_constant_is_called_after_its_layer(tmp_path: Path) -> None:
+    nodes = [
+        conv("x", "c", name="first"),
+        node("Transpose", ["k"], "turned", perm=[2, 0, 1]),
+        node("Add", ["c", "turned"], "y"),
+    ]
+    constants = {"w": FILTER, "k": np.arange(4.0).reshape(1, 1, 4)}
+    network = load_onnx(save(tmp_path, model(nodes, constants)))
+    (layer,) = network.layers
+    assert isinstance(layer, Conv)
+    assert layer.bias == "first.bias"
+    assert network.constants["first.bias"].tolist() == [0, 1, 2, 3]
+
+
+def test_no_model_is_reported_to_anybody(tmp_path: Path) -> None:
+    path = save(tmp_path, model([conv("x", "y")], {"w": FILTER}))
+    script = f"from quantizer.network.onnx_import import load_onnx; load_onnx({str(path)!r})"
+    home = tmp_path / "home"
+    home.mkdir()
+    finished = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"HOME": str(home), "XDG_CACHE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (finished.stdout, finished.stderr) == ("", "")
+    # onnxruntime's telemetry would keep an identifier and a queue of events here.
+    assert [found for found in home.rglob("*") if "onnxruntime" in found.name] == []
