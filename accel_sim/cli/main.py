@@ -16,7 +16,9 @@ USER_ERROR = 2
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 
-_BAD_VALUE = re.compile(r"Invalid value for '(?P<option>[^']+)': (Value error, )?(?P<problem>.*)")
+_BAD_VALUE = re.compile(
+    r"Invalid value for '(?P<option>[^']+)'( / '[^']+')?: (Value error, )?(?P<problem>.*)"
+)
 
 app = typer.Typer(
     add_completion=False,

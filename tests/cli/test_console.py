@@ -1,5 +1,7 @@
 """Is what is printed what was meant?"""
 
+from rich.text import Text
+
 from accel_sim.cli.console import show, show_error
 from accel_sim.report.as_table import make_table
 
@@ -10,6 +12,15 @@ def test_names_that_look_like_markup_are_printed_as_they_are(capsys):
     show(table, "file [red].json")
     assert capsys.readouterr().out == (
         "layer                   op\nconv[bold]1[/bold] :smile:\nfile [red].json\n"
+    )
+
+
+def test_names_that_move_the_cursor_are_spelled_out(capsys):
+    table = make_table("layer", "op")
+    table.add_row("conv\x1b[2J", "a\u202eb")
+    show(table, "file\r\n.json", Text("net\x1b[31m", style="bold"))
+    assert capsys.readouterr().out == (
+        "layer   op\nconv\\x1b[2J a\\u202eb\nfile\\r\\n.json\nnet\\x1b[31m\n"
     )
 
 

@@ -83,6 +83,27 @@ def test_an_interrupt_is_one_line_and_status_130():
         assert process.wait() == 130
 
 
+def test_an_interrupt_that_compiled_code_turns_into_another_error_is_one_all_the_same():
+    script = (
+        "import os, signal, accel_sim.hardware.load as load\n"
+        "def interrupted_import(*arguments):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except KeyboardInterrupt:\n"
+        "        raise ImportError('initialization failed')\n"
+        "load.load_hardware = interrupted_import\n"
+        "from accel_sim.cli.main import run\n"
+        "run()"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", script, "check", "edge_16x16"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (finished.returncode, finished.stderr) == (130, "accel-sim: interrupted\n")
+
+
 def test_a_bug_keeps_its_traceback():
     script = (
         "import accel_sim.hardware.load as load\n"
@@ -112,6 +133,47 @@ def test_nothing_but_text_goes_into_a_pipe():
     assert "\x1b" not in finished.stdout
     assert max(map(len, finished.stdout.split("\nNext:\n")[0].splitlines())) <= 100
     assert not any(line.endswith(" ") for line in finished.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "stderr"),
+    [
+        (">&-", 0, ""),
+        (">/dev/full", 2, "stdout: cannot be written (No space left on device)\n"),
+    ],
+)
+def test_a_stdout_that_takes_nothing_is_no_traceback(redirection, status, stderr):
+    for verb in ("check edge_16x16", "schema", "--version"):
+        finished = subprocess.run(
+            ["sh", "-c", f'exec "$0" "$1" "$2" {verb} {redirection}', *COMMAND],
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert (finished.returncode, finished.stderr) == (status, stderr)
+
+
+def test_a_closed_stderr_leaves_the_status():
+    finished = subprocess.run(
+        ["sh", "-c", 'exec "$0" "$1" "$2" check nobody 2>&-', *COMMAND],
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    assert (finished.returncode, finished.stdout) == (2, b"")
+
+
+def test_letters_that_the_terminal_does_not_have_are_spelled_out(tmp_path):
+    finished = subprocess.run(
+        [*COMMAND, "init", "größe.yml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout == (
+        "Wrote gr\\xf6\\xdfe.yml. Edit it, then: accel-sim simulate gr\\xf6\\xdfe.yml\n"
+    )
 
 
 def show_on_terminal(*arguments: str, **environment: str) -> str:
