@@ -1,5 +1,6 @@
 """Reports side by side, with differences against the first."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,7 +36,7 @@ class Metric:
 
     @property
     def deltas(self) -> tuple[float | None, ...]:
-        """Against the first report; None where either is missing, or the first is zero."""
+        """Against the first report; None where either is missing, or the first is next to zero."""
         first = self.values[0]
         return tuple(self._delta(first, value) for value in self.values)
 
@@ -44,7 +45,8 @@ class Metric:
             return None
         if self.difference is Difference.ABSOLUTE:
             return value - first
-        return (value - first) / first if first else None
+        delta = (value - first) / first if first else math.inf
+        return delta if math.isfinite(delta) else None
 
 
 _RELATIVE = (

@@ -13,7 +13,7 @@ from quantizer.errors import InputError
 SCHEMA_VERSION: Final = 1
 
 Fraction = Annotated[FiniteFloat, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 FracBits = int | tuple[int, ...]
 """One for all, or one per output channel (weights) or per input (ifm) where they differ."""
 

@@ -50,6 +50,13 @@ def test_a_share_of_nothing_has_no_difference():
     assert macs.deltas == (None, None)
 
 
+def test_a_share_of_next_to_nothing_has_no_difference():
+    report = with_values().to_document()
+    totals = report.totals.model_copy(update={"latency_us": 5e-324})
+    metrics = compare_reports([report.model_copy(update={"totals": totals}), report])
+    assert next(m for m in metrics if m.key == "latency_us").deltas == (0.0, None)
+
+
 def test_what_no_report_has_is_left_out():
     keys = {metric.key for metric in compare_reports([without_values().to_document()] * 2)}
     assert "sqnr_dB" not in keys

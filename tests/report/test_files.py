@@ -73,6 +73,10 @@ BAD_REPORTS = [
         changed(tool={"name": "accel-sim"}),
         "tool.version: field required; give a file that --json wrote",
     ),
+    (
+        changed(totals={**with_values().to_json_dict()["totals"], "macs": 10**400}),
+        "totals.macs: input should be less than 9223372036854775808; give a file that --json wrote",
+    ),
 ]
 
 
