@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from quantizer.network.graph import MacLayer
+from quantizer.network.layers import MacLayer
 from quantizer.quantized import QuantizedNetwork
 
 

@@ -14,7 +14,7 @@ from accel_sim.accumulation import bits_needed
 from accel_sim.kernels import conv, dense, elementwise, output_stage, pool
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import QFormat, Rounding, round_real
-from quantizer.network.graph import (
+from quantizer.network.layers import (
     Add,
     AveragePool,
     Clamp,

@@ -12,8 +12,8 @@ from accel_sim.functional import ExactNetwork
 from accel_sim.layer_steps import Events
 from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.network.float_run import FloatRunner
-from quantizer.network.graph import Layer, MacLayer
 from quantizer.network.images import ImageSet
+from quantizer.network.layers import Layer, MacLayer
 from quantizer.ordered_map import map_in_order
 from quantizer.quantized import QuantizedNetwork
 

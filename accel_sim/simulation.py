@@ -20,8 +20,9 @@ from accel_sim.report.layer import LayerReport
 from accel_sim.report.model import RunReport
 from quantizer.errors import InputError
 from quantizer.format_classes import find_format_classes
-from quantizer.network.graph import Add, Concat, Layer, MacLayer, Network
+from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
+from quantizer.network.layers import Add, Concat, Layer, MacLayer
 from quantizer.quantized import BitWidths, QuantizedNetwork
 
 if TYPE_CHECKING:

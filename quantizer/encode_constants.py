@@ -10,7 +10,8 @@ from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import MIN_FRAC_BITS, QFormat, Rounding
 from quantizer.formats_file import GivenFormat
 from quantizer.given_formats import GivenFormats
-from quantizer.network.graph import Add, MacLayer, Network
+from quantizer.network.graph import Network
+from quantizer.network.layers import Add, MacLayer
 from quantizer.quantized import BitWidths, QuantizedConstant
 
 _MAX_BIAS_MAGNITUDE = 2**60

@@ -9,17 +9,8 @@ cannot share is requantized at the Concat.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from quantizer.network.graph import (
-    Add,
-    AveragePool,
-    Clip,
-    Concat,
-    Conv,
-    Dense,
-    MaxPool,
-    Network,
-    Reshape,
-)
+from quantizer.network.graph import Network
+from quantizer.network.layers import Add, AveragePool, Clip, Concat, Conv, Dense, MaxPool, Reshape
 
 _INHERITING = MaxPool | Reshape | Clip
 

@@ -15,8 +15,9 @@ from quantizer.formats_file import GivenFormat
 from quantizer.given_formats import GivenFormats
 from quantizer.map_formats import candidate_formats, choose_format, choose_sum_format
 from quantizer.network.float_run import FloatRunner
-from quantizer.network.graph import Add, Network
+from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
+from quantizer.network.layers import Add
 from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
 
 METHODS: Mapping[str, str] = {

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantizer.fixedpoint.qformat import Overflow, QFormat, Rounding
-from quantizer.network.graph import MacLayer, Network
+from quantizer.network.graph import Network
+from quantizer.network.layers import MacLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,10 @@ ORDER = (
     (
         "quantizer.fixedpoint",
         "quantizer.input_file",
-        "quantizer.network.graph",
+        "quantizer.network.layers",
         "quantizer.ordered_map",
     ),
+    ("quantizer.network.graph",),
     (
         "quantizer.network",
         "quantizer.ggd",
@@ -53,6 +54,7 @@ HAND_OVER = (
     "quantizer.fixedpoint",
     "quantizer.input_file",
     "quantizer.network.graph",
+    "quantizer.network.layers",
     "quantizer.quantized",
 )
 MEETING_PLACES = (

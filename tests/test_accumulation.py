@@ -7,14 +7,15 @@ import pytest
 
 from accel_sim.accumulation import bits_needed, sum_range
 from quantizer.fixedpoint.qformat import QFormat
-from quantizer.network.graph import Dense, Network
+from quantizer.network.graph import Network
+from quantizer.network.layers import Dense
 from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
 
 
 def dense(weights: np.ndarray, bits: int, signed: bool) -> tuple[QuantizedNetwork, Dense]:
     layer = Dense(name="fc", ifm="x", ofm="y", weights="w", bias=None, clamp=None)
     network = Network(
-        name="made", digest="", input="x", output="y", layers=(layer,),
+        name="made", digest="", input="x", outputs=("y",), layers=(layer,),
         shapes={"x": (weights.shape[1],), "y": (len(weights),)},
         constants={"w": weights.astype(np.float32)},
     )  # fmt: skip

@@ -19,8 +19,8 @@ from accel_sim.builtin import find_builtin
 from accel_sim.functional import ExactNetwork
 from quantizer.fixedpoint.qformat import Rounding
 from quantizer.formats_file import formats_to_json, read_formats
-from quantizer.network.graph import Conv
 from quantizer.network.images import ImageSet, Preprocessing, load_images
+from quantizer.network.layers import Conv
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork

@@ -20,16 +20,8 @@ from accel_sim.performance import (
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from quantizer.errors import InputError
-from quantizer.network.graph import (
-    Add,
-    AveragePool,
-    Concat,
-    Conv,
-    Dense,
-    MaxPool,
-    Network,
-    Reshape,
-)
+from quantizer.network.graph import Network
+from quantizer.network.layers import Add, AveragePool, Concat, Conv, Dense, MaxPool, Reshape
 
 FLAT = "dram={model: flat, bandwidth_GBps: 4, latency_ns: 20, energy_pJ_per_bit: 8, packing: dense}"
 
@@ -40,11 +32,12 @@ def small_network() -> Network:
     layers = (
         Conv(name="conv1", ifm="x", ofm="a", weights="w1", bias="b1", groups=1, **conv),
         Conv(name="conv2", ifm="a", ofm="b", weights="w2", bias=None, groups=8, **conv),
-        Add(name="add", inputs=("a", "b"), constant=None, ofm="c", clamp=None),
-        MaxPool(name="pool", ifm="c", ofm="d", kernel=(2, 2), stride=(2, 2), pads=(0, 0, 0, 0)),
-        Concat(name="concat", inputs=("d", "d"), ofm="e"),
+        Add(name="add", inputs=("a", "b"), constant=None, signs=(1, 1), ofm="c", clamp=None),
+        MaxPool(name="pool", ifm="c", ofm="d", kernel=(2, 2), stride=(2, 2), pads=(0, 0, 0, 0),
+                dilation=(1, 1)),
+        Concat(name="concat", inputs=("d", "d"), axis=0, ofm="e"),
         AveragePool(name="mean", ifm="e", ofm="f", kernel=(6, 6), stride=(6, 6),
-                    pads=(0, 0, 0, 0), counts_padding=False, clamp=None),
+                    pads=(0, 0, 0, 0), dilation=(1, 1), counts_padding=False, clamp=None),
         Reshape(name="flatten", ifm="f", ofm="g"),
         Dense(name="fc", ifm="g", ofm="y", weights="w3", bias="b3", clamp=None),
     )  # fmt: skip
@@ -56,7 +49,7 @@ def small_network() -> Network:
         "w1": (8, 3, 3, 3), "b1": (8,), "w2": (8, 1, 3, 3), "w3": (10, 16), "b3": (10,),
     }  # fmt: skip
     return Network(
-        name="small", digest="0", input="x", output="y", layers=layers, shapes=shapes,
+        name="small", digest="0", input="x", outputs=("y",), layers=layers, shapes=shapes,
         constants={name: np.zeros(shape, np.float32) for name, shape in constants.items()},
     )  # fmt: skip
 

@@ -17,7 +17,9 @@ from quantizer.formats_file import formats_to_json, read_formats
 from quantizer.fraction_length import max_range, search
 from quantizer.map_formats import candidate_formats, grid_error_ratio
 from quantizer.network.float_run import FloatRunner
-from quantizer.network.graph import (
+from quantizer.network.graph import Network
+from quantizer.network.images import ImageSet, Preprocessing
+from quantizer.network.layers import (
     Add,
     AveragePool,
     Clamp,
@@ -27,22 +29,20 @@ from quantizer.network.graph import (
     Dense,
     Layer,
     MaxPool,
-    Network,
     Reshape,
 )
-from quantizer.network.images import ImageSet, Preprocessing
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
 
 RELU = Clamp(low=0.0, high=math.inf)
-PLAIN = {"stride": (1, 1), "pads": (0, 0, 0, 0)}
+PLAIN = {"stride": (1, 1), "dilation": (1, 1), "pads": (0, 0, 0, 0)}
 
 
 def conv(name: str, ifm: str, *, clamp: Clamp | None = None, bias: bool = False) -> Conv:
     """A 1x1 convolution with weights ``<name>.w``."""
     return Conv(
         name=name, ifm=ifm, ofm=f"{name}.out", weights=f"{name}.w",
-        bias=f"{name}.b" if bias else None, dilation=(1, 1), groups=1, clamp=clamp, **PLAIN,
+        bias=f"{name}.b" if bias else None, groups=1, clamp=clamp, **PLAIN,
     )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def network(
             if layer.bias is not None and layer.bias not in made:
                 made[layer.bias] = rng.normal(size=shape[0]).astype(np.float32)
     return Network(
-        name="made", digest="", input="x", output=layers[-1].ofm, layers=tuple(layers),
+        name="made", digest="", input="x", outputs=(layers[-1].ofm,), layers=tuple(layers),
         shapes=shapes, constants=made,
     )  # fmt: skip
 
@@ -86,7 +86,8 @@ def chain() -> Network:
             conv("a", "x", clamp=RELU, bias=True),
             MaxPool(name="pool", ifm="a.out", ofm="pooled", kernel=(1, 1), **PLAIN),
             conv("b", "pooled", bias=True),
-            Add(name="sum", inputs=("b.out", "pooled"), constant=None, ofm="total", clamp=RELU),
+            Add(name="sum", inputs=("b.out", "pooled"), constant=None, signs=(1, 1),
+                ofm="total", clamp=RELU),
             AveragePool(
                 name="mean", ifm="total", ofm="means", kernel=(4, 4), counts_padding=False,
                 clamp=None, **PLAIN,
@@ -156,13 +157,14 @@ def test_a_concat_shares_one_format_through_pools_and_further_concats() -> None:
         [
             conv("a", "x", clamp=RELU),
             conv("b", "x", clamp=RELU),
-            Concat(name="c", inputs=("a.out", "b.out"), ofm="joined"),
+            Concat(name="c", inputs=("a.out", "b.out"), axis=0, ofm="joined"),
             MaxPool(name="pool", ifm="joined", ofm="pooled", kernel=(1, 1), **PLAIN),
             conv("d", "x", clamp=RELU),
-            Concat(name="e", inputs=("pooled", "d.out", "x"), ofm="all"),
+            Concat(name="e", inputs=("pooled", "d.out", "x"), axis=0, ofm="all"),
             conv("f", "b.out", clamp=RELU),
-            Concat(name="g", inputs=("f.out", "b.out"), ofm="other"),
-            Add(name="sum", inputs=("other", "other"), constant=None, ofm="twice", clamp=None),
+            Concat(name="g", inputs=("f.out", "b.out"), axis=0, ofm="other"),
+            Add(name="sum", inputs=("other", "other"), constant=None,
+                signs=(1, 1), ofm="twice", clamp=None),
         ],
         {
             "x": MAP, "a.out": MAP, "b.out": MAP, "joined": (4, 4, 4), "pooled": (4, 4, 4),
@@ -332,7 +334,14 @@ def test_a_sum_is_judged_on_the_grid_of_its_operands() -> None:
     made = network(
         [
             Clip(name="c", ifm="x", ofm="clipped", clamp=RELU),
-            Add(name="sum", inputs=("x", "clipped"), constant=None, ofm="total", clamp=None),
+            Add(
+                name="sum",
+                inputs=("x", "clipped"),
+                constant=None,
+                signs=(1, 1),
+                ofm="total",
+                clamp=None,
+            ),
         ],
         {"x": MAP, "clipped": MAP, "total": MAP},
     )

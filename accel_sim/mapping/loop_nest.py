@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from quantizer.network.graph import (
+from quantizer.network.graph import Network
+from quantizer.network.layers import (
     Add,
     AveragePool,
     Clip,
@@ -14,7 +15,6 @@ from quantizer.network.graph import (
     Dense,
     Layer,
     MaxPool,
-    Network,
     Reshape,
 )
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from quantizer.network.graph import (
+from quantizer.network.graph import Network
+from quantizer.network.layers import (
     Add,
     AveragePool,
     Clamp,
@@ -21,7 +22,6 @@ from quantizer.network.graph import (
     Dense,
     Layer,
     MaxPool,
-    Network,
     Reshape,
 )
 from quantizer.network.onnx_runtime import start_session

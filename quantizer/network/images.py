@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quantizer.errors import InputError
 from quantizer.input_file import exists, open_input
-from quantizer.network.graph import Shape
+from quantizer.network.layers import Shape
 
 PICTURE_ENDINGS = (".jpeg", ".jpg", ".png")
 

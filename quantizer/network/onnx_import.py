@@ -22,7 +22,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from quantizer.errors import InputError
 from quantizer.input_file import read_input
-from quantizer.network.graph import Layer, Network, Shape
+from quantizer.network.graph import Network
+from quantizer.network.layers import Layer, Shape
 from quantizer.network.onnx_nodes import NodeReader, read_node
 from quantizer.network.onnx_runtime import reason, start_session
 from quantizer.network.original_names import OriginalNames
@@ -176,7 +177,7 @@ def _translate(path: Path, digest: str, model: ModelProto, names: OriginalNames)
         name=path.stem,
         digest=digest,
         input=input_name,
-        output=output,
+        outputs=(output,),
         layers=_with_unique_names(layers),
         shapes={name: shape[1:] for name, shape in shapes.items() if name in used},
         constants=kept,

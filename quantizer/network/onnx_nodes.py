@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto
 
 from quantizer.errors import InputError
-from quantizer.network.graph import (
+from quantizer.network.layers import (
     Add,
     AveragePool,
     Clamp,
@@ -288,7 +288,9 @@ def _read_add(reader: NodeReader, node: NodeProto) -> Layer:
             value = np.broadcast_to(reader.constants[name], shape)[0]
             constant = reader.keep(node, name, value)
     ofm, clamp = reader.take_clamp(node)
-    return Add(name=reader.label(node), inputs=maps, constant=constant, ofm=ofm, clamp=clamp)
+    return Add(
+        name=reader.label(node), inputs=maps, constant=constant, signs=(1, 1), ofm=ofm, clamp=clamp
+    )
 
 
 def _read_max_pool(reader: NodeReader, node: NodeProto) -> Layer:
@@ -302,6 +304,7 @@ def _read_max_pool(reader: NodeReader, node: NodeProto) -> Layer:
         kernel=kernel,
         stride=stride,
         pads=pads,
+        dilation=(1, 1),
     )
 
 
@@ -321,6 +324,7 @@ def _read_average_pool(reader: NodeReader, node: NodeProto) -> Layer:
         kernel=kernel,
         stride=stride,
         pads=pads,
+        dilation=(1, 1),
         counts_padding=bool(_attributes(node).get("count_include_pad", 0)),
         clamp=clamp,
     )
@@ -332,7 +336,7 @@ def _read_concat(reader: NodeReader, node: NodeProto) -> Layer:
     if axis % rank != 1:
         raise reader.refuse(node, f"joins along axis {axis}; expected axis 1 (channels)")
     inputs = tuple(reader.feature_map(node, name) for name in node.input)
-    return Concat(name=reader.label(node), inputs=inputs, ofm=node.output[0])
+    return Concat(name=reader.label(node), inputs=inputs, axis=0, ofm=node.output[0])
 
 
 def _read_reshape(reader: NodeReader, node: NodeProto) -> Layer:

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from accel_sim.functional import ExactNetwork, Trace
 from accel_sim.layer_steps import Events
 from quantizer.fixedpoint.qformat import QFormat
-from quantizer.network.graph import Add, AveragePool, Clamp, Clip, Conv, Dense, Layer, Network
+from quantizer.network.graph import Network
+from quantizer.network.layers import Add, AveragePool, Clamp, Clip, Conv, Dense, Layer
 from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
 
 RELU = Clamp(low=0.0, high=np.inf)
@@ -44,7 +45,7 @@ def quantized(
             name="by hand",
             digest="",
             input="x",
-            output=layers[-1].ofm,
+            outputs=(layers[-1].ofm,),
             layers=layers,
             shapes={name: shape for name, (_, shape) in maps.items()},
             constants={},
@@ -86,7 +87,7 @@ def dense(*, bias: bool = False) -> Dense:
 
 
 def add(*inputs: str, plus: str | None = None, clamp: Clamp | None = None) -> Add:
-    return Add(name="add", inputs=inputs, constant=plus, ofm="y", clamp=clamp)
+    return Add(name="add", inputs=inputs, constant=plus, signs=(1, 1), ofm="y", clamp=clamp)
 
 
 def average_pool(*, clamp: Clamp | None = None) -> AveragePool:
@@ -97,6 +98,7 @@ def average_pool(*, clamp: Clamp | None = None) -> AveragePool:
         kernel=(2, 2),
         stride=(2, 2),
         pads=(0, 0, 0, 0),
+        dilation=(1, 1),
         counts_padding=False,
         clamp=clamp,
     )

@@ -5,7 +5,7 @@ import pytest
 
 from accel_sim.layer_steps import Events
 from quantizer.fixedpoint.qformat import Rounding
-from quantizer.network.graph import Clamp, Conv
+from quantizer.network.layers import Clamp, Conv
 from quantizer.quantized import NumericRules
 from tests.functional.by_hand import QUIET, RELU, constant, conv, dense, quantized, run, signed
 from tests.oracles import layers_bigint

@@ -5,7 +5,7 @@ import pytest
 
 from accel_sim.layer_steps import Events
 from quantizer.fixedpoint.qformat import Rounding
-from quantizer.network.graph import Clamp, Clip, Concat, Reshape
+from quantizer.network.layers import Clamp, Clip, Concat, Reshape
 from quantizer.quantized import NumericRules
 from tests.functional.by_hand import QUIET, RELU, quantized, relu_copy, run, signed, unsigned
 from tests.oracles import layers_bigint
@@ -15,7 +15,7 @@ from tests.oracles.fixed_point import Format
 def test_a_concat_of_one_format_computes_nothing() -> None:
     network = quantized(
         relu_copy(),
-        Concat(name="join", inputs=("x", "r", "x"), ofm="y"),
+        Concat(name="join", inputs=("x", "r", "x"), axis=0, ofm="y"),
         maps={
             "x": (signed(8, 3), (1, 1, 2)),
             "r": (signed(8, 3), (1, 1, 2)),
@@ -32,7 +32,7 @@ def test_a_concat_requantizes_what_has_another_format(rounding: Rounding) -> Non
     own = {"x": signed(8, 3), "y": unsigned(6, 2)}
     network = quantized(
         relu_copy(),
-        Concat(name="join", inputs=("r", "x"), ofm="y"),
+        Concat(name="join", inputs=("r", "x"), axis=0, ofm="y"),
         maps={"x": (own["x"], (5,)), "r": (own["y"], (5,)), "y": (own["y"], (10,))},
         rules=NumericRules(requantize_rounding=rounding),
     )
@@ -52,7 +52,7 @@ def test_a_concat_requantizes_what_has_another_format(rounding: Rounding) -> Non
 
 def test_a_concat_moves_a_map_that_differs_in_sign_only() -> None:
     network = quantized(
-        Concat(name="join", inputs=("x", "x"), ofm="y"),
+        Concat(name="join", inputs=("x", "x"), axis=0, ofm="y"),
         maps={"x": (signed(8, 0), (2,)), "y": (unsigned(8, 0), (4,))},
     )
     trace = run(network, [-1, 100])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accel_sim.functional import ExactNetwork
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow, Rounding
-from quantizer.network.graph import Layer, Reshape
+from quantizer.network.layers import Layer, Reshape
 from quantizer.quantized import NumericRules
 from tests.functional.by_hand import (
     RELU,

@@ -8,7 +8,7 @@ from accel_sim.functional import ExactNetwork
 from accel_sim.layer_steps import Events
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Rounding
-from quantizer.network.graph import AveragePool, MaxPool
+from quantizer.network.layers import AveragePool, MaxPool
 from quantizer.quantized import NumericRules, QuantizedNetwork
 from tests.functional.by_hand import (
     QUIET,
@@ -80,7 +80,15 @@ def test_formats_41_places_apart_are_not_added() -> None:
 
 def test_the_padding_of_a_max_pool_never_wins() -> None:
     network = quantized(
-        MaxPool(name="pool", ifm="x", ofm="y", kernel=(2, 3), stride=(2, 1), pads=(1, 2, 0, 0)),
+        MaxPool(
+            name="pool",
+            ifm="x",
+            ofm="y",
+            kernel=(2, 3),
+            stride=(2, 1),
+            pads=(1, 2, 0, 0),
+            dilation=(1, 1),
+        ),
         maps={"x": (signed(8, 3), (1, 3, 3)), "y": (signed(8, 3), (1, 2, 3))},
     )
     trace = run(network, [[[-9, -8, -7], [-6, -5, -4], [-128, -2, -3]]])
@@ -98,6 +106,7 @@ def test_an_average_pool_counts_as_its_layer_says(counts_padding: bool, mean: in
             kernel=(3, 2),
             stride=(4, 4),
             pads=(2, 0, 0, 0),
+            dilation=(1, 1),
             counts_padding=counts_padding,
             clamp=None,
         ),

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from accel_sim.mapping.loop_nest import Kind, LoopNest, OperandWidths, build_loop_nests
-from quantizer.network.graph import (
+from quantizer.network.graph import Network
+from quantizer.network.layers import (
     Add,
     AveragePool,
     Clamp,
@@ -15,7 +16,6 @@ from quantizer.network.graph import (
     Dense,
     Layer,
     MaxPool,
-    Network,
     Reshape,
 )
 
@@ -23,7 +23,7 @@ from quantizer.network.graph import (
 def nest_of(layer: Layer, shapes, constants=None, bits=8, requantized=()) -> LoopNest:
     arrays = {name: np.zeros(shape, np.float32) for name, shape in (constants or {}).items()}
     network = Network(
-        name="net", digest="0", input="x", output=layer.ofm, layers=(layer,), shapes=shapes,
+        name="net", digest="0", input="x", outputs=(layer.ofm,), layers=(layer,), shapes=shapes,
         constants=arrays,
     )  # fmt: skip
     widths = OperandWidths(
@@ -69,7 +69,7 @@ def test_a_dense_layer_works_on_positions():
 
 def test_pools_treat_channels_as_groups():
     pool = {"name": "l", "ifm": "x", "ofm": "y", "kernel": (3, 2), "stride": (2, 2),
-            "pads": (1, 0, 1, 0)}  # fmt: skip
+            "pads": (1, 0, 1, 0), "dilation": (1, 1)}  # fmt: skip
     shapes = {"x": (6, 9, 10), "y": (6, 5, 5)}
     expected = replace(
         PLAIN, kind=Kind.POOL, groups=6, filter_rows=3, filter_cols=2, output_rows=5,
@@ -86,10 +86,10 @@ def test_a_sum_reads_two_operands():
         PLAIN, op="Add", kind=Kind.ADD, groups=6, output_rows=5, output_cols=4, input_rows=5,
         input_cols=4,
     )  # fmt: skip
-    both = Add(name="l", inputs=("x", "z"), constant=None, ofm="y", clamp=None)
+    both = Add(name="l", inputs=("x", "z"), constant=None, signs=(1, 1), ofm="y", clamp=None)
     shapes = {"x": (6, 5, 4), "y": (6, 5, 4), "z": (6, 5, 4)}
     assert nest_of(both, shapes) == replace(whole, residual_bits=10)
-    constant = Add(name="l", inputs=("x",), constant="c", ofm="y", clamp=None)
+    constant = Add(name="l", inputs=("x",), constant="c", signs=(1, 1), ofm="y", clamp=None)
     shapes = {"x": (6, 5, 4), "y": (6, 5, 4)}
     assert nest_of(constant, shapes, {"c": (6, 5, 4)}) == replace(whole, residual_bits=4)
 
@@ -97,13 +97,13 @@ def test_a_sum_reads_two_operands():
 def test_shape_changes_and_plain_concats_do_nothing():
     flatten = Reshape(name="l", ifm="x", ofm="y")
     assert nest_of(flatten, {"x": (2, 3, 4), "y": (24,)}).kind is Kind.LAYOUT
-    concat = Concat(name="l", inputs=("x", "z"), ofm="y")
+    concat = Concat(name="l", inputs=("x", "z"), axis=0, ofm="y")
     shapes = {"x": (2, 3, 4), "y": (7, 3, 4), "z": (5, 3, 4)}
     assert nest_of(concat, shapes).kind is Kind.LAYOUT
 
 
 def test_a_concat_pays_for_the_inputs_it_requantizes():
-    concat = Concat(name="l", inputs=("x", "z"), ofm="y")
+    concat = Concat(name="l", inputs=("x", "z"), axis=0, ofm="y")
     shapes = {"x": (2, 3, 4), "y": (7, 3, 4), "z": (5, 3, 4)}
     nest = nest_of(concat, shapes, requantized=("z",))
     assert nest == replace(

@@ -11,7 +11,7 @@ import pytest
 from onnx import ModelProto, NodeProto, helper
 
 from quantizer.errors import InputError
-from quantizer.network.graph import Conv, Dense
+from quantizer.network.layers import Conv, Dense
 from quantizer.network.onnx_import import load_onnx
 from tests.network.onnx_models import model, save
 

@@ -15,8 +15,8 @@ from onnx import NodeProto, helper, numpy_helper
 
 from accel_sim.functional import ExactNetwork
 from quantizer.formats_file import formats_to_json, read_formats
-from quantizer.network.graph import Conv
 from quantizer.network.images import ImageSet, Preprocessing
+from quantizer.network.layers import Conv
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork

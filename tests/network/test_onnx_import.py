@@ -16,7 +16,8 @@ from onnx import NodeProto, TensorProto, helper
 
 from quantizer.errors import InputError
 from quantizer.network.float_run import FloatRunner
-from quantizer.network.graph import (
+from quantizer.network.graph import Network
+from quantizer.network.layers import (
     Add,
     AveragePool,
     Clamp,
@@ -25,7 +26,6 @@ from quantizer.network.graph import (
     Conv,
     Dense,
     MaxPool,
-    Network,
     Reshape,
 )
 from quantizer.network.onnx_import import load_onnx
@@ -201,7 +201,13 @@ def test_folded_names_are_the_users(tmp_path: Path) -> None:
     assert (conv.name, conv.weights, conv.bias, conv.ofm) == ("first", "w", "b", "r")
     assert conv.clamp == Clamp(low=0.0, high=np.inf)
     assert pool == MaxPool(
-        name="y", ifm="r", ofm="y", kernel=(2, 2), stride=(2, 2), pads=(0, 0, 0, 0)
+        name="y",
+        ifm="r",
+        ofm="y",
+        kernel=(2, 2),
+        stride=(2, 2),
+        pads=(0, 0, 0, 0),
+        dilation=(1, 1),
     )
     scale = CONSTANTS["bn_scale"] / np.sqrt(CONSTANTS["bn_var"] + 1e-5)
     np.testing.assert_allclose(
