@@ -4,7 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +18,11 @@ from accel_sim.report.bottleneck import double_bottleneck
 from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
 from accel_sim.report.layer import LayerReport
 from accel_sim.report.model import RunReport
+from accel_sim.word_lengths import WordLengths, plan_word_lengths, read_word_lengths
 from quantizer.errors import InputError
-from quantizer.format_classes import find_format_classes
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
-from quantizer.network.layers import Add, Concat, Layer, MacLayer
+from quantizer.network.layers import Layer, LocalResponseNorm, MacLayer, WeightedLayer
 from quantizer.quantized import BitWidths, QuantizedNetwork
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def check_fit(hardware: HardwareConfig, network: Network, bits: BitWidths) -> No
     InputError
         An operand is wider than the datapath, or a tile fits no buffer.
     """
-    _find_costs(hardware, network, _plan_widths(network, bits), None)
+    _find_costs(hardware, network, plan_word_lengths(network, bits), None)
 
 
 def check_signs(hardware: HardwareConfig, network: QuantizedNetwork) -> None:
@@ -170,13 +170,13 @@ def assemble_report(
         `time.perf_counter` at the start of the run.
     """
     if isinstance(network, QuantizedNetwork):
-        graph, widths = network.network, _widths_of(network)
+        graph, widths = network.network, read_word_lengths(network)
         quantization = QuantizationFacts(
             method=network.method, bits=network.bits, is_tuned=network.is_tuned
         )
     else:
         graph, bits = network, bits or choose_bits(hardware)
-        widths = _plan_widths(graph, bits)
+        widths = plan_word_lengths(graph, bits)
         quantization = QuantizationFacts(method=None, bits=bits, is_tuned=False)
 
     activity = None if values is None else _activity(values)
@@ -212,20 +212,10 @@ def assemble_report(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Widths:
-    """Word lengths by name of feature map and of constant, and what a Concat requantizes."""
-
-    feature_maps: Mapping[str, int]
-    constants: Mapping[str, int]
-    biases: int
-    requantized_inputs: Mapping[str, tuple[str, ...]]
-
-
 def _find_costs(
     hardware: HardwareConfig,
     network: Network,
-    widths: _Widths,
+    widths: WordLengths,
     activity: Mapping[str, LayerActivity] | None,
 ) -> tuple[LayerPerformance, ...]:
     costs = run_performance(
@@ -242,45 +232,6 @@ def _find_costs(
     return costs
 
 
-def _widths_of(network: QuantizedNetwork) -> _Widths:
-    formats = network.formats
-    return _Widths(
-        feature_maps={name: fmt.bits for name, fmt in formats.items()},
-        constants={name: constant.bits for name, constant in network.weights.items()},
-        biases=max((bias.bits for bias in network.biases.values()), default=network.bits.biases),
-        requantized_inputs={
-            layer.name: tuple(name for name in layer.inputs if formats[name] != formats[layer.ofm])
-            for layer in network.network.layers
-            if isinstance(layer, Concat)
-        },
-    )
-
-
-def _plan_widths(network: Network, bits: BitWidths) -> _Widths:
-    """Widths that `quantize` would give, without choosing formats."""
-    roots = find_format_classes(network, ()).roots
-    constants = {
-        layer.weights: bits.weights for layer in network.layers if isinstance(layer, MacLayer)
-    } | {
-        layer.constant: bits.activations
-        for layer in network.layers
-        if isinstance(layer, Add) and layer.constant is not None
-    }
-    return _Widths(
-        feature_maps={
-            name: bits.input_bits if root == network.input else bits.activations
-            for name, root in roots.items()
-        },
-        constants=constants,
-        biases=bits.biases,
-        requantized_inputs={
-            layer.name: tuple(name for name in layer.inputs if roots[name] != roots[layer.ofm])
-            for layer in network.layers
-            if isinstance(layer, Concat)
-        },
-    )
-
-
 def _activity(values: "ValueReport") -> dict[str, LayerActivity]:
     return {
         name: LayerActivity(zero_ifm_fraction=layer.zero_ifm_fraction)
@@ -294,19 +245,22 @@ def _join(
     cost: LayerPerformance,
     values: "ValueReport | None",
 ) -> LayerReport:
+    on_host = isinstance(layer, LocalResponseNorm)
     if isinstance(network, Network):
         return LayerReport(
             performance=cost,
+            on_host=on_host,
             weight_frac_bits=None,
             ifm_frac_bits=None,
             ofm_frac_bits=None,
             values=None,
         )
     weight_frac_bits = None
-    if isinstance(layer, MacLayer):
+    if isinstance(layer, WeightedLayer):
         weight_frac_bits = _merge(network.weights[layer.weights].frac_bits.tolist())
     return LayerReport(
         performance=cost,
+        on_host=on_host,
         weight_frac_bits=weight_frac_bits,
         ifm_frac_bits=_merge([network.formats[name].frac_bits for name in layer.inputs]),
         ofm_frac_bits=network.formats[layer.ofm].frac_bits,

@@ -42,7 +42,7 @@ ORDER = (
     ("accel_sim.layer_steps", "accel_sim.timing", "accel_sim.energy", "accel_sim.sqnr"),
     ("accel_sim.functional",),
     ("accel_sim.performance", "accel_sim.measure"),
-    ("accel_sim.report",),
+    ("accel_sim.report", "accel_sim.word_lengths"),
     ("accel_sim.simulation",),
     ("accel_sim.sweep",),
     ("accel_sim.cli",),
@@ -61,6 +61,7 @@ MEETING_PLACES = (
     "accel_sim.measure",
     "accel_sim.simulation",
     "accel_sim.sweep",
+    "accel_sim.word_lengths",
     "accel_sim.cli",
 )
 

@@ -160,7 +160,7 @@ def test_a_float_network_cannot_run_images(network, images):
 
 def test_a_network_that_computes_nothing_is_refused(network):
     layer = next(layer for layer in network.layers if layer.op == "Reshape")
-    nothing = replace(network, layers=(layer,), input=layer.ifm, output=layer.ofm)
+    nothing = replace(network, layers=(layer,), input=layer.ifm, outputs=(layer.ofm,))
     with pytest.raises(InputError) as error:
         simulate(load_hardware(EDGE), nothing)
     assert str(error.value) == (

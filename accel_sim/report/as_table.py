@@ -79,9 +79,19 @@ def _header(report: ReportDocument) -> Text:
             f"{images.count} images of {images.source}: (x - {mean}) * {scale}{layout}\n",
             style="dim",
         )
-    for note in network.notes:
+    for note in (*network.notes, *_host_note(report)):
         text.append(f"{note}\n", style="dim")
     return text
+
+
+def _host_note(report: ReportDocument) -> tuple[str, ...]:
+    names = [layer.name for layer in report.layers if layer.on_host]
+    if not names:
+        return ()
+    return (
+        f"{', '.join(names)}: computed by the host in float64, at no cost to the machine; "
+        "these bits are not promised to be the same everywhere",
+    )
 
 
 def _layers(report: ReportDocument) -> Table:
@@ -105,7 +115,7 @@ def _layers(report: ReportDocument) -> Table:
             layer.op,
             format_count(layer.macs) if layer.macs else "",
             _bits(layer),
-            format_count(layer.cycles.total) if layer.cycles.total else "",
+            _cycles(layer),
             f"{100 * layer.utilization_fraction:.0f} %" if layer.macs else "",
             layer.bound_by if layer.cycles.total else "",
             format_figures(_dram_bytes(layer) / 1024) if _dram_bytes(layer) else "",
@@ -113,6 +123,12 @@ def _layers(report: ReportDocument) -> Table:
             format_sqnr(layer.sqnr_dB, layer.exact),
         )
     return table
+
+
+def _cycles(layer: LayerSection) -> str:
+    if layer.on_host:
+        return "host"
+    return format_count(layer.cycles.total) if layer.cycles.total else ""
 
 
 def _bits(layer: LayerSection) -> str:

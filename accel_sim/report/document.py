@@ -54,7 +54,7 @@ class NetworkSection(_Section):
     digest: str
     macs: Count
     parameters: Count
-    notes: tuple[str, ...] = Field(description="What the import left out.")
+    notes: tuple[str, ...] = Field(description="What was left out or made up.")
 
 
 class Quantization(_Section):
@@ -175,6 +175,11 @@ class LayerSection(_Section):
 
     name: str
     op: str
+    on_host: bool = Field(
+        default=False,
+        description="Computed by the host in float64: costs nothing on the machine, and its bits "
+        "are not promised to be the same everywhere.",
+    )
     macs: Count
     weight_bits: Count | None = Field(description="Null where the layer has no weights.")
     ifm_bits: Count

@@ -29,6 +29,8 @@ class LayerReport:
 
     Attributes
     ----------
+    on_host
+        Whether the host computes it, in float64.
     weight_frac_bits
         One for the tensor, or one per output channel; None without weights or formats.
     ifm_frac_bits
@@ -38,6 +40,7 @@ class LayerReport:
     """
 
     performance: LayerPerformance
+    on_host: bool
     weight_frac_bits: tuple[int, ...] | None
     ifm_frac_bits: tuple[int, ...] | None
     ofm_frac_bits: int | None
@@ -55,6 +58,7 @@ class LayerReport:
         return document.LayerSection(
             name=costs.name,
             op=costs.op,
+            on_host=self.on_host,
             macs=costs.macs,
             weight_bits=costs.weight_bits,
             ifm_bits=costs.ifm_bits,

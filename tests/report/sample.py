@@ -185,6 +185,7 @@ def with_values() -> RunReport:
         ),
         layers=(
             LayerReport(
+                on_host=False,
                 performance=CONV,
                 weight_frac_bits=(7, 6),
                 ifm_frac_bits=(5,),
@@ -192,6 +193,7 @@ def with_values() -> RunReport:
                 values=NOISY,
             ),
             LayerReport(
+                on_host=False,
                 performance=POOL,
                 weight_frac_bits=None,
                 ifm_frac_bits=(4,),
@@ -199,6 +201,7 @@ def with_values() -> RunReport:
                 values=NOISY,
             ),
             LayerReport(
+                on_host=False,
                 performance=FLATTEN,
                 weight_frac_bits=None,
                 ifm_frac_bits=(4,),
