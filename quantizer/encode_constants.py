@@ -1,6 +1,7 @@
-"""Weights, biases and added constants: their formats and their integers."""
+"""Weights, biases and other constants: their formats and their integers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from quantizer.fixedpoint.qformat import MIN_FRAC_BITS, QFormat, Rounding
 from quantizer.formats_file import GivenFormat
 from quantizer.given_formats import GivenFormats
 from quantizer.network.graph import Network
-from quantizer.network.layers import Add, MacLayer
+from quantizer.network.layers import ElementwiseLayer, Layer, PRelu, WeightedLayer
 from quantizer.quantized import BitWidths, QuantizedConstant
 
 _MAX_BIAS_MAGNITUDE = 2**60
@@ -21,33 +22,62 @@ _MAX_BIAS_MAGNITUDE = 2**60
 def encode_weights(
     network: Network, bits: BitWidths, given: GivenFormats
 ) -> dict[str, QuantizedConstant]:
-    """Encode every weight tensor and added constant, ties to even, by constant name.
+    """Encode every constant but the biases, ties to even, by constant name.
 
     The fraction length is the given one, or that of least squared error.
+
+    Raises
+    ------
+    InputError
+        One tensor is used in two ways that ask for formats of different kinds.
     """
     return {
-        name: _encode_weights(name, values, width, given.constant(name))
-        for name, values, width in _weight_tensors(network, bits)
+        name: _encode_weights(name, network.constants[name], width, given.constant(name))
+        for name, width in _widths(network, bits).items()
     }
 
 
-def _weight_tensors(
-    network: Network, bits: BitWidths
-) -> list[tuple[str, NDArray[np.float64], int]]:
-    """Name, values and width of every weight tensor and added constant, each once."""
-    widths: dict[str, int] = {}
+class _Use(StrEnum):
+    """What a constant is used for, in the words of a message."""
+
+    WEIGHTS = "weights"
+    SLOPES = "slopes"
+    OPERAND = "an operand"
+    BIAS = "a bias"
+
+
+def _uses(layer: Layer) -> Iterator[tuple[str, _Use]]:
+    if isinstance(layer, WeightedLayer):
+        yield layer.weights, _Use.WEIGHTS
+        if layer.bias is not None:
+            yield layer.bias, _Use.BIAS
+    elif isinstance(layer, PRelu):
+        yield layer.slopes, _Use.SLOPES
+    elif isinstance(layer, ElementwiseLayer) and layer.constant is not None:
+        yield layer.constant, _Use.OPERAND
+
+
+def _widths(network: Network, bits: BitWidths) -> dict[str, int]:
+    """Word length of every constant but the biases, each once."""
+    uses: dict[str, tuple[_Use, str]] = {}
     for layer in network.layers:
-        if isinstance(layer, MacLayer):
-            widths[layer.weights] = bits.weights
-        elif isinstance(layer, Add) and layer.constant is not None:
-            widths[layer.constant] = bits.activations
-    return [
-        (name, network.constants[name].astype(np.float64), width) for name, width in widths.items()
-    ]
+        for name, use in _uses(layer):
+            first, where = uses.setdefault(name, (use, layer.name))
+            if first is not use:
+                raise InputError(
+                    f"layer {layer.name!r}",
+                    f"uses constant {name!r} as {use}, but layer {where!r} as {first}; "
+                    "expected a tensor of its own for each",
+                )
+    return {
+        name: bits.activations if use is _Use.OPERAND else bits.weights
+        for name, (use, _) in uses.items()
+        if use is not _Use.BIAS
+    }
 
 
 def _encode_weights(
-    name: str, values: NDArray[np.float64], bits: int, given: GivenFormat | None
+    name: str, values: NDArray[np.float32], bits: int, given: GivenFormat | None
 ) -> QuantizedConstant:
     channels = values.shape[0]
     if given is None:
@@ -61,10 +91,10 @@ def _encode_weights(
 
 
 def _encode_channels(
-    values: NDArray[np.float64], bits: int, frac_bits: NDArray[np.int64]
-) -> NDArray[np.int64]:
+    values: NDArray[np.float32], bits: int, frac_bits: NDArray[np.int64]
+) -> NDArray[np.int16]:
     """Encode each channel in its own fraction length, ties to even, saturating."""
-    raw = np.empty(values.shape, np.int64)
+    raw = np.empty(values.shape, np.int16)
     for channel, length in enumerate(frac_bits):
         fmt = QFormat(bits=bits, frac_bits=int(length))
         raw[channel] = fmt.encode(values[channel], Rounding.TIES_EVEN)
@@ -76,20 +106,21 @@ def calibration_constants(
     bits: BitWidths,
     weights: Mapping[str, QuantizedConstant],
     given: GivenFormats,
-) -> dict[str, NDArray[np.float64]]:
-    """Real values of quantized weights, constants and biases (each in its own format)."""
+) -> dict[str, NDArray[np.float32]]:
+    """Real values of quantized constants, the biases each in its own format."""
     constants = {name: constant.decode() for name, constant in weights.items()}
     for layer in network.layers:
-        if isinstance(layer, MacLayer) and layer.bias is not None:
-            values = network.constants[layer.bias].astype(np.float64)
+        if isinstance(layer, WeightedLayer) and layer.bias is not None:
+            values = network.constants[layer.bias]
             width, lengths = _bias_format(layer, values, bits, given)
             raw = _encode_channels(values, width, lengths)
-            constants[layer.bias] = np.ldexp(raw.astype(np.float64), -lengths)
+            constant = QuantizedConstant(raw=raw, bits=width, frac_bits=lengths)
+            constants[layer.bias] = constant.decode()
     return constants
 
 
 def _bias_format(
-    layer: MacLayer, values: NDArray[np.float64], bits: BitWidths, given: GivenFormats
+    layer: WeightedLayer, values: NDArray[np.float32], bits: BitWidths, given: GivenFormats
 ) -> tuple[int, NDArray[np.int64]]:
     """Width and fraction length of a bias by itself, before the accumulator limits it."""
     assert layer.bias is not None
@@ -115,18 +146,18 @@ def encode_biases(
     accumulators = {
         layer.name: formats[layer.ifm].frac_bits + weights[layer.weights].frac_bits
         for layer in network.layers
-        if isinstance(layer, MacLayer)
+        if isinstance(layer, WeightedLayer)
     }
     coarsest: dict[str, NDArray[np.int64]] = {}
     for layer in network.layers:
-        if isinstance(layer, MacLayer) and layer.bias is not None:
+        if isinstance(layer, WeightedLayer) and layer.bias is not None:
             own = accumulators[layer.name]
             coarsest[layer.bias] = np.minimum(coarsest.get(layer.bias, own), own)
     biases = {}
     for layer in network.layers:
-        if not isinstance(layer, MacLayer) or layer.bias is None:
+        if not isinstance(layer, WeightedLayer) or layer.bias is None:
             continue
-        values = network.constants[layer.bias].astype(np.float64)
+        values = network.constants[layer.bias]
         accumulator = accumulators[layer.name]
         width, own = _bias_format(layer, values, bits, given)
         where = f"layer {layer.name!r}: bias {layer.bias!r}"
@@ -147,13 +178,13 @@ def encode_biases(
 
 def _check_bias(
     where: str,
-    values: NDArray[np.float64],
-    raw: NDArray[np.int64],
+    values: NDArray[np.float32],
+    raw: NDArray[np.int16],
     width: int,
     lengths: NDArray[np.int64],
     accumulator: NDArray[np.int64],
 ) -> None:
-    exact = np.rint(np.ldexp(values, lengths))
+    exact = np.rint(np.ldexp(values.astype(np.float64), lengths))
     if (exact != raw).any():
         channel = int(np.argmax(exact != raw))
         raise InputError(

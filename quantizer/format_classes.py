@@ -1,18 +1,41 @@
 """Which feature maps share one format (NUMBERS.md 2 and 3).
 
-A map that a pool, a change of layout or a clip makes *inherits*: it has its source's
-format. The inputs of a Concat take the format of its output, so that nothing is computed
-there; the rule reaches through pools, layout changes and further Concats. An input that
-cannot share is requantized at the Concat.
+A map that a layer makes by moving values *inherits*: it has its source's format. The
+inputs of a Concat take the format of its output, so that nothing is computed there; the
+rule reaches through what moves values and through further Concats. An input that cannot
+share is requantized at the Concat.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from quantizer.network.graph import Network
-from quantizer.network.layers import Add, AveragePool, Clip, Concat, Conv, Dense, MaxPool, Reshape
+from quantizer.network.layers import (
+    Add,
+    AveragePool,
+    Concat,
+    ElementwiseLayer,
+    FunctionKind,
+    Layer,
+    LocalResponseNorm,
+    Lookup,
+    MovingLayer,
+    Mul,
+    Pad,
+)
 
-_INHERITING = MaxPool | Reshape | Clip
+_POSITIVE_FUNCTIONS = frozenset(
+    {
+        FunctionKind.ABS,
+        FunctionKind.EXP,
+        FunctionKind.HARD_SIGMOID,
+        FunctionKind.SIGMOID,
+        FunctionKind.SOFTPLUS,
+        FunctionKind.SQRT,
+    }
+)
+"""Functions without negative values, whatever their input."""
+_SIGN_KEEPING = MovingLayer | Concat | AveragePool | LocalResponseNorm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +70,7 @@ def find_format_classes(network: Network, pinned: Collection[str]) -> FormatClas
     """
     sources = {network.input: network.input}
     for layer in network.layers:
-        inherits = isinstance(layer, _INHERITING)
+        inherits = isinstance(layer, MovingLayer)
         sources[layer.ofm] = sources[layer.inputs[0]] if inherits else layer.ofm
 
     # Maps of one source form a node; `shared` leads from a node to the Concat it joined.
@@ -80,17 +103,27 @@ def never_negative(network: Network, input_is_positive: bool) -> set[str]:
     """
     found = {network.input} if input_is_positive else set()
     for layer in network.layers:
-        match layer:
-            case Conv() | Dense():
-                from_inputs = False
-            case Add():
-                constant_is_positive = layer.constant is None or bool(
-                    (network.constants[layer.constant] >= 0).all()
-                )
-                from_inputs = constant_is_positive and found.issuperset(layer.inputs)
-            case AveragePool() | MaxPool() | Reshape() | Concat() | Clip():
-                from_inputs = found.issuperset(layer.inputs)
         clamp = getattr(layer, "clamp", None)
-        if from_inputs or (clamp is not None and clamp.low >= 0):
+        if (clamp is not None and clamp.low >= 0) or _keeps_sign(network, layer, found):
             found.add(layer.ofm)
     return found
+
+
+def _keeps_sign(network: Network, layer: Layer, positive: Collection[str]) -> bool:
+    """Tell whether a layer makes no negative value, given the maps that hold none."""
+    match layer:
+        case Lookup() if layer.function.kind in _POSITIVE_FUNCTIONS:
+            return True
+        case Add() if -1 in layer.signs:
+            return False
+        case Add() | Mul():
+            own_is_positive = _constant_is_positive(network, layer)
+        case Pad():
+            own_is_positive = layer.value >= 0
+        case _:
+            own_is_positive = isinstance(layer, _SIGN_KEEPING)
+    return own_is_positive and all(name in positive for name in layer.inputs)
+
+
+def _constant_is_positive(network: Network, layer: ElementwiseLayer) -> bool:
+    return layer.constant is None or bool((network.constants[layer.constant] >= 0).all())

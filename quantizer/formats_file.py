@@ -13,6 +13,7 @@ from typing import Any
 from quantizer.errors import InputError, nearest
 from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS
 from quantizer.input_file import read_input
+from quantizer.network.layers import WeightedLayer
 from quantizer.quantized import QuantizedConstant, QuantizedNetwork
 
 _MAX_BYTES = 1 << 26
@@ -109,9 +110,8 @@ def formats_to_json(network: QuantizedNetwork) -> dict[str, dict[str, Any]]:
     }
     entries |= {name: _constant_to_json(value) for name, value in network.weights.items()}
     for layer in network.network.layers:
-        bias = getattr(layer, "bias", None)
-        if bias is not None:
-            entries[bias] = _constant_to_json(network.biases[layer.name])
+        if isinstance(layer, WeightedLayer) and layer.bias is not None:
+            entries[layer.bias] = _constant_to_json(network.biases[layer.name])
     return entries
 
 

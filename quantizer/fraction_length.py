@@ -1,15 +1,21 @@
 """The fraction length of weights and biases: exact search over the tensor itself."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantizer.errors import InputError
-from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS, QFormat, Rounding
+from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS, QFormat
 
 _BELOW, _ABOVE = 1, 6
 """How far around the max-range fraction length the search looks."""
+
+_BLOCK = 1 << 16
+"""Values worked on at a time: few enough for the second-level cache."""
+
+Reals = NDArray[np.float32] | NDArray[np.float64]
 
 
 def in_range(where: str, frac_bits: int) -> int:
@@ -29,19 +35,19 @@ def in_range(where: str, frac_bits: int) -> int:
     return frac_bits
 
 
-def max_range(values: NDArray[np.float64], bits: int) -> int:
+def max_range(values: Reals, bits: int) -> int:
     """Fraction length at which the largest magnitude just fits: ``bits-1-ceil(log2 max|x|)``.
 
     ``bits - 1`` where all values are zero.
     """
-    largest = float(np.abs(values).max(initial=0.0))
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     if largest == 0.0:
         return bits - 1
     mantissa, exponent = math.frexp(largest)  # largest = mantissa * 2**exponent, 0.5 <= mantissa
     return bits - 1 - (exponent - 1 if mantissa == 0.5 else exponent)
 
 
-def search(where: str, values: NDArray[np.float64], bits: int, *, may_clip: bool = True) -> int:
+def search(where: str, values: Reals, bits: int, *, may_clip: bool = True) -> int:
     """Fraction length of least squared error, saturation included.
 
     Encodes ties-even. Looks from 1 below to 6 above the max-range fraction length; on
@@ -51,7 +57,7 @@ def search(where: str, values: NDArray[np.float64], bits: int, *, may_clip: bool
     ----------
     where
         Name of the tensor, for messages.
-    values : float64[...]
+    values : float32[...] or float64[...]
         The whole tensor.
     bits
         Word length, signed.
@@ -64,15 +70,39 @@ def search(where: str, values: NDArray[np.float64], bits: int, *, may_clip: bool
         if not MIN_FRAC_BITS <= frac_bits <= MAX_FRAC_BITS:
             continue
         fmt = QFormat(bits=bits, frac_bits=frac_bits)
-        raw = fmt.encode(values, Rounding.TIES_EVEN)
         if not may_clip and not _fits(values, fmt):
             continue
-        error = float(np.sum((fmt.decode(raw) - values) ** 2))
+        error = _squared_error(values, fmt, least)
         if error < least:
             best, least = frac_bits, error
     return best
 
 
-def _fits(values: NDArray[np.float64], fmt: QFormat) -> bool:
-    rounded = np.rint(np.ldexp(values, fmt.frac_bits))
-    return bool((rounded >= fmt.raw_min).all() and (rounded <= fmt.raw_max).all())
+def _blocks(values: Reals) -> Iterator[NDArray[np.float64]]:
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        yield flat[start : start + _BLOCK].astype(np.float64)
+
+
+def _squared_error(values: Reals, fmt: QFormat, limit: float) -> float:
+    """Sum the error over all values, or until it passes a limit: no term is negative."""
+    per_step, step = 1 / fmt.step, fmt.step
+    error = 0.0
+    for block in _blocks(values):
+        # As `fmt.encode`, ties-even, but in place.
+        decoded = block * per_step
+        np.rint(decoded, out=decoded)
+        np.clip(decoded, fmt.raw_min, fmt.raw_max, out=decoded)
+        decoded *= step
+        decoded -= block
+        decoded *= decoded
+        error += float(np.sum(decoded))
+        if error > limit:
+            break
+    return error
+
+
+def _fits(values: Reals, fmt: QFormat) -> bool:
+    ends = np.array([values.min(initial=0.0), values.max(initial=0.0)], np.float64)
+    low, high = np.rint(np.ldexp(ends, fmt.frac_bits))
+    return bool(low >= fmt.raw_min and high <= fmt.raw_max)

@@ -7,6 +7,7 @@ from quantizer.fixedpoint.qformat import QFormat
 from quantizer.format_classes import FormatClasses, find_format_classes
 from quantizer.formats_file import GivenFormat
 from quantizer.network.graph import Network
+from quantizer.network.layers import WeightedLayer
 
 
 class GivenFormats:
@@ -22,12 +23,13 @@ class GivenFormats:
     Raises
     ------
     InputError
-        An entry names no tensor with a format, or has more fraction lengths than the
-        tensor has output channels, or makes a constant unsigned.
+        An entry names no tensor with a format, or has another number of fraction lengths
+        than the tensor has output channels, or makes a constant unsigned.
     """
 
     def __init__(self, network: Network, formats: Mapping[str, GivenFormat]) -> None:
         known = [*network.shapes, *network.constants]
+        per_channel = _constants_per_channel(network)
         for name, fmt in formats.items():
             if name not in known:
                 raise InputError(
@@ -36,7 +38,7 @@ class GivenFormats:
                     f"{nearest(name, known)}",
                 )
             if name in network.constants:
-                _check_constant(fmt, network.constants[name].shape[0])
+                _check_constant(fmt, per_channel.get(name))
             elif len(fmt.frac_bits) != 1:
                 raise InputError(
                     fmt.where, "frac_bits: a feature map has one fraction length, got a list"
@@ -47,7 +49,7 @@ class GivenFormats:
         self.pinned = {sources[name] for name in self._maps}
 
     def constant(self, name: str) -> GivenFormat | None:
-        """Give the entry of a weight, bias or added constant."""
+        """Give the entry of a constant."""
         return self._formats.get(name)
 
     def maps(self, classes: FormatClasses) -> dict[str, QFormat]:
@@ -74,10 +76,28 @@ class GivenFormats:
         return maps
 
 
-def _check_constant(fmt: GivenFormat, channels: int) -> None:
+def _constants_per_channel(network: Network) -> dict[str, int]:
+    """Output channels of the constants that may have a fraction length for each: by name."""
+    return {
+        name: network.constants[name].shape[0]
+        for layer in network.layers
+        if isinstance(layer, WeightedLayer)
+        for name in (layer.weights, layer.bias)
+        if name is not None
+    }
+
+
+def _check_constant(fmt: GivenFormat, channels: int | None) -> None:
     if not fmt.signed:
-        raise InputError(fmt.where, "signed: weights and biases are signed, got false")
-    if len(fmt.frac_bits) not in (1, channels):
+        raise InputError(fmt.where, "signed: constants are signed, got false")
+    if channels is None:
+        if len(fmt.frac_bits) > 1:
+            raise InputError(
+                fmt.where,
+                "frac_bits: slopes and constants that are added or multiplied have one "
+                f"fraction length, got {len(fmt.frac_bits)}",
+            )
+    elif len(fmt.frac_bits) not in (1, channels):
         raise InputError(
             fmt.where,
             f"frac_bits: expected one integer or {channels}, one per output channel; "

@@ -41,7 +41,7 @@ def quantize(
     signed_only: bool = False,
     progress: Progress = _no_progress,
 ) -> QuantizedNetwork:
-    """Choose a format for every tensor and encode weights and biases.
+    """Choose a format for every tensor and encode the constants.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from quantizer.fixedpoint.qformat import Overflow, QFormat, Rounding
 from quantizer.network.graph import Network
-from quantizer.network.layers import MacLayer
+from quantizer.network.layers import WeightedLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,25 +64,26 @@ class BitWidths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizedConstant:
-    """Stored integers of a weight, bias or added constant; always signed.
+    """Stored integers of a constant (weights, bias, slopes, operand); always signed.
 
     Attributes
     ----------
     raw
-        int64[K, ...]; the first axis is the output channel.
+        int16[K, ...] or wider: what is computed from it is widened first. The first axis
+        is the output channel, but in an added or multiplied constant.
     bits
-        Word length.
+        Word length, 2 to 16.
     frac_bits
-        int64[K], one per output channel; all equal where the format is per tensor.
+        int64[K], one per entry of the first axis; all equal where the format is per tensor.
     """
 
-    raw: NDArray[np.int64]
+    raw: NDArray[np.int16] | NDArray[np.int64]
     bits: int
     frac_bits: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         if self.frac_bits.shape != self.raw.shape[:1]:
-            raise ValueError("one fraction length per output channel is needed")
+            raise ValueError("one fraction length per entry of the first axis is needed")
         for array in (self.raw, self.frac_bits):
             array.setflags(write=False)
 
@@ -91,10 +92,10 @@ class QuantizedConstant:
         """Whether the channels differ in their fraction length."""
         return bool((self.frac_bits != self.frac_bits[0]).any())
 
-    def decode(self) -> NDArray[np.float64]:
-        """Real values; exact in float64."""
-        exponents = -self.frac_bits.reshape((-1,) + (1,) * (self.raw.ndim - 1))
-        return np.ldexp(self.raw.astype(np.float64), exponents)
+    def decode(self) -> NDArray[np.float32]:
+        """Real values; exact in float32, which holds 24 bits and steps from 2**-149."""
+        steps = np.ldexp(np.float32(1.0), -self.frac_bits)
+        return self.raw.astype(np.float32) * steps.reshape((-1,) + (1,) * (self.raw.ndim - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ class QuantizedNetwork:
     formats
         Of every feature map, inherited ones included.
     weights
-        By constant name: weights of Conv and Dense, constants of Add.
+        By constant name: weights, slopes, and constants that are added or multiplied.
     biases
         By layer name, because the format follows the layer's accumulator. Layers
         without a bias have no entry.
@@ -129,6 +130,6 @@ class QuantizedNetwork:
     biases: Mapping[str, QuantizedConstant]
     is_tuned: bool = False
 
-    def accumulator_frac_bits(self, layer: MacLayer) -> NDArray[np.int64]:
-        """Fraction length of a Conv or Dense accumulator, int64[K]."""
+    def accumulator_frac_bits(self, layer: WeightedLayer) -> NDArray[np.int64]:
+        """Fraction length of a layer's products, int64[K]."""
         return self.formats[layer.ifm].frac_bits + self.weights[layer.weights].frac_bits

@@ -371,7 +371,7 @@ def fmt(**changes: Any) -> dict[str, Any]:
         ({"a.w": fmt(frac_bits=[1, 2, 3])},
          "'a.w': frac_bits: expected one integer or 2, one per output channel; got 3"),
         ({"a.b": fmt(signed=False)},
-         "'a.b': signed: weights and biases are signed, got false"),
+         "'a.b': signed: constants are signed, got false"),
         ({"a.out": fmt(), "pooled": fmt(frac_bits=5)},
          "'pooled': is s8f5, but 'a.out' is s8f4; the two share one format"),
         ({"a.out": 3}, "'a.out': expected {\"bits\": ..., \"frac_bits\": ..., \"signed\": ...}"),
