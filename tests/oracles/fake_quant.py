@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.oracles.onnx_graph import Graph, Node, read_graph
+from tests.oracles.moves import move
+from tests.oracles.onnx_file import read_graph
+from tests.oracles.onnx_graph import Graph, Node
 
 RealArray = NDArray[np.float64]
 Formats = Mapping[str, Mapping[str, Any]]
@@ -168,9 +170,10 @@ class _FakeQuantNetwork:
             case "Concat":
                 onto = self._given_grid(node.output)
                 parts = [quantize(self.reals[name], onto, requantize) for name in node.inputs]
-                if node.attributes["axis"] not in (1, 1 - parts[0].ndim):
-                    raise ValueError(f"{node.output}: Concat joins channels only")
-                self.reals[node.output] = np.concatenate(parts, axis=1)
+                axis = node.attributes["axis"] % parts[0].ndim
+                if axis == 0:
+                    raise ValueError(f"{node.output}: Concat must not join images")
+                self.reals[node.output] = np.concatenate(parts, axis=axis)
                 self.grids[node.output] = onto
             case "MaxPool":
                 windows, _ = self._gather(node, self.grids[node.inputs[0]].lowest)
@@ -179,7 +182,7 @@ class _FakeQuantNetwork:
                 onto = self.grids[node.inputs[0]]
                 self._inherit(node, self._activate(node, self.reals[node.inputs[0]], onto))
             case "Flatten" | "Reshape":
-                self._inherit(node, self.graph.reshaped(node, self.reals[node.inputs[0]]))
+                self._inherit(node, move(self.graph, node, self.reals[node.inputs[0]])[0])
             case "Identity":
                 self._inherit(node, self.reals[node.inputs[0]])
             case _:

@@ -6,44 +6,47 @@ operator after another, with nothing fused, tiled or reordered beyond what the c
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.oracles import integer_arithmetic as arithmetic
 from tests.oracles import layers_int64 as layers
 from tests.oracles.fixed_point import (
     Format,
-    clip,
     encode_array,
-    power_of_two,
-    round_fraction,
     round_quotient_array,
     shift_and_round_array,
-    wrap_array,
 )
-from tests.oracles.onnx_graph import Graph, Node, read_graph
+from tests.oracles.function_tables import function, look_up
+from tests.oracles.moves import MOVES, move
+from tests.oracles.onnx_file import read_graph
+from tests.oracles.onnx_graph import (
+    ACTIVATIONS,
+    ARITHMETIC,
+    AVERAGES,
+    FUNCTIONS,
+    PRODUCTS,
+    Graph,
+    Node,
+)
+from tests.oracles.stored_values import (
+    Formats,
+    Map,
+    encode_bound,
+    encode_constant,
+    map_format,
+)
 
 IntegerArray = NDArray[np.int64]
-Formats = Mapping[str, Mapping[str, Any]]
-ARITHMETIC = ("Conv", "Gemm", "MatMul", "Add", "AveragePool", "GlobalAveragePool")
-ACTIVATIONS = ("Relu", "Clip")
 IMAGES_PER_PASS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Map:
-    """Stored integers ``[N, C, ...]`` and what they mean."""
-
-    raw: IntegerArray
-    form: Format
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Interpretation:
-    """Raw integers of every tensor that is stored, and the counts of the contract's rule 13.
+    """Raw integers of every tensor that is stored, and the counts of rules 7, 8 and 11.
 
     Counts are over all images: ``accumulator_overflows`` for products, ``output_saturations``
     for every output that is rounded (of a Concat: its requantized parts).
@@ -90,13 +93,15 @@ def interpret(
     ----------
     formats
         ``{tensor name: {"bits", "frac_bits", "signed"}}`` for the input, arithmetic outputs
-        (after a fused activation), concats, weights, biases and added constants. ``frac_bits``
-        of weights and biases may be a list, one per output channel. A tensor that inherits its
-        format may be left out; if it is there it must agree.
+        (after a merged activation), concats, and constants: weights, biases, slopes, added and
+        multiplied ones. ``frac_bits`` of weights and biases may be a list, one per output
+        channel. A tensor that inherits its format may be left out; if it is there it must
+        agree.
     images : float64[N, ...]
         Preprocessed network input.
     constants
-        Values that replace weights by name, such as those a BatchNormalization was folded into.
+        Values that replace constants by name, such as weights into which a
+        BatchNormalization was folded; see `onnx_file.read_graph`.
 
     Raises
     ------
@@ -147,52 +152,55 @@ class _Interpreter:
 
     def interpret(self, images: NDArray[np.float64]) -> None:
         name = self.graph.input_name
-        form = self._map_format(name)
+        form = map_format(self.formats, name)
         raw = encode_array(images, form.frac_bits, form, self.requantize_rounding)
         self.maps[name] = Map(raw=raw, form=form)
-        fused: set[str] = set()
+        merged: set[str] = set()
         for node in self.graph.nodes:
-            if node.output not in fused:
-                fused.update(self._execute(node))
+            if node.output not in merged:
+                merged.update(self._execute(node))
 
     def _execute(self, node: Node) -> list[str]:
-        """Compute a node; return the outputs of the nodes fused into it."""
+        """Compute a node; return the outputs of the nodes merged into it."""
         if node.operator in ARITHMETIC:
-            tail = self._fused_nodes(node)
+            tail = self._merged_nodes(node)
             output = tail[-1].output if tail else node.output
             activations = [step for step in tail if step.operator in ACTIVATIONS]
-            match node.operator:
-                case "Conv" | "Gemm" | "MatMul":
-                    self._product(node, output, activations)
-                case "Add":
-                    self._add(node, output, activations)
-                case _:
-                    self._average(node, output, activations)
+            self._compute(node, output, activations)
             return [step.output for step in tail]
+        if node.operator == "Concat":
+            self._concat(node)
+            return []
         x = self.maps[node.inputs[0]]
+        if node.operator in MOVES:
+            for output, raw in zip(node.outputs, move(self.graph, node, x.raw), strict=True):
+                self._inherit(node, output, raw, x.form)
+            return []
         match node.operator:
             case "MaxPool":
-                rows, cols = _window_axes(node, x.raw)
-                self._inherit(node, layers.max_pool(x.raw, rows, cols, x.form.raw_min), x.form)
+                axes = _windows(node, x.raw)
+                raw = layers.max_pool(x.raw, *axes, x.form.raw_min)
+            case "GlobalMaxPool":
+                raw = x.raw.max(axis=tuple(range(2, x.raw.ndim)), keepdims=True)
+            case "ReduceMax":
+                axis = self.graph.spatial_axes(node, x.raw.ndim)
+                raw = x.raw.max(axis=axis, keepdims=bool(node.attributes.get("keepdims", 1)))
             case "Relu" | "Clip":
-                self._inherit(node, self._clamp(x.raw, [node], x.form), x.form)
-            case "Identity":
-                self._inherit(node, x.raw, x.form)
-            case "Flatten" | "Reshape":
-                self._inherit(node, self.graph.reshaped(node, x.raw), x.form)
-            case "Concat":
-                self._concat(node)
+                raw = self._clamp(x.raw, [node], x.form)
+            case "Pad":
+                raw = self._pad(node, x)
             case _:
                 raise ValueError(f"{node.output}: operator {node.operator} is not supported")
+        self._inherit(node, node.output, raw, x.form)
         return []
 
     # Which tensors have a format (rule 2).
 
-    def _fused_nodes(self, node: Node) -> list[Node]:
+    def _merged_nodes(self, node: Node) -> list[Node]:
         """Nodes whose output leaves the accumulator in place of this node's.
 
-        An activation that is the sole consumer always fuses. Beyond that, an output that no
-        format is given for cannot be stored: then the next activation or copy fuses as well.
+        An activation that is the sole consumer always merges. Beyond that, an output that no
+        format is given for cannot be stored: then the next activation or copy merges as well.
         """
         tail: list[Node] = []
         while True:
@@ -210,112 +218,86 @@ class _Interpreter:
                 raise ValueError(f"{output}: has a format but stays in the accumulator")
             tail.append(follower)
 
-    def _map_format(self, name: str) -> Format:
-        if name not in self.formats:
-            raise ValueError(f"{name}: no format is given for this feature map")
-        entry = self.formats[name]
-        return Format(bits=entry["bits"], frac_bits=entry["frac_bits"], signed=entry["signed"])
-
-    def _inherit(self, node: Node, raw: IntegerArray, form: Format) -> None:
-        if node.output in self.formats and self._map_format(node.output) != form:
-            raise ValueError(f"{node.output}: its format must be that of {node.inputs[0]}")
-        self.maps[node.output] = Map(raw=raw, form=form)
-
-    # Constants (rules 4, 5, 11).
-
-    def _channel_constant(
-        self, name: str, real: NDArray[np.float64]
-    ) -> tuple[IntegerArray, IntegerArray]:
-        """Encode ``real[K, ...]``; return raw integers and their frac_bits ``[K]``."""
-        if name not in self.formats:
-            raise ValueError(f"{name}: no format is given for this constant")
-        entry = self.formats[name]
-        frac_bits = np.broadcast_to(np.asarray(entry["frac_bits"], np.int64), len(real))
-        form = Format(bits=entry["bits"], frac_bits=0, signed=entry["signed"])
-        per_channel = frac_bits.reshape(-1, *[1] * (real.ndim - 1))
-        return encode_array(real, per_channel, form, "ties_even"), frac_bits
-
-    def _aligned_bias(
-        self, name: str, real: NDArray[np.float64], acc_frac_bits: IntegerArray
-    ) -> IntegerArray:
-        """Biases ``[K]`` shifted left into the accumulator's format."""
-        raw, frac_bits = self._channel_constant(name, real)
-        unlimited = Format(bits=48, frac_bits=0, signed=True)
-        if not np.array_equal(raw, encode_array(real, frac_bits, unlimited, "ties_even")):
-            raise ValueError(f"{name}: a bias does not fit its format")
-        shifts = acc_frac_bits - frac_bits
-        if (shifts < 0).any():
-            raise ValueError(f"{name}: more fraction bits than the accumulator's")
-        exact = [int(value) << int(shift) for value, shift in zip(raw, shifts, strict=True)]
-        assert max(map(abs, exact)) < 2**60, "a bias could leave int64"
-        return np.array(exact, np.int64)
+    def _inherit(self, node: Node, output: str, raw: IntegerArray, form: Format) -> None:
+        if output in self.formats and map_format(self.formats, output) != form:
+            raise ValueError(f"{output}: its format must be that of {node.inputs[0]}")
+        self.maps[output] = Map(raw=raw, form=form)
 
     # Arithmetic.
 
-    def _product(self, node: Node, output: str, activations: list[Node]) -> None:
+    def _compute(self, node: Node, output: str, activations: list[Node]) -> None:
+        if node.operator in ("Add", "Sub", "Mul"):
+            are_constant = [name not in self.maps for name in node.inputs]
+            operands = arithmetic.broadcast(
+                node, [self._operand(name) for name in node.inputs], are_constant
+            )
+            self._requantize(output, activations, arithmetic.combine(node.operator, operands))
+            return
         x = self.maps[node.inputs[0]]
-        given = self.graph.product_constants(node)
-        weights, weight_frac_bits = self._channel_constant(given.weights_name, given.weights)
-        if node.operator == "Conv":
-            rows, cols = _window_axes(node, x.raw, (weights.shape[2], weights.shape[3]))
-            groups = node.attributes.get("group", 1)
-            exact = layers.convolve(x.raw, weights, rows, cols, groups)
+        if node.operator in PRODUCTS:
+            given = self.graph.product_constants(node)
+            exact, self.overflows[output] = arithmetic.product(
+                node, x, given, self.formats, self.accumulator_bits
+            )
+            self._requantize(output, activations, exact)
+        elif node.operator in AVERAGES:
+            self._average(node, x, output, activations)
+        elif node.operator in FUNCTIONS:
+            form = map_format(self.formats, output)
+            of = function(node.operator, node.attributes)
+            looked = look_up(of, x.raw, x.form, form, self.requantize_rounding)
+            self._store(output, activations, looked.raw, form, looked.below, looked.above)
+        elif node.operator == "BatchNormalization":
+            exact = arithmetic.normalize(node, x, self.graph.constants, self.formats)
+            self._requantize(output, activations, exact)
+        elif node.operator == "LRN":
+            form = map_format(self.formats, output)
+            real = arithmetic.normalize_locally(node, x)
+            limits = Format(bits=40, frac_bits=form.frac_bits, signed=True)
+            rounded = encode_array(real, form.frac_bits, limits, self.requantize_rounding)
+            self._finish(output, activations, rounded, form)
         else:
-            exact = layers.multiply_dense(x.raw, weights)
-        wrapped = wrap_array(exact, self.accumulator_bits)
-        self.overflows[output] = int((wrapped != exact).sum())
-
-        acc_frac_bits = x.form.frac_bits + weight_frac_bits
-        aligned_bias = np.zeros(len(weights), np.int64)
-        if given.bias_name is not None and given.bias is not None:
-            aligned_bias = self._aligned_bias(given.bias_name, given.bias, acc_frac_bits)
-        per_channel = (1, -1, *[1] * (exact.ndim - 2))
-        total = wrapped + aligned_bias.reshape(per_channel)
-        self._requantize(output, activations, total, acc_frac_bits.reshape(per_channel))
-
-    def _add(self, node: Node, output: str, activations: list[Node]) -> None:
-        operands = [self._operand(name) for name in node.inputs]
-        common = max(operand.form.frac_bits for operand in operands)
-        shifted = []
-        for operand in operands:
-            shift = common - operand.form.frac_bits
-            assert shift < 44, "an aligned summand could leave int64"
-            shifted.append(operand.raw << shift)
-        total = shifted[0] + shifted[1]
-        map_shapes = [self.maps[name].raw.shape for name in node.inputs if name in self.maps]
-        if any(shape != total.shape for shape in map_shapes):
-            raise ValueError(f"{node.output}: only an added constant may be broadcast")
-        self._requantize(output, activations, total, common)
+            slopes = encode_constant(self.formats, *self.graph.slopes(node))
+            self._requantize(output, activations, arithmetic.bend(x, slopes))
 
     def _operand(self, name: str) -> Map:
-        """Give a summand: a map, or a constant encoded in its own format."""
+        """Give an operand: a map, or a constant encoded in its own format."""
         if name in self.maps:
             return self.maps[name]
-        form = self._map_format(name)
         real = self.graph.constants[name].astype(np.float64)
-        return Map(raw=encode_array(real, form.frac_bits, form, "ties_even"), form=form)
+        return encode_constant(self.formats, name, real)
 
-    def _average(self, node: Node, output: str, activations: list[Node]) -> None:
-        x = self.maps[node.inputs[0]]
-        if node.operator == "GlobalAveragePool":
-            total = x.raw.sum(axis=(2, 3), keepdims=True)
-            count = np.full((1, 1, 1, 1), x.raw.shape[2] * x.raw.shape[3], np.int64)
+    def _average(self, node: Node, x: Map, output: str, activations: list[Node]) -> None:
+        if node.operator == "AveragePool":
+            total, count = layers.sum_pool(
+                x.raw,
+                *_windows(node, x.raw),
+                count_include_pad=bool(node.attributes.get("count_include_pad", 0)),
+            )
         else:
-            rows, cols = _window_axes(node, x.raw)
-            count_include_pad = bool(node.attributes.get("count_include_pad", 0))
-            total, count = layers.sum_pool(x.raw, rows, cols, count_include_pad=count_include_pad)
-        form = self._map_format(output)
+            is_global = node.operator == "GlobalAveragePool"
+            rank = x.raw.ndim
+            axes = tuple(range(2, rank)) if is_global else self.graph.spatial_axes(node, rank)
+            keeps_axes = is_global or bool(node.attributes.get("keepdims", 1))
+            total = x.raw.sum(axis=axes, keepdims=keeps_axes)
+            count = np.full_like(total, np.prod([x.raw.shape[axis] for axis in axes]))
+        if (count == 0).any():
+            raise ValueError(f"{node.output}: an average over nothing has no value")
+        form = map_format(self.formats, output)
         shift = form.frac_bits - x.form.frac_bits
         assert abs(shift) < 30, "a shifted sum or count could leave int64"
         numerator, denominator = total << max(shift, 0), count << max(-shift, 0)
         rounded = round_quotient_array(numerator, denominator, self.average_pool_rounding)
         self._finish(output, activations, rounded, form)
 
+    # What joins or adds stored values without computing.
+
     def _concat(self, node: Node) -> None:
-        form = self._map_format(node.output)
+        form = map_format(self.formats, node.output)
         parts = [self.maps[name] for name in node.inputs]
-        if node.attributes["axis"] not in (1, 1 - parts[0].raw.ndim):
-            raise ValueError(f"{node.output}: Concat joins channels only")
+        axis = node.attributes["axis"] % parts[0].raw.ndim
+        if axis == 0:
+            raise ValueError(f"{node.output}: Concat must not join images")
         # A part in the same format is unchanged by this.
         moved = [
             shift_and_round_array(
@@ -327,21 +309,40 @@ class _Interpreter:
             )
             for part in parts
         ]
-        self._finish(node.output, [], np.concatenate(moved, axis=1), form)
+        self._finish(node.output, [], np.concatenate(moved, axis=axis), form)
 
-    # The output stage (rules 6, 10, 13).
+    def _pad(self, node: Node, x: Map) -> IntegerArray:
+        """Write around a map, or leave out its border where the padding is negative."""
+        if node.attributes.get("mode", b"constant") != b"constant":
+            raise ValueError(f"{node.output}: Pad must write a constant")
+        pads = self.graph.integers(node, "pads", 1)
+        assert pads is not None
+        rank = x.raw.ndim
+        axes = self.graph.integers(node, "axes", 3) or list(range(rank))
+        begins, ends = [0] * rank, [0] * rank
+        for index, axis in enumerate(axes):
+            begins[axis], ends[axis] = pads[index], pads[index + len(axes)]
+        if begins[0] or ends[0]:
+            raise ValueError(f"{node.output}: Pad must not add images")
+        value_name = node.input_or_none(2)
+        value = float(self.graph.constants[value_name].item()) if value_name else 0.0
+        raw_value = encode_bound(value, x.form, self.requantize_rounding)
+        held = min(max(raw_value, x.form.raw_min), x.form.raw_max)
+        widths = [(max(a, 0), max(b, 0)) for a, b in zip(begins, ends, strict=True)]
+        padded = np.pad(x.raw, widths, constant_values=held)
+        kept = [
+            slice(max(-a, 0), length - max(-b, 0))
+            for a, b, length in zip(begins, ends, padded.shape, strict=True)
+        ]
+        return padded[tuple(kept)]
 
-    def _requantize(
-        self,
-        output: str,
-        activations: list[Node],
-        total: IntegerArray,
-        acc_frac_bits: IntegerArray | int,
-    ) -> None:
-        form = self._map_format(output)
+    # The output stage (rule 8).
+
+    def _requantize(self, output: str, activations: list[Node], exact: arithmetic.Exact) -> None:
+        form = map_format(self.formats, output)
         rounded = shift_and_round_array(
-            total,
-            acc_frac_bits - np.int64(form.frac_bits),
+            exact.total,
+            exact.frac_bits - np.int64(form.frac_bits),
             self.requantize_rounding,
             form.raw_min,
             form.raw_max,
@@ -351,9 +352,23 @@ class _Interpreter:
     def _finish(
         self, output: str, activations: list[Node], rounded: IntegerArray, form: Format
     ) -> None:
+        """Store integers of any size."""
+        below, above = rounded < form.raw_min, rounded > form.raw_max
+        self._store(output, activations, rounded, form, below, above)
+
+    def _store(
+        self,
+        output: str,
+        activations: list[Node],
+        rounded: IntegerArray,
+        form: Format,
+        below: NDArray[np.bool_],
+        above: NDArray[np.bool_],
+    ) -> None:
+        """Clamp, store and count what the format clipped and no activation holds inside."""
         lower, upper = self._bounds(activations, form)
-        beyond = (rounded < form.raw_min) & (lower < form.raw_min)
-        beyond |= (rounded > form.raw_max) & (upper > form.raw_max)
+        beyond = below & (lower < form.raw_min)
+        beyond |= above & (upper > form.raw_max)
         self.saturations[output] = int(beyond.sum())
         self.maps[output] = Map(raw=self._clamp(rounded, activations, form), form=form)
 
@@ -366,7 +381,7 @@ class _Interpreter:
         lower, upper = form.raw_min - 1, form.raw_max + 1
         for node in activations:
             low, high = (
-                None if bound is None else self._raw_bound(bound, form)
+                None if bound is None else encode_bound(bound, form, self.requantize_rounding)
                 for bound in self.graph.activation_bounds(node)
             )
             if low is not None:
@@ -375,14 +390,6 @@ class _Interpreter:
                 lower, upper = min(lower, high), min(upper, high)
         return lower, upper
 
-    def _raw_bound(self, bound: float, form: Format) -> int:
-        scaled = Fraction(bound) * power_of_two(form.frac_bits)
-        rounded = round_fraction(scaled, self.requantize_rounding)
-        return clip(rounded, form.raw_min - 1, form.raw_max + 1)
 
-
-def _window_axes(
-    node: Node, raw: IntegerArray, kernel: tuple[int, int] | None = None
-) -> tuple[layers.WindowAxis, layers.WindowAxis]:
-    given = kernel or tuple(node.attributes["kernel_shape"])
-    return layers.window_axes(node.attributes, (raw.shape[2], raw.shape[3]), given)
+def _windows(node: Node, raw: IntegerArray) -> tuple[layers.WindowAxis, layers.WindowAxis]:
+    return layers.window_axes(node.attributes, raw.shape[2:], node.attributes["kernel_shape"])

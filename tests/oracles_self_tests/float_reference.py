@@ -10,7 +10,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
-from tests.oracles.onnx_graph import PRODUCTS, read_graph
+from tests.oracles.onnx_file import read_graph
+from tests.oracles.onnx_graph import PRODUCTS
 
 FormatEntry = dict[str, Any]
 ARITHMETIC = (*PRODUCTS, "Add", "AveragePool", "GlobalAveragePool")
