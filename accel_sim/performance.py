@@ -14,6 +14,7 @@ from accel_sim.energy.chip import (
     EnergyConstants,
     LayerEvents,
     count_additions,
+    count_multiplications,
     energy_constants,
     layer_energy,
 )
@@ -29,7 +30,9 @@ from accel_sim.mapping.access_counts import (
     total_buffer_accesses,
     total_dram_bytes,
 )
-from accel_sim.mapping.loop_nest import Kind, LoopNest, OperandWidths, build_loop_nests
+from accel_sim.mapping.block_diagonal import join_groups
+from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
+from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import LayerMapping, Loop, Tile
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.mapping.traffic import (
@@ -92,9 +95,9 @@ class LayerPerformance:
     op
         Class of the layer: Conv, Dense, Add, ...
     macs
-        Multiply-accumulates, padding counted.
+        Multiply-accumulates as `Network.layer_macs` counts them, for the batch.
     weight_bits
-        None where the layer has no weights.
+        None where the layer has no weights; the entries of a table are none.
     mapping
         None where the layer costs nothing.
     utilization_fraction
@@ -149,20 +152,28 @@ def run_performance(
         If an operand is wider than the datapath, or the smallest tile fits no buffer.
     """
     widths = OperandWidths(feature_maps=feature_map_bits, weights=weight_bits, biases=bias_bits)
-    nests = build_loop_nests(network, widths, hardware.mapping.batch, requantized_inputs or {})
+    batch = hardware.mapping.batch
+    nests = build_loop_nests(network, widths, batch, requantized_inputs or {})
     constants = energy_constants(hardware)
     measured = activity or {}
     # Layers of one shape share one schedule; only the search takes time.
     schedules: dict[LoopNest, _Schedule] = {}
     layers = []
-    for nest in nests:
-        check_widths(nest, hardware)
-        shape = replace(nest, layer="", op="")
-        if nest.kind is not Kind.LAYOUT and shape not in schedules:
+    for layer, alone in zip(network.layers, nests, strict=True):
+        check_widths(alone, hardware)
+        nest = join_groups(alone, hardware.mac_array)
+        shape = replace(nest, layer="")
+        if not nest.kind.is_free and shape not in schedules:
             schedules[shape] = _find_schedule(nest, hardware, constants)
-        schedule = schedules.get(shape, _NO_SCHEDULE)
         layers.append(
-            _price(nest, hardware, constants, schedule, measured.get(nest.layer, UNKNOWN_ACTIVITY))
+            _price(
+                nest,
+                network.layer_macs(layer) * batch,
+                hardware,
+                constants,
+                schedules.get(shape, _NO_SCHEDULE),
+                measured.get(nest.layer, UNKNOWN_ACTIVITY),
+            )
         )
     return tuple(layers)
 
@@ -175,12 +186,14 @@ def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
     InputError
         Naming the layer and the ``--set`` that would build what it needs.
     """
+    if nest.kind is Kind.HOST:
+        return
     precision = hardware.precision
     operands = [
         ("activations", "activation_bits", nest.ifm_bits, precision.activation_bits),
         ("outputs", "activation_bits", nest.ofm_bits, precision.activation_bits),
     ]
-    if nest.weight_bits is not None:
+    if nest.weight_bits is not None and nest.kind is not Kind.LOOKUP:
         operands.append(("weights", "weight_bits", nest.weight_bits, precision.weight_bits))
     for operand, key, bits, built_bits in operands:
         if bits > built_bits:
@@ -237,17 +250,21 @@ def _find_schedule(
 
 def _price(
     nest: LoopNest,
+    network_macs: int,
     hardware: HardwareConfig,
     constants: EnergyConstants,
     schedule: _Schedule,
     activity: LayerActivity,
 ) -> LayerPerformance:
-    gated = activity.zero_ifm_fraction if hardware.mac_array.zero_gating else 0.0
+    gated_macs = 0.0
+    if hardware.mac_array.zero_gating:
+        gated_macs = nest.macs * activity.zero_ifm_fraction + nest.off_diagonal_macs
     events = LayerEvents(
-        macs=nest.macs,
-        gated_macs=nest.macs * gated,
+        macs=nest.macs + nest.off_diagonal_macs,
+        gated_macs=gated_macs,
         drained_psums=schedule.drained_psums,
         additions=count_additions(nest),
+        multiplications=count_multiplications(nest),
         dram_bytes=schedule.dram_bytes,
         buffer_accesses=schedule.buffer_accesses,
         cycles=schedule.cycles.total,
@@ -256,13 +273,14 @@ def _price(
     return LayerPerformance(
         name=nest.layer,
         op=nest.op,
-        macs=nest.macs,
-        weight_bits=nest.weight_bits,
+        macs=network_macs,
+        weight_bits=None if nest.kind is Kind.LOOKUP else nest.weight_bits,
         ifm_bits=nest.ifm_bits,
         ofm_bits=nest.ofm_bits,
         mapping=schedule.mapping,
         cycles=schedule.cycles,
-        utilization_fraction=nest.macs / slots if slots else 0.0,
+        # What a transposed convolution crops away is never computed.
+        utilization_fraction=min(network_macs, nest.macs) / slots if slots else 0.0,
         dram_bytes=schedule.dram_bytes,
         buffer_accesses=schedule.buffer_accesses,
         energy=layer_energy(hardware, constants, events),

@@ -18,7 +18,10 @@ BITS_PER_BYTE = 8
 PJ_PER_MW_US = 1e3
 
 ADDS_PER_OUTPUT = 3
-"""Additions of 32 bits that an output costs: bias, rounding, and the comparison that clips."""
+"""Additions of 32 bits that an output costs: bias, rounding, and the comparison that clips.
+
+An entry of a table costs as much.
+"""
 ADDS_PER_OPERAND = 1
 """An element that is pooled or added: a comparison or an addition."""
 
@@ -64,18 +67,21 @@ class LayerEvents:
 
     Attributes
     ----------
+    macs
+        Products on the array, those with zeros off a diagonal included.
     gated_macs
         Of the MACs, those that a zero operand stopped.
     drained_psums
         Sums that left the array.
-    additions
-        Of 32 bits, on the post-processing lanes.
+    additions, multiplications
+        On the post-processing lanes: of 32 bits, and as wide as those of the array.
     """
 
     macs: int
     gated_macs: float
     drained_psums: int
     additions: int
+    multiplications: int
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     cycles: int
@@ -141,7 +147,12 @@ def layer_energy(
             (constants.dram_read.times(read_bits), constants.dram_write.times(write_bits))
         ),
         dram_background=constants.dram_background.times(time_us * PJ_PER_MW_US),
-        post_processing=constants.addition.times(events.additions),
+        post_processing=sum_energies(
+            (
+                constants.addition.times(events.additions),
+                constants.mac.times(events.multiplications),
+            )
+        ),
         clock_control=constants.clock_control.times(events.cycles),
         leakage=constants.leakage.times(time_us * PJ_PER_MW_US),
     )
@@ -155,7 +166,7 @@ def idle_energy_pJ(hardware: HardwareConfig, constants: EnergyConstants) -> floa
 
 def _requantized_outputs(nest: LoopNest) -> int:
     """Count the outputs that pass the output stage; a maximum keeps its format."""
-    keeps_format = nest.kind is Kind.LAYOUT or nest.op == "MaxPool"
+    keeps_format = nest.kind.is_free or nest.kind is Kind.COPY or nest.op == "MaxPool"
     return 0 if keeps_format else nest.outputs
 
 
@@ -167,6 +178,16 @@ def _lane_operands(nest: LoopNest) -> int:
 def count_additions(nest: LoopNest) -> int:
     """Count the 32-bit additions of a layer outside the array."""
     return _requantized_outputs(nest) * ADDS_PER_OUTPUT + _lane_operands(nest) * ADDS_PER_OPERAND
+
+
+def count_multiplications(nest: LoopNest) -> int:
+    """Count the products of a layer outside the array; an offset rides on its product."""
+    return nest.outputs if nest.kind is Kind.MULTIPLY else 0
+
+
+def off_diagonal_mac(hardware: HardwareConfig, constants: EnergyConstants) -> Constant:
+    """Energy of a product with a zero off the diagonal: that of any zero."""
+    return constants.gated_mac if hardware.mac_array.zero_gating else constants.mac
 
 
 def _times(constant: Constant, factor: float, note: str) -> Constant:

@@ -3,7 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.energy.chip import EnergyConstants, count_additions, idle_energy_pJ
+from accel_sim.energy.chip import (
+    EnergyConstants,
+    count_additions,
+    count_multiplications,
+    idle_energy_pJ,
+    off_diagonal_mac,
+)
 from accel_sim.hardware.choices import Objective
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.access_counts import DramBits, TileCounts, count_buffer_words
@@ -56,7 +62,8 @@ def _fixed_energy_pJ(
     words = count_buffer_words(tiles, bits, hardware.buffers)
     psum = constants.psum or constants.ofm
     energy_pJ: NDArray[np.float64] = (
-        nest.macs * constants.mac.value
+        (nest.macs + count_multiplications(nest)) * constants.mac.value
+        + nest.off_diagonal_macs * off_diagonal_mac(hardware, constants).value
         + count_additions(nest) * constants.addition.value
         + tiles.drained_psums * constants.drained_psum.value
         + words.ifm_reads * constants.ifm.read.value

@@ -79,7 +79,9 @@ class Depthwise(StrEnum):
     """How a grouped convolution uses the array."""
 
     SERIAL = "serial"
+    """Each group takes folds of its own."""
     BLOCK_DIAGONAL = "block_diagonal"
+    """As many groups as fit one fold lie side by side, with zeros off the diagonal."""
     NATIVE = "native"
 
 

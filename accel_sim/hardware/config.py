@@ -125,8 +125,10 @@ class MacArray(_Section):
             raise ValueError(
                 f"drain: with {self.dataflow} sums leave the columns as they are made; use hidden"
             )
-        if self.depthwise is not Depthwise.SERIAL:
-            raise ValueError(f"depthwise: {self.depthwise} is not simulated yet; use serial")
+        if self.depthwise is Depthwise.NATIVE:
+            raise ValueError(
+                f"depthwise: {self.depthwise} is not simulated yet; use serial or block_diagonal"
+            )
         return self
 
 

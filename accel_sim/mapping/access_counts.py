@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from accel_sim.hardware.config import Buffers, HardwareConfig
 from accel_sim.mapping.array_counts import count_array
+from accel_sim.mapping.lane_counts import count_lanes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, stored_bits
@@ -29,7 +30,7 @@ and a loop between them only more."""
 
 
 def loop_orders(nest: LoopNest) -> tuple[LoopOrder, ...]:
-    """Orders worth trying; off the array a group has one filter and one channel."""
+    """Orders worth trying; off the array a group has one channel, written filter by filter."""
     return LOOP_ORDERS if nest.kind is Kind.MAC else LOOP_ORDERS[:1]
 
 
@@ -125,20 +126,28 @@ def count_tiles(
     input_rows = np.array([cut.touched.sum() for cut in space.rows])[rows]
     input_cols = np.array([cut.span.sum() for cut in space.cols])[cols]
     ifm = nest.batch * nest.groups * nest.channels * input_rows * input_cols
-    weights = nest.groups * nest.filters * (nest.reduction * bits.weight + bits.bias)
+    of_filter = nest.channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias
+    weights = nest.groups * nest.filters * of_filter
     outputs = np.full(len(candidates), nest.outputs)
-    array = count_array(nest, hardware, space, candidates)
+    pixel_tiles = (
+        -(-nest.batch // space.batch[batch])
+        * np.array([len(cut.outputs) for cut in space.rows])[rows]
+        * np.array([len(cut.outputs) for cut in space.cols])[cols]
+    )
+    filter_tiles = -(-nest.filters // space.filters[filters])
+    if nest.kind is Kind.MAC:
+        array = count_array(nest, hardware, space, candidates)
+    else:
+        array = count_lanes(nest, hardware, pixel_tiles, filter_tiles)
     return TileCounts(
         group_tiles=-(-nest.groups // space.groups[groups]),
-        pixel_tiles=-(-nest.batch // space.batch[batch])
-        * np.array([len(cut.outputs) for cut in space.rows])[rows]
-        * np.array([len(cut.outputs) for cut in space.cols])[cols],
-        filter_tiles=-(-nest.filters // space.filters[filters]),
+        pixel_tiles=pixel_tiles,
+        filter_tiles=filter_tiles,
         channel_tiles=-(-nest.channels // space.channels[channels]),
         row_folds=array.row_folds,
         col_folds=array.col_folds,
         ifm_bits=ifm * bits.ifm,
-        residual_bits=outputs * bits.residual,
+        residual_bits=np.full(len(candidates), nest.residual_elements * bits.residual),
         weight_bits=np.full(len(candidates), weights),
         psum_bits=outputs * bits.psum,
         ofm_bits=outputs * bits.ofm,

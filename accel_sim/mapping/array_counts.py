@@ -1,4 +1,4 @@
-"""How the array, or the lanes, use the buffers: folds and port words, in closed form."""
+"""How the array uses the buffers: folds and port words, in closed form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_axes import array_axes
-from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
 
@@ -41,7 +41,7 @@ class ArrayCounts:
 def count_array(
     nest: LoopNest, hardware: HardwareConfig, space: TileSpace, candidates: NDArray[np.int64]
 ) -> ArrayCounts:
-    """Count what the array, or the lanes, take from and give to the buffers.
+    """Count what the array takes from and gives to the buffers.
 
     Parameters
     ----------
@@ -50,21 +50,6 @@ def count_array(
     """
     bits = stored_bits(nest, hardware)
     buffers = hardware.buffers
-    zeros = np.zeros(len(candidates), np.int64)
-    if nest.kind is not Kind.MAC:
-        elements = nest.outputs * nest.reduction
-        reads = -(-elements * bits.ifm // buffers.ifm.port_bits)
-        reads += -(-nest.outputs * bits.residual // buffers.ifm.port_bits)
-        writes = -(-nest.outputs * bits.ofm // buffers.ofm.port_bits)
-        return ArrayCounts(
-            row_folds=zeros,
-            col_folds=zeros,
-            ifm_reads=zeros + reads,
-            weight_reads=zeros,
-            psum=zeros,
-            ofm_writes=zeros + writes,
-            sum_parts=zeros,
-        )
     array = hardware.mac_array
     axes = array_axes(array.dataflow)
     pieces = {
@@ -81,14 +66,14 @@ def count_array(
     col_folds = _sum_pieces(in_cols, lambda sizes: count_folds(sizes, array.cols))
     elements_of_rows, steps = _sum_pieces(in_rows, np.array), _sum_pieces(in_time, np.array)
 
-    def row_words(operand_bits: int, port_bits: int) -> Counts:
+    def row_words(operand_bits: int, port_bits: int, blocks: int = 1) -> Counts:
         return _sum_pieces(
-            in_rows, lambda sizes: fold_words(sizes, array.rows, operand_bits, port_bits)
+            in_rows, lambda sizes: fold_words(sizes // blocks, array.rows, operand_bits, port_bits)
         )
 
-    def col_words(operand_bits: int, port_bits: int) -> Counts:
+    def col_words(operand_bits: int, port_bits: int, blocks: int = 1) -> Counts:
         return _sum_pieces(
-            in_cols, lambda sizes: fold_words(sizes, array.cols, operand_bits, port_bits)
+            in_cols, lambda sizes: fold_words(sizes // blocks, array.cols, operand_bits, port_bits)
         )
 
     row_trips = nest.groups * steps * col_folds
@@ -100,7 +85,9 @@ def count_array(
         # One operand is loaded, row by row; a sum leaves in as many parts as row folds.
         col_trips = nest.groups * elements_of_rows * _sum_pieces(in_time, np.ones_like)
         sums, sum_parts = nest.groups * steps, row_folds
-    ifm, weights = (bits.ifm, buffers.ifm.port_bits), (bits.weight, buffers.weights.port_bits)
+    ifm = (bits.ifm, buffers.ifm.port_bits)
+    # Zeros off a diagonal are in no memory: a word brings the weights of one block.
+    weights = (bits.weight, buffers.weights.port_bits, nest.blocks)
     if axes.cols is Loop.PIXELS:
         ifm_reads, weight_reads = col_trips * col_words(*ifm), row_trips * row_words(*weights)
     else:

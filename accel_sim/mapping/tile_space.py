@@ -102,15 +102,18 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
         If not even the smallest does: layer, operand, bytes needed, bytes there.
     """
     array = hardware.mac_array
-    filters = _cuts(nest.filters)
-    if array_axes(array.dataflow).cols is Loop.FILTERS:
+    filters, channels = _cuts(nest.filters), _cuts(nest.channels)
+    if nest.blocks > 1:
+        # Groups that lie on the array together stay together.
+        filters, channels = {nest.filters}, {nest.channels}
+    elif nest.kind is Kind.MAC and array_axes(array.dataflow).cols is Loop.FILTERS:
         whole_columns = {-(-size // array.cols) * array.cols for size in filters}
         filters |= {size for size in whole_columns if size < nest.filters}
     space = TileSpace(
         groups=_descending(_cuts(nest.groups)),
         batch=_descending(_cuts(nest.batch)),
         filters=_descending(filters),
-        channels=_descending(_cuts(nest.channels)),
+        channels=_descending(channels),
         rows=tuple(cut_axis(row_axis(nest), size) for size in _descending(_cuts(nest.output_rows))),
         cols=tuple(cut_axis(col_axis(nest), size) for size in _descending(_cuts(nest.output_cols))),
         feasible=np.empty((0, 6), np.int64),
@@ -189,15 +192,17 @@ def _needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> 
     filters = space.filters[None, None, None, None, :, None]
     channels = space.channels[None, None, None, None, None, :]
     pixels = groups * batch * output_rows * output_cols
-    ifm = groups * batch * input_rows * input_cols * channels * bits.ifm + pixels * bits.residual
+    residual = (groups if nest.shares_residual else pixels) * bits.residual
+    ifm = groups * batch * input_rows * input_cols * channels * bits.ifm + residual
     outputs = pixels * filters
     needs = [_Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
     keeps_partial_sums = channels < nest.channels
-    if nest.kind is Kind.MAC:
+    if nest.kind is Kind.MAC and not array_axes(hardware.mac_array.dataflow).keeps_sums:
         taps = nest.filter_rows * nest.filter_cols
-        if not array_axes(hardware.mac_array.dataflow).keeps_sums:
-            keeps_partial_sums |= channels * taps > hardware.mac_array.rows
-        weights = groups * filters * (channels * taps * bits.weight + bits.bias)
+        keeps_partial_sums |= channels * taps > hardware.mac_array.rows
+    if nest.has_weights:
+        of_filter = channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias
+        weights = groups * filters * of_filter
         needs.append(_Need(operand="weights", name="weights", buffer=buffers.weights, bits=weights))
     if isinstance(buffers.psum, Buffer):
         psum = np.where(keeps_partial_sums, outputs * bits.psum, 0)

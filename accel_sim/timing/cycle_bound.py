@@ -115,7 +115,7 @@ def _edge_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tu
     bits = stored_bits(nest, hardware)
     groups, batch, rows, cols, filters, channels = space.feasible.T
     in_groups, images = space.groups[groups], space.batch[batch]
-    reduction = space.channels[channels] * nest.filter_rows * nest.filter_cols
+    weights = space.channels[channels] * nest.channel_weights // nest.blocks
     inputs = (
         np.array([cut.touched[0] for cut in space.rows])[rows]
         * np.array([cut.span[0] for cut in space.cols])[cols]
@@ -125,8 +125,10 @@ def _edge_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tu
         * np.array([cut.outputs[at] for cut in space.cols])[cols]
         for at in (0, -1)
     )
+    residuals = 1 if nest.shares_residual else images * first_outputs
     first_load = in_groups * (
-        images * (inputs * space.channels[channels] * bits.ifm + first_outputs * bits.residual)
-        + space.filters[filters] * reduction * bits.weight
+        images * inputs * space.channels[channels] * bits.ifm
+        + residuals * bits.residual
+        + space.filters[filters] * weights * bits.weight
     )
     return first_load, last_outputs * bits.ofm

@@ -62,18 +62,24 @@ def array_words(rules: ScheduleRules, groups: int, tile: Extents) -> TileWords:
         col_trips, sums, sum_parts = groups * tile.rows, groups * tile.time, row_folds
     if rules.array.has_pixels_in_cols:
         ifm = col_trips * fold_words(rules.ifm_port, tile.cols, cols, rules.ifm_bits)
-        weights = row_trips * fold_words(rules.weight_port, tile.rows, rows, rules.weight_bits)
+        in_rows = tile.rows // rules.blocks  # a word brings the weights of one block
+        weights = row_trips * fold_words(rules.weight_port, in_rows, rows, rules.weight_bits)
     else:
         ifm = row_trips * fold_words(rules.ifm_port, tile.rows, rows, rules.ifm_bits)
-        weights = col_trips * fold_words(rules.weight_port, tile.cols, cols, rules.weight_bits)
+        in_cols = tile.cols // rules.blocks
+        weights = col_trips * fold_words(rules.weight_port, in_cols, cols, rules.weight_bits)
     psum = sums * fold_words(rules.psum_port, tile.cols, cols, rules.psum_bits)
     ofm = sums * fold_words(rules.ofm_port, tile.cols, cols, rules.ofm_bits)
     return TileWords(ifm, weights, psum, ofm, sum_parts)
 
 
 @jit
-def lane_words(rules: ScheduleRules, outputs: int) -> TileWords:
+def lane_words(rules: ScheduleRules, groups: int, pixels: int, filters: int) -> TileWords:
     """Words of a tile that runs on the lanes."""
-    ifm = words(rules.ifm_port, outputs * rules.taps * rules.ifm_bits)
-    ifm += words(rules.ifm_port, outputs * rules.residual_bits)
-    return TileWords(ifm, 0, 0, words(rules.ofm_port, outputs * rules.ofm_bits), 1)
+    ifm = words(rules.ifm_port, groups * pixels * rules.taps * rules.ifm_bits)
+    residuals = groups if rules.shares_residual else groups * pixels
+    ifm += words(rules.ifm_port, residuals * rules.residual_bits)
+    constants = groups * (rules.channel_weights * rules.weight_bits + rules.bias_bits)
+    weights = words(rules.weight_port, constants)
+    ofm = words(rules.ofm_port, groups * pixels * filters * rules.ofm_bits)
+    return TileWords(ifm, weights, 0, ofm, 1)

@@ -56,7 +56,7 @@ def work_on_tile(
     else:
         compute = -(-outputs * rules.taps // rules.lanes)
         skew = 0
-        demand = lane_words(rules, outputs)
+        demand = lane_words(rules, groups, pixels, filters)
 
     psum_reads = demand.psum * (demand.sum_parts - is_first)
     psum_writes = demand.psum * (demand.sum_parts - is_last)
@@ -251,13 +251,18 @@ def fill_loads(
     filters = filter_sizes[index[FILTERS]]
     channels = channel_sizes[index[CHANNELS]]
     if changed[GROUPS] or changed[PIXELS] or changed[CHANNELS]:
+        residuals = pixels
+        if rules.shares_residual:
+            residuals = 1 if changed[GROUPS] else 0
         loads[IFM] = groups * (
-            ifm_sizes[index[PIXELS]] * channels * rules.ifm_bits + pixels * rules.residual_bits
+            ifm_sizes[index[PIXELS]] * channels * rules.ifm_bits + residuals * rules.residual_bits
         )
-    if rules.is_mac and (changed[GROUPS] or changed[FILTERS] or changed[CHANNELS]):
+    has_weights = rules.channel_weights > 0
+    if has_weights and (changed[GROUPS] or changed[FILTERS] or changed[CHANNELS]):
         # The output stage needs the bias, so it comes with the last channels.
         is_last = index[CHANNELS] == trips[CHANNELS] - 1
         bias_bits = rules.bias_bits if is_last else 0
-        loads[WEIGHTS] = groups * filters * (channels * rules.taps * rules.weight_bits + bias_bits)
+        weights = channels * rules.channel_weights // rules.blocks
+        loads[WEIGHTS] = groups * filters * (weights * rules.weight_bits + bias_bits)
     if index[CHANNELS] > 0 and (changed[GROUPS] or changed[PIXELS] or changed[FILTERS]):
         loads[PSUM] = groups * pixels * filters * rules.psum_bits

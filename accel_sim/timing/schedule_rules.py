@@ -42,6 +42,10 @@ class ScheduleRules(NamedTuple):
         Whether the layer runs on the array; else on the lanes.
     taps
         Filter rows times columns.
+    channel_weights, blocks
+        Weights that a filter has for a channel; of `blocks` filters, one has them.
+    shares_residual
+        Whether all outputs of a group read one element of the second operand.
     read_cycles, read_bits, write_cycles, write_bits
         DRAM moves ``read_bits`` in ``read_cycles``, and so for writes.
     """
@@ -51,6 +55,9 @@ class ScheduleRules(NamedTuple):
     lanes: int
     tile_overhead: int
     taps: int
+    channel_weights: int
+    blocks: int
+    shares_residual: bool
     ifm_bits: int
     residual_bits: int
     weight_bits: int
@@ -80,6 +87,9 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         lanes=hardware.post_processing.lanes,
         tile_overhead=hardware.mac_array.tile_overhead_cycles,
         taps=nest.filter_rows * nest.filter_cols,
+        channel_weights=nest.channel_weights,
+        blocks=nest.blocks,
+        shares_residual=nest.shares_residual,
         ifm_bits=bits.ifm,
         residual_bits=bits.residual,
         weight_bits=bits.weight,

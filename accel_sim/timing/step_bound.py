@@ -141,7 +141,6 @@ def bound_steps(
     read = timing.read_cycles_per_bit
     buffers = hardware.buffers
     bits = stored_bits(nest, hardware)
-    taps = nest.filter_rows * nest.filter_cols
     ifm = {Loop.GROUPS: series.groups, Loop.PIXELS: series.inputs, Loop.CHANNELS: series.channels}
     weights = {
         Loop.GROUPS: series.groups,
@@ -154,10 +153,13 @@ def bound_steps(
         loaded_ifm, loaded_weights = (
             np.where(
                 _is_new(operand, series, order[position:]),
-                _sum_steps(operand, series, order, position, is_load=True) * element_bits,
+                _sum_steps(operand, series, order, position, is_load=True) * element_bits // blocks,
                 0,
             )
-            for operand, element_bits in ((ifm, bits.ifm), (weights, taps * bits.weight))
+            for operand, element_bits, blocks in (
+                (ifm, bits.ifm, 1),
+                (weights, nest.channel_weights * bits.weight, nest.blocks),
+            )
         )
         hidden = loaded_ifm * buffers.ifm.double_buffered
         hidden += loaded_weights * buffers.weights.double_buffered
@@ -184,7 +186,8 @@ def _busy(
     fixed = tiles({}) * array.tile_overhead_cycles
     groups = {Loop.GROUPS: series.groups}
     if nest.kind is not Kind.MAC:
-        elements = tiles(groups | {Loop.PIXELS: series.pixels}) * nest.reduction
+        outputs = groups | {Loop.PIXELS: series.pixels, Loop.FILTERS: series.filters}
+        elements = tiles(outputs) * nest.reduction
         busy: Counts = fixed + elements // hardware.post_processing.lanes
         return busy
     axes = array_axes(array.dataflow)

@@ -10,7 +10,8 @@ from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 
 NONE = Accesses(reads=0, writes=0)
 NOTHING = LayerEvents(
-    macs=0, gated_macs=0, drained_psums=0, additions=0, cycles=0,
+    macs=0, gated_macs=0, drained_psums=0, additions=0, multiplications=0,
+    cycles=0,
     dram_bytes=DramBytes(
         ifm_read=0, weights_read=0, residual_read=0, psum_read=0, psum_write=0, ofm_write=0
     ),
@@ -44,6 +45,7 @@ def test_nothing_costs_nothing():
             3 * 32 * 8.5 * 0.009 * CONSTANTS.addition.value / 0.1,
         ),
         ({"additions": 7}, "post_processing", 7 * CONSTANTS.addition.value),
+        ({"multiplications": 7}, "post_processing", 7 * CONSTANTS.mac.value),
         # 500 MHz: 2 ns a cycle; 1 mW for 2 ns is 2 pJ.
         ({"cycles": 5}, "dram_background", 5 * 2 * (74.1 + 11.47)),
         ({"cycles": 5}, "clock_control", 5 * CONSTANTS.clock_control.value),

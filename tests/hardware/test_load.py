@@ -205,7 +205,7 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
         ),
         (
             "depthwise: serial", "depthwise: native",
-            "mac_array.depthwise: native is not simulated yet; use serial",
+            "mac_array.depthwise: native is not simulated yet; use serial or block_diagonal",
         ),
         (
             "accumulator_overflow: wrap", "accumulator_overflow: saturate",

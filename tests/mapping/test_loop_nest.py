@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from accel_sim.mapping.loop_nest import Kind, LoopNest, OperandWidths, build_loop_nests
+from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
+from accel_sim.mapping.loop_nest import Kind, LoopNest
 from quantizer.network.graph import Network
 from quantizer.network.layers import (
     Add,

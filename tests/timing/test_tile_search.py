@@ -8,6 +8,7 @@ import pytest
 from accel_sim.energy.chip import (
     LayerEvents,
     count_additions,
+    count_multiplications,
     energy_constants,
     layer_energy,
 )
@@ -68,6 +69,7 @@ def test_search_finds_the_best_of_all(seed, dataflow, objective):
             gated_macs=0,
             drained_psums=int(tiles.drained_psums[candidate]),
             additions=count_additions(nest),
+            multiplications=count_multiplications(nest),
             dram_bytes=total_dram_bytes(bits, candidate),
             buffer_accesses=total_buffer_accesses(
                 count_buffer_words(tiles, bits, hardware.buffers), candidate
