@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.refresh_readme import BLOCK, README, ROOT, refresh
+from tools.refresh_docs import BLOCK, README, ROOT, refresh
 
 
 def test_readme_shows_the_output_of_at_least_one_command_and_a_picture() -> None:

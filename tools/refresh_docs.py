@@ -1,8 +1,8 @@
-"""Run the commands of README.md and put what they print, and the picture, in their place.
+"""Write what is generated: docs/operators.md, and what the commands of README.md print.
 
-    .venv/bin/python tools/refresh_readme.py
+    .venv/bin/python tools/refresh_docs.py
 
-A test compares what stands there with what the commands print.
+Tests compare what stands there with what would be written.
 """
 
 import os
@@ -15,9 +15,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from accel_sim.operators import operator_page
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "simulate.svg"
+OPERATORS = ROOT / "docs" / "operators.md"
 BLOCK = re.compile(r"```\n\$ (accel-sim [^\n]*)\n(.*?)```", re.DOTALL)
 COLUMNS = 100
 
@@ -53,7 +56,7 @@ def draw_report(command: str) -> str:
 
 def main() -> None:
     README.write_text(refresh(README.read_text()))
-    PICTURE.parent.mkdir(exist_ok=True)
+    OPERATORS.write_text(operator_page())
     PICTURE.write_text(draw_report("accel-sim simulate edge_16x16"))
 
 
