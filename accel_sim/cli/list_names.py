@@ -29,11 +29,18 @@ def list_names(
 
 
 def _networks() -> Rows:
-    from accel_sim.builtin import builtin_networks
+    from accel_sim.builtin import TrainedNetwork, builtin_names, find_builtin
+    from quantizer.network.onnx_import import load_onnx
 
-    yield "network", "images"
-    for network in builtin_networks():
-        yield network.name, "shipped: calibration and test"
+    yield "network", "input", "MACs", "parameters", "weights", "images"
+    for name in builtin_names():
+        builtin = find_builtin(name)
+        if isinstance(builtin, TrainedNetwork):
+            network, kinds = load_onnx(builtin.onnx_path), ("trained", "shipped, with labels")
+        else:
+            network, kinds = builtin.without_weights(), ("synthetic", "seeded")
+        shape = " x ".join(str(length) for length in network.shapes[network.input])
+        yield name, shape, f"{network.macs:,}", f"{network.parameters:,}", *kinds
 
 
 def _machines() -> Rows:
@@ -68,10 +75,11 @@ def _methods() -> Rows:
 
 
 def _operators() -> Rows:
-    from quantizer.network.onnx_nodes import SUPPORTED_OPERATORS
+    from quantizer.network.operators import OPERATORS
 
     yield "ONNX operator", "supported"
-    yield from SUPPORTED_OPERATORS.items()
+    for entry in OPERATORS:
+        yield entry.operator, entry.limits
 
 
 LISTS: Mapping[str, Callable[[], Rows]] = {

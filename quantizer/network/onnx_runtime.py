@@ -15,6 +15,16 @@ _NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/onnxruntime_src/
 """Parts of a message that tell its authors alone something: codes, places in their sources."""
 
 
+_REWRITES = [
+    "CommonSubexpressionElimination",  # what the user wrote twice would be computed once
+    "ConstantSharing",  # equal numbers would lose the names of their own
+    "GeluFusionL1",  # five nodes would be one, from opset 20 on
+    "MatMulAddFusion",  # one of more than two dimensions would be turned into reshapes
+    "TransposeOptimizer",  # maps behind a moved Transpose would have no name in the file
+]
+"""Basic optimisations that are not done: what remains would not be the user's graph."""
+
+
 def start_session(
     model: ModelProto, *, optimise: bool, save_to: Path | None = None
 ) -> ort.InferenceSession:
@@ -23,7 +33,8 @@ def start_session(
     Parameters
     ----------
     optimise
-        Whether to do the basic graph optimisation: constants and batch-norm folded.
+        Whether to do the basic graph optimisation: constants and batch-norm folded, and
+        nothing that takes the graph apart.
     save_to
         File for the model as it is after that.
     """
@@ -36,7 +47,9 @@ def start_session(
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)
     content = model.SerializeToString()
-    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(
+        content, options, providers=["CPUExecutionProvider"], disabled_optimizers=_REWRITES
+    )
 
 
 def reason(error: Exception) -> str:

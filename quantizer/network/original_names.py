@@ -44,7 +44,7 @@ class OriginalNames:
 
     def weights(self, node: NodeProto) -> str:
         """Give the user's name of the second input of a Conv, Gemm or MatMul."""
-        return self._input(node, 1) or str(node.input[1])
+        return self.input(node, 1)
 
     def bias(self, node: NodeProto) -> str:
         """Give the user's name of a bias; a folded one is named by what was folded in."""
@@ -59,6 +59,10 @@ class OriginalNames:
                 if name in self._constants:
                     return str(name)
         return f"{self.node(node).name or node.output[0]}.bias"
+
+    def input(self, node: NodeProto, index: int) -> str:
+        """Give the user's name of an input."""
+        return self._input(node, index) or str(node.input[index])
 
     def _input(self, node: NodeProto, index: int) -> str | None:
         """Name of an input if the user's file has it, or that of the origin's input."""
