@@ -56,9 +56,10 @@ def plan_word_lengths(network: Network, bits: BitWidths) -> WordLengths:
         elif isinstance(layer, ElementwiseLayer) and layer.constant is not None:
             constants[layer.constant] = bits.activations
     return WordLengths(
+        # Layers of a SCALE-Sim topology read maps that no layer writes.
         feature_maps={
-            name: bits.input_bits if root == network.input else bits.activations
-            for name, root in roots.items()
+            name: bits.input_bits if roots.get(name) == network.input else bits.activations
+            for name in network.shapes
         },
         constants=constants,
         biases=bits.biases,

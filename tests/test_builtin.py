@@ -5,10 +5,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from accel_sim.builtin import builtin_networks, find_builtin
+from accel_sim.builtin import DIGITS, builtin_names, find_builtin
 from quantizer.errors import InputError
-
-DIGITS = find_builtin("digits")
 
 
 def load(path):
@@ -66,12 +64,18 @@ def test_the_network_shows_every_kind_of_layer_and_no_unfolded_batch_norm():
 
 
 def test_the_first_built_in_network_is_digits():
-    assert builtin_networks()[0] == DIGITS
+    assert find_builtin(builtin_names()[0]) == DIGITS
+
+
+def test_every_name_finds_the_network_of_that_name():
+    assert [find_builtin(name).name for name in builtin_names()] == list(builtin_names())
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(InputError) as error:
         find_builtin("digit")
     assert str(error.value) == (
-        "digit: no built-in network has this name; there is digits; did you mean 'digits'?"
+        "digit: no built-in network has this name; there is digits, alexnet, vgg16, googlenet, "
+        "resnet18, resnet50, mobilenet_v1, mobilenet_v2, squeezenet1_1, efficientnet_lite0; "
+        "did you mean 'digits'?"
     )

@@ -1,18 +1,21 @@
 """Networks that come with the tool, each with images to calibrate and to test it on.
 
-Where they are from and how they were made stands in README.md beside this file.
+Where the trained ones are from and how they were made stands in README.md beside this file;
+those with synthetic weights are in `accel_sim.builtin.topologies`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from accel_sim.builtin.topologies import TOPOLOGIES
+from accel_sim.builtin.topologies.topology import Topology
 from quantizer.errors import InputError, nearest
 
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltinNetwork:
+class TrainedNetwork:
     """A float network with its images and the preprocessing it was trained with.
 
     Attributes
@@ -35,21 +38,22 @@ class BuiltinNetwork:
     scale: tuple[float, ...]
 
 
-def builtin_networks() -> tuple[BuiltinNetwork, ...]:
-    """All built-in networks; the first is what runs when none is named."""
-    return (
-        BuiltinNetwork(
-            name="digits",
-            onnx_path=FOLDER / "digits.onnx",
-            calibration_path=FOLDER / "digits_calibration.npz",
-            test_path=FOLDER / "digits_test.npz",
-            mean=(0.0,),
-            scale=(1 / 16,),  # pixels are 0..16
-        ),
-    )
+DIGITS = TrainedNetwork(
+    name="digits",
+    onnx_path=FOLDER / "digits.onnx",
+    calibration_path=FOLDER / "digits_calibration.npz",
+    test_path=FOLDER / "digits_test.npz",
+    mean=(0.0,),
+    scale=(1 / 16,),  # pixels are 0..16
+)
 
 
-def find_builtin(name: str) -> BuiltinNetwork:
+def builtin_names() -> tuple[str, ...]:
+    """Names of all built-in networks; the first is what runs when none is named."""
+    return DIGITS.name, *TOPOLOGIES
+
+
+def find_builtin(name: str) -> TrainedNetwork | Topology:
     """Look a built-in network up by its name.
 
     Raises
@@ -57,9 +61,10 @@ def find_builtin(name: str) -> BuiltinNetwork:
     InputError
         If there is none of that name.
     """
-    networks = {network.name: network for network in builtin_networks()}
-    if name not in networks:
-        known = list(networks)
-        problem = f"no built-in network has this name; there is {', '.join(known)}"
-        raise InputError(name, problem + nearest(name, known))
-    return networks[name]
+    if name == DIGITS.name:
+        return DIGITS
+    if name in TOPOLOGIES:
+        return TOPOLOGIES[name]()
+    known = list(builtin_names())
+    problem = f"no built-in network has this name; there is {', '.join(known)}"
+    raise InputError(name, problem + nearest(name, known))

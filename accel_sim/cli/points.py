@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from accel_sim.cli.console import Progress, progress_bar
-from accel_sim.cli.inputs import FormatRequest, Workload, quantize_for
+from accel_sim.cli.inputs import FormatRequest
+from accel_sim.cli.workload import Workload, quantize_for
 
 if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig

@@ -7,8 +7,9 @@ import typer
 
 from accel_sim.cli import options
 from accel_sim.cli.console import progress_bar, show
-from accel_sim.cli.inputs import DEFAULT_METHOD, NetworkRequest, load_workload
+from accel_sim.cli.inputs import DEFAULT_METHOD, NetworkRequest
 from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def quantize(
         scale=scale,
         layout=layout,
         needs_images=False,
+        needs_formats=True,
         has_formats=formats is not None,
     )
     check_outputs({"--write-formats": write_formats}, (*request.input_paths, formats))

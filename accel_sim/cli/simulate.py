@@ -4,15 +4,10 @@ from pathlib import Path
 
 from accel_sim.cli import options
 from accel_sim.cli.console import progress_bar, show
-from accel_sim.cli.inputs import (
-    FormatRequest,
-    NetworkRequest,
-    add_batch,
-    load_workload,
-    quantize_for,
-)
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch
 from accel_sim.cli.next_commands import suggest_next
 from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.workload import load_workload, quantize_for
 from quantizer.errors import InputError
 
 

@@ -10,14 +10,10 @@ import typer
 
 from accel_sim.cli import options
 from accel_sim.cli.console import show
-from accel_sim.cli.inputs import (
-    FormatRequest,
-    NetworkRequest,
-    add_batch,
-    load_workload,
-)
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
+from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:

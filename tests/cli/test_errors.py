@@ -56,11 +56,12 @@ USAGE_MISTAKES = [
     ),
     (
         ["simulate", EDGE, "--network", "digit"],
-        "digit: no file or built-in network (digits) of this name; did you mean 'digits'?",
+        "digit: no file or built-in network of this name; did you mean 'digits'?",
     ),
     (
-        ["simulate", EDGE, "--network", "resnet"],
-        "resnet: no file or built-in network (digits) of this name; give an .onnx file",
+        ["simulate", EDGE, "--network", "lenet"],
+        "lenet: no file or built-in network of this name; give an .onnx file, or a name of: "
+        "accel-sim list networks",
     ),
     (
         ["simulate", EDGE, "--input-shape", "1,8,8"],

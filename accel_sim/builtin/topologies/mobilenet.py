@@ -115,7 +115,7 @@ def _inverted_residuals(
 
 
 def _same(kernel: int, stride: int) -> Pads:
-    """Pads of TensorFlow's SAME for a map whose size is a multiple of the stride."""
+    """Give the pads of TensorFlow's SAME for a map whose size is a multiple of the stride."""
     total = kernel - stride
     before = total // 2
     return before, before, total - before, total - before
