@@ -4,7 +4,8 @@ from accel_sim.hardware.config import DeviceDram, Dram, HardwareConfig
 from accel_sim.hardware.load import load_hardware, shipped_machines
 
 HEADER = (
-    "machine", "array", "clock", "node", "bits (w/a/acc)", "buffers", "DRAM", "objective",
+    "machine", "array", "depthwise", "clock", "node", "bits (w/a/acc)", "buffers", "DRAM",
+    "objective",
 )  # fmt: skip
 
 
@@ -25,6 +26,7 @@ def _row(machine: HardwareConfig) -> tuple[str, ...]:
     return (
         machine.name,
         f"{array.rows}x{array.cols} {array.dataflow}",
+        array.depthwise.value,
         f"{machine.clock_MHz:g} MHz",
         f"{machine.technology.node_nm} nm",
         f"{precision.weight_bits}/{precision.activation_bits}/{precision.accumulator_bits}",
