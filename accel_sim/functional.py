@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.layer_steps import Events, Raw, prepare_step
+from accel_sim.layer_steps import prepare_step
+from accel_sim.layer_steps.step import Events, Raw
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow
 from quantizer.quantized import QuantizedNetwork

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from accel_sim.accumulation import bits_needed
 from accel_sim.functional import ExactNetwork
-from accel_sim.layer_steps import Events
+from accel_sim.layer_steps.step import Events
 from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.images import ImageSet
-from quantizer.network.layers import Layer, MacLayer
+from quantizer.network.layers import Layer, MacLayer, WeightedLayer
 from quantizer.ordered_map import map_in_order
 from quantizer.quantized import QuantizedNetwork
 
@@ -207,10 +207,10 @@ def _prepare_run(network: QuantizedNetwork, images: ImageSet) -> Callable[[int],
     return run
 
 
-def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float64]]:
+def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float32]]:
     constants = {name: constant.decode() for name, constant in network.weights.items()}
     for layer in network.network.layers:
-        if isinstance(layer, MacLayer) and layer.bias is not None:
+        if isinstance(layer, WeightedLayer) and layer.bias is not None:
             constants[layer.bias] = network.biases[layer.name].decode()
     return constants
 

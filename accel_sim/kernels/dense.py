@@ -24,7 +24,7 @@ def accumulate(ifm, weights, acc):
     ----------
     ifm : int32[M, C]
         One vector per position.
-    weights : int32[K, C]
+    weights : int16[K, C]
         Raw filters.
     acc : int64[K, M]
         Every element is overwritten.

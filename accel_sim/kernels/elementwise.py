@@ -1,23 +1,22 @@
-"""Elementwise operators on raw integers, over flat maps."""
+"""Elementwise operators on raw integers, over flat maps or maps of flat channels."""
 
 import numpy as np
 
-from accel_sim.kernels.output_stage import bound
-from quantizer.fixedpoint.arith import requantize
+from accel_sim.kernels.output_stage import store
 from quantizer.fixedpoint.jit import jit
 
 
 @jit
-def add(left, left_shift, right, right_shift, shift, rounding, bounds, ofm):
-    """Add two maps: both aligned exactly, one exact sum, one requantize.
+def add(left, left_scale, right, right_scale, shift, rounding, bounds, ofm):
+    """Add or subtract two maps: both aligned exactly, one exact sum, one requantize.
 
-    ``ofm = clip(round((left << left_shift) + (right << right_shift)) * 2**-shift))``.
+    ``ofm = clip(round((left * left_scale + right * right_scale) * 2**-shift))``.
 
     Parameters
     ----------
     left, right : int32[n]
-    left_shift, right_shift : int
-        To the finer of the two formats; at most 40.
+    left_scale, right_scale : int
+        ``2**places`` to the finer of the two formats, at most ``2**40``, and the sign.
     shift : int
         Fraction bits of the aligned sum minus those of the ofm.
     rounding : int
@@ -32,15 +31,102 @@ def add(left, left_shift, right, right_shift, shift, rounding, bounds, ofm):
     int
         Outputs that the format clipped.
     """
-    raw_min, raw_max, _, _ = bounds
     saturations = np.int64(0)
     for i in range(ofm.size):
-        total = (np.int64(left[i]) << left_shift) + (np.int64(right[i]) << right_shift)
-        # One beyond the range tells a clipped value from one on the bound.
-        value = requantize(total, shift, rounding, raw_min - 1, raw_max + 1)
-        raw, clipped = bound(value, bounds)
+        total = np.int64(left[i]) * left_scale + np.int64(right[i]) * right_scale
+        raw, clipped = store(total, shift, rounding, bounds)
         saturations += clipped
         ofm[i] = raw
+    return saturations
+
+
+@jit
+def multiply(left, right, shift, rounding, bounds, ofm):
+    """Multiply two maps: ``ofm = clip(round(left * right * 2**-shift))``.
+
+    Parameters
+    ----------
+    left, right : int32[n]
+    shift : int
+        Fraction bits of both together minus those of the ofm.
+    rounding, bounds, ofm
+        As in `add`.
+
+    Returns
+    -------
+    int
+        Outputs that the format clipped.
+    """
+    saturations = np.int64(0)
+    for i in range(ofm.size):
+        total = np.int64(left[i]) * np.int64(right[i])
+        raw, clipped = store(total, shift, rounding, bounds)
+        saturations += clipped
+        ofm[i] = raw
+    return saturations
+
+
+@jit
+def scale_channels(ifm, weights, bias, shift, rounding, bounds, ofm):
+    """Scale and offset each channel: ``ofm = clip(round((ifm * w[c] + b[c]) * 2**-shift[c]))``.
+
+    Parameters
+    ----------
+    ifm : int32[C, n]
+    weights, bias : int64[C]
+        The bias in the format of the products; magnitude at most ``2**60``.
+    shift : int64[C]
+        Fraction bits of the products minus those of the ofm.
+    rounding, bounds
+        As in `add`.
+    ofm : int32[C, n]
+        Every element is overwritten.
+
+    Returns
+    -------
+    int
+        Outputs that the format clipped.
+    """
+    saturations = np.int64(0)
+    for c in range(ifm.shape[0]):
+        for i in range(ifm.shape[1]):
+            total = np.int64(ifm[c, i]) * weights[c] + bias[c]
+            raw, clipped = store(total, shift[c], rounding, bounds)
+            saturations += clipped
+            ofm[c, i] = raw
+    return saturations
+
+
+@jit
+def prelu(ifm, slopes, slope_frac_bits, shift, rounding, bounds, ofm):
+    """Multiply negative values by the slope of their channel; requantize all.
+
+    Parameters
+    ----------
+    ifm : int32[C, n]
+    slopes : int64[C]
+    slope_frac_bits : int
+    shift : int
+        Fraction bits of the ifm minus those of the ofm.
+    rounding, bounds
+        As in `add`.
+    ofm : int32[C, n]
+        Every element is overwritten.
+
+    Returns
+    -------
+    int
+        Outputs that the format clipped.
+    """
+    saturations = np.int64(0)
+    for c in range(ifm.shape[0]):
+        for i in range(ifm.shape[1]):
+            total, places = np.int64(ifm[c, i]), shift
+            if total < 0:
+                total, places = total * slopes[c], shift + slope_frac_bits
+            raw, clipped = store(total, places, rounding, bounds)
+            saturations += clipped
+            ofm[c, i] = raw
     return saturations
 
 
@@ -60,23 +146,17 @@ def change_format(ifm, shift, rounding, bounds, ofm):
     ifm : int32[n]
     shift : int
         Fraction bits of the ifm minus those of the ofm.
-    rounding : int
-        A `Rounding` value.
-    bounds
-        As in `output_stage.bound`.
-    ofm : int32[n]
-        Every element is overwritten.
+    rounding, bounds, ofm
+        As in `add`.
 
     Returns
     -------
     int
         Values that the new format clipped.
     """
-    raw_min, raw_max, _, _ = bounds
     saturations = np.int64(0)
     for i in range(ofm.size):
-        value = requantize(np.int64(ifm[i]), shift, rounding, raw_min - 1, raw_max + 1)
-        raw, clipped = bound(value, bounds)
+        raw, clipped = store(np.int64(ifm[i]), shift, rounding, bounds)
         saturations += clipped
         ofm[i] = raw
     return saturations

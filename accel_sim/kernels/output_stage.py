@@ -31,6 +31,31 @@ def bound(value, bounds):
 
 
 @jit
+def store(total, shift, rounding, bounds):
+    """Requantize an exact result and bound it: the last step of every arithmetic layer.
+
+    Parameters
+    ----------
+    total : int64
+        Magnitude at most ``2**61``.
+    shift : int
+        Fraction bits of the total minus those of the ofm; any sign.
+    rounding : int
+        A `Rounding` value.
+    bounds
+        As in `bound`.
+
+    Returns
+    -------
+    tuple of int64
+        As of `bound`.
+    """
+    raw_min, raw_max, _, _ = bounds
+    # One beyond the range tells a clipped value from one on the bound.
+    return bound(requantize(total, shift, rounding, raw_min - 1, raw_max + 1), bounds)
+
+
+@jit
 def finish(acc, acc_bits, bias, shift, rounding, bounds, ofm):
     """Run the output stage on all accumulators of one image.
 
@@ -60,7 +85,6 @@ def finish(acc, acc_bits, bias, shift, rounding, bounds, ofm):
         Outputs whose exact sum left the accumulator, and outputs that the format clipped.
     """
     n_filters, out_height, out_width = ofm.shape
-    raw_min, raw_max, _, _ = bounds
     overflows = np.int64(0)
     saturations = np.int64(0)
     for k in range(n_filters):
@@ -69,9 +93,7 @@ def finish(acc, acc_bits, bias, shift, rounding, bounds, ofm):
                 total = np.int64(acc[k, p, q])
                 wrapped = wrap(total, acc_bits)
                 overflows += np.int64(wrapped != total)
-                # One beyond the range tells a clipped value from one on the bound.
-                value = requantize(wrapped + bias[k], shift[k], rounding, raw_min - 1, raw_max + 1)
-                raw, clipped = bound(value, bounds)
+                raw, clipped = store(wrapped + bias[k], shift[k], rounding, bounds)
                 saturations += clipped
                 ofm[k, p, q] = raw
     return overflows, saturations

@@ -8,13 +8,22 @@ from quantizer.fixedpoint.jit import jit
 
 
 @jit
-def max_pool(ifm, kernel, stride, pads, raw_min, ofm):
+def _inside(start, taps, dilation, size):
+    """First tap of a window that is inside the map, and the one behind the last."""
+    # Both quotients are rounded up; a window that ends before the map has no tap inside.
+    first = max(-(start // dilation), 0)
+    end = min(-((start - size) // dilation), taps)
+    return first, max(end, first)
+
+
+@jit
+def max_pool(ifm, kernel, stride, pads, dilation, raw_min, ofm):
     """Maximum over windows; positions outside the map read as `raw_min`.
 
     Parameters
     ----------
     ifm : int32[C, H, W]
-    kernel, stride : (int, int)
+    kernel, stride, dilation : (int, int)
         Rows, cols.
     pads : (int, int)
         Top and left; what lies below and to the right follows from the shape of `ofm`.
@@ -28,17 +37,22 @@ def max_pool(ifm, kernel, stride, pads, raw_min, ofm):
     for c in range(n_channels):
         for p in range(out_height):
             top = p * stride[0] - pads[0]
+            first_row, end_row = _inside(top, kernel[0], dilation[0], height)
             for q in range(out_width):
                 left = q * stride[1] - pads[1]
+                first_col, end_col = _inside(left, kernel[1], dilation[1], width)
                 best = np.int64(raw_min)
-                for row in range(max(top, 0), min(top + kernel[0], height)):
-                    for col in range(max(left, 0), min(left + kernel[1], width)):
-                        best = max(best, np.int64(ifm[c, row, col]))
+                for r in range(first_row, end_row):
+                    row = top + r * dilation[0]
+                    for s in range(first_col, end_col):
+                        best = max(best, np.int64(ifm[c, row, left + s * dilation[1]]))
                 ofm[c, p, q] = best
 
 
 @jit
-def average_pool(ifm, kernel, stride, pads, counts_padding, scale, rounding, bounds, ofm):
+def average_pool(
+    ifm, kernel, stride, pads, dilation, row_counts, col_counts, scale, rounding, bounds, ofm
+):
     """Mean over windows: one rounding of the exact rational.
 
     ``ofm = clip(round(S * 2**scale / n))`` with S the sum of the window and n the number
@@ -47,10 +61,10 @@ def average_pool(ifm, kernel, stride, pads, counts_padding, scale, rounding, bou
     Parameters
     ----------
     ifm : int32[C, H, W]
-    kernel, stride, pads : (int, int)
+    kernel, stride, pads, dilation : (int, int)
         As in `max_pool`.
-    counts_padding : bool
-        Whether n counts positions outside the map too.
+    row_counts, col_counts : int64[P], int64[Q]
+        Rows and columns that a window counts, at least 1; n is their product.
     scale : int
         Fraction bits of the ofm minus those of the ifm; sum and count, shifted by it,
         stay within 61 bits.
@@ -74,16 +88,16 @@ def average_pool(ifm, kernel, stride, pads, counts_padding, scale, rounding, bou
     for c in range(n_channels):
         for p in range(out_height):
             top = p * stride[0] - pads[0]
+            first_row, end_row = _inside(top, kernel[0], dilation[0], height)
             for q in range(out_width):
                 left = q * stride[1] - pads[1]
+                first_col, end_col = _inside(left, kernel[1], dilation[1], width)
                 total = np.int64(0)
-                count = np.int64(0)
-                for row in range(max(top, 0), min(top + kernel[0], height)):
-                    for col in range(max(left, 0), min(left + kernel[1], width)):
-                        total += np.int64(ifm[c, row, col])
-                        count += 1
-                if counts_padding:
-                    count = np.int64(kernel[0] * kernel[1])
+                for r in range(first_row, end_row):
+                    row = top + r * dilation[0]
+                    for s in range(first_col, end_col):
+                        total += np.int64(ifm[c, row, left + s * dilation[1]])
+                count = row_counts[p] * col_counts[q]
                 mean = round_divided(total << up, count << down, rounding)
                 raw, clipped = bound(mean, bounds)
                 saturations += clipped

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from accel_sim.functional import ExactNetwork, Trace
-from accel_sim.layer_steps import Events
+from accel_sim.layer_steps.step import Events
 from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.graph import Network
 from quantizer.network.layers import Add, AveragePool, Clamp, Clip, Conv, Dense, Layer

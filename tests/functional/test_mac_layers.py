@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel_sim.layer_steps import Events
+from accel_sim.layer_steps.step import Events
 from quantizer.fixedpoint.qformat import Rounding
 from quantizer.network.layers import Clamp, Conv
 from quantizer.quantized import NumericRules

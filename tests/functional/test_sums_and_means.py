@@ -5,7 +5,7 @@ import re
 import pytest
 
 from accel_sim.functional import ExactNetwork
-from accel_sim.layer_steps import Events
+from accel_sim.layer_steps.step import Events
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Rounding
 from quantizer.network.layers import AveragePool, MaxPool

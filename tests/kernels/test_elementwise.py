@@ -78,9 +78,9 @@ def run_add(
     ofm = np.full(left.raw.shape, UNTOUCHED, np.int32)
     saturations = version(elementwise.add)(
         left.raw,
-        finest - left.form.frac_bits,
+        1 << (finest - left.form.frac_bits),
         right.raw,
-        finest - right.form.frac_bits,
+        1 << (finest - right.form.frac_bits),
         finest - target.form.frac_bits,
         int(target.rounding),
         kernel_bounds(target.form, target.bounds),

@@ -82,21 +82,36 @@ def run_max_pool(case: Pool, version: Version) -> NDArray[np.int32]:
         case.windows.kernel,
         case.windows.stride,
         case.windows.pads[:2],
+        (1, 1),
         case.ifm_form.raw_min,
         ofm,
     )
     return ofm
 
 
+def count_positions(case: Average, axis: int) -> NDArray[np.int64]:
+    """Positions that each window counts along one axis."""
+    geometry = case.pool.windows
+    size = case.pool.ifm.shape[1 + axis]
+    counts = []
+    for window in range(geometry.out_shape[axis]):
+        start = window * geometry.stride[axis] - geometry.pads[axis]
+        inside = set(range(start, start + geometry.kernel[axis]))
+        counts.append(len(inside if case.counts_padding else inside & set(range(size))))
+    return np.array(counts, np.int64)
+
+
 def run_average_pool(case: Average, version: Version) -> tuple[NDArray[np.int32], int]:
     geometry = case.pool.windows
     ofm = np.full((len(case.pool.ifm), *geometry.out_shape), UNTOUCHED, np.int32)
+    counts = [count_positions(case, axis) for axis in (0, 1)]
     saturations = version(pool.average_pool)(
         case.pool.ifm,
         geometry.kernel,
         geometry.stride,
         geometry.pads[:2],
-        case.counts_padding,
+        (1, 1),
+        *counts,
         case.form.frac_bits - case.pool.ifm_form.frac_bits,
         int(case.rounding),
         kernel_bounds(case.form, case.bounds),

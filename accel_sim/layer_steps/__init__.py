@@ -1,0 +1,78 @@
+"""One layer of the exact run, from operands in memory to calls of kernels.
+
+Each layer is prepared once (operands packed, shifts and bounds worked out, ranges proved)
+and then runs on any number of images, from any number of threads.
+"""
+
+from accel_sim.layer_steps import elementwise, functions, mac_layers, moves, pools
+from accel_sim.layer_steps.step import Step
+from quantizer.network.layers import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Layer,
+    LocalResponseNorm,
+    Lookup,
+    MaxPool,
+    Mul,
+    Pad,
+    PRelu,
+    Reshape,
+    Slice,
+    Transpose,
+    Upsample,
+)
+from quantizer.quantized import QuantizedNetwork
+
+
+def prepare_step(network: QuantizedNetwork, layer: Layer) -> Step:
+    """Make the function that runs one layer.
+
+    Raises
+    ------
+    InputError
+        Formats lie so far apart that an exact result needs more than 61 bits, a function
+        has no value at some input, or a window of an average pool counts nothing.
+    """
+    match layer:
+        case Conv():
+            return mac_layers.prepare_conv(network, layer)
+        case ConvTranspose():
+            return mac_layers.prepare_transposed_conv(network, layer)
+        case Dense():
+            return mac_layers.prepare_dense(network, layer)
+        case BatchNorm():
+            return elementwise.prepare_batch_norm(network, layer)
+        case Add():
+            return elementwise.prepare_add(network, layer)
+        case Mul():
+            return elementwise.prepare_mul(network, layer)
+        case PRelu():
+            return elementwise.prepare_prelu(network, layer)
+        case Lookup():
+            return functions.prepare_lookup(network, layer)
+        case LocalResponseNorm():
+            return functions.prepare_local_response_norm(network, layer)
+        case AveragePool():
+            return pools.prepare_average_pool(network, layer)
+        case MaxPool():
+            return pools.prepare_max_pool(network, layer)
+        case Clip():
+            return moves.prepare_clip(network, layer)
+        case Concat():
+            return moves.prepare_concat(network, layer)
+        case Reshape():
+            return moves.prepare_reshape(layer)
+        case Transpose():
+            return moves.prepare_transpose(layer)
+        case Slice():
+            return moves.prepare_slice(network, layer)
+        case Pad():
+            return moves.prepare_pad(network, layer)
+        case Upsample():
+            return moves.prepare_upsample(layer)

@@ -1,0 +1,132 @@
+"""Steps of layers that compute each output from one value of each operand."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from accel_sim.kernels import elementwise
+from accel_sim.layer_steps.mac_layers import align_bias
+from accel_sim.layer_steps.step import Events, Maps, Raw, Step, find_bounds
+from quantizer.errors import InputError
+from quantizer.network.layers import Add, BatchNorm, ElementwiseLayer, Mul, PRelu
+from quantizer.quantized import QuantizedNetwork
+
+_MAX_PLACES_APART = 40
+"""Aligned by so many places, two sums of 17 bits stay well within 61."""
+
+
+def prepare_add(network: QuantizedNetwork, layer: Add) -> Step:
+    """Prepare a sum or difference."""
+    fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
+    lengths = _operand_frac_bits(network, layer)
+    finest = max(lengths)
+    apart = finest - min(lengths)
+    if apart > _MAX_PLACES_APART:
+        raise InputError(
+            f"layer {layer.name!r}",
+            f"adds formats {apart} binary places apart; expected at most {_MAX_PLACES_APART}",
+        )
+    left_scale, right_scale = (
+        sign << (finest - length) for sign, length in zip(layer.signs, lengths, strict=True)
+    )
+    bounds = find_bounds(fmt, layer.clamp, rounding)
+    operands = _prepare_operands(network, layer)
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        left, right = operands(maps)
+        ofm = np.empty(left.shape, np.int32)
+        saturations = elementwise.add(
+            left,
+            left_scale,
+            right,
+            right_scale,
+            finest - fmt.frac_bits,
+            int(rounding),
+            bounds,
+            ofm,
+        )
+        return ofm, Events(output_saturations=int(saturations))
+
+    return step
+
+
+def prepare_mul(network: QuantizedNetwork, layer: Mul) -> Step:
+    """Prepare a product."""
+    fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
+    shift = sum(_operand_frac_bits(network, layer)) - fmt.frac_bits
+    bounds = find_bounds(fmt, layer.clamp, rounding)
+    operands = _prepare_operands(network, layer)
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        left, right = operands(maps)
+        ofm = np.empty(left.shape, np.int32)
+        saturations = elementwise.multiply(left, right, shift, int(rounding), bounds, ofm)
+        return ofm, Events(output_saturations=int(saturations))
+
+    return step
+
+
+def _operand_frac_bits(network: QuantizedNetwork, layer: ElementwiseLayer) -> list[int]:
+    lengths = [network.formats[name].frac_bits for name in layer.inputs]
+    if layer.constant is not None:
+        lengths.append(int(network.weights[layer.constant].frac_bits[0]))
+    return lengths
+
+
+def _prepare_operands(
+    network: QuantizedNetwork, layer: ElementwiseLayer
+) -> Callable[[Maps], list[Raw]]:
+    """Make the function that gives both operands, broadcast to the output and flat."""
+    shape = network.network.shapes[layer.ofm]
+
+    def spread(raw: Raw) -> Raw:
+        return np.ascontiguousarray(np.broadcast_to(raw, shape)).reshape(-1)
+
+    constants = []
+    if layer.constant is not None:
+        constants.append(spread(network.weights[layer.constant].raw.astype(np.int32)))
+
+    def operands(maps: Maps) -> list[Raw]:
+        return [spread(maps[name]) for name in layer.inputs] + constants
+
+    return operands
+
+
+def prepare_batch_norm(network: QuantizedNetwork, layer: BatchNorm) -> Step:
+    """Prepare a scale and offset per channel."""
+    fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
+    weights = network.weights[layer.weights].raw.astype(np.int64)
+    bias = align_bias(network, layer)
+    shift = network.accumulator_frac_bits(layer) - fmt.frac_bits
+    bounds = find_bounds(fmt, layer.clamp, rounding)
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        ifm = maps[layer.ifm].reshape(len(weights), -1)
+        ofm = np.empty(ifm.shape, np.int32)
+        saturations = elementwise.scale_channels(
+            ifm, weights, bias, shift, int(rounding), bounds, ofm
+        )
+        return ofm, Events(output_saturations=int(saturations))
+
+    return step
+
+
+def prepare_prelu(network: QuantizedNetwork, layer: PRelu) -> Step:
+    """Prepare a slope for negative values."""
+    fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
+    channels = network.network.shapes[layer.ifm][0]
+    slopes = network.weights[layer.slopes]
+    raw = np.broadcast_to(slopes.raw.astype(np.int64), channels).copy()
+    slope_frac_bits = int(slopes.frac_bits[0])
+    shift = network.formats[layer.ifm].frac_bits - fmt.frac_bits
+    bounds = find_bounds(fmt, layer.clamp, rounding)
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        ifm = maps[layer.ifm].reshape(channels, -1)
+        ofm = np.empty(ifm.shape, np.int32)
+        saturations = elementwise.prelu(
+            ifm, raw, slope_frac_bits, shift, int(rounding), bounds, ofm
+        )
+        return ofm, Events(output_saturations=int(saturations))
+
+    return step

@@ -1,0 +1,109 @@
+"""Steps of layers that pass values on."""
+
+import numpy as np
+
+from accel_sim.kernels import elementwise
+from accel_sim.layer_steps.step import Events, Maps, Raw, Step, find_bounds, round_scaled
+from quantizer.network.layers import Clip, Concat, Pad, Reshape, Slice, Transpose, Upsample
+from quantizer.quantized import QuantizedNetwork
+
+
+def prepare_concat(network: QuantizedNetwork, layer: Concat) -> Step:
+    """Prepare a concatenation; inputs of another format are requantized."""
+    fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
+    bounds = find_bounds(fmt, None, rounding)
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        parts = []
+        saturations = 0
+        for name in layer.inputs:
+            part = maps[name]
+            if network.formats[name] != fmt:
+                shift = network.formats[name].frac_bits - fmt.frac_bits
+                changed = np.empty_like(part)
+                saturations += int(
+                    elementwise.change_format(
+                        part.reshape(-1), shift, int(rounding), bounds, changed.reshape(-1)
+                    )
+                )
+                part = changed
+            parts.append(part)
+        return np.concatenate(parts, layer.axis), Events(output_saturations=saturations)
+
+    return step
+
+
+def prepare_clip(network: QuantizedNetwork, layer: Clip) -> Step:
+    """Prepare an activation function that stands alone."""
+    raw_min, raw_max, low, high = find_bounds(
+        network.formats[layer.ofm], layer.clamp, network.rules.requantize_rounding
+    )
+    low, high = (min(max(bound, raw_min), raw_max) for bound in (low, high))
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        ifm = maps[layer.ifm].reshape(-1)
+        ofm = np.empty_like(ifm)
+        elementwise.clip(ifm, low, high, ofm)
+        return ofm, Events()
+
+    return step
+
+
+def prepare_reshape(layer: Reshape) -> Step:
+    """Prepare another shape, which `ExactNetwork` gives to every ofm."""
+    return lambda maps: (maps[layer.ifm], Events())
+
+
+def prepare_transpose(layer: Transpose) -> Step:
+    """Prepare another order."""
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        turned = maps[layer.ifm].reshape(layer.view).transpose(layer.permutation)
+        return np.ascontiguousarray(turned), Events()
+
+    return step
+
+
+def prepare_slice(network: QuantizedNetwork, layer: Slice) -> Step:
+    """Prepare a part of a map."""
+    shape = network.network.shapes[layer.ofm]
+    ends = (
+        start + step * count
+        for start, step, count in zip(layer.starts, layer.steps, shape, strict=True)
+    )
+    # Counted down past the first value, an end is below 0, which numpy counts from behind.
+    part = tuple(
+        slice(start, end if end >= 0 else None, step)
+        for start, end, step in zip(layer.starts, ends, layer.steps, strict=True)
+    )
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        return np.ascontiguousarray(maps[layer.ifm][part]), Events()
+
+    return step
+
+
+def prepare_pad(network: QuantizedNetwork, layer: Pad) -> Step:
+    """Prepare a constant around a map, encoded as a bound of a Clip is."""
+    fmt = network.formats[layer.ofm]
+    value = round_scaled(np.array(layer.value), fmt, network.rules.requantize_rounding)
+    raw = min(max(int(value), fmt.raw_min), fmt.raw_max)
+    widths = list(zip(layer.before, layer.after, strict=True))
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        return np.pad(maps[layer.ifm], widths, constant_values=raw), Events()
+
+    return step
+
+
+def prepare_upsample(layer: Upsample) -> Step:
+    """Prepare repeated values."""
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        ofm = maps[layer.ifm]
+        for axis, factor in enumerate(layer.factors):
+            if factor > 1:
+                ofm = np.repeat(ofm, factor, axis)
+        return ofm, Events()
+
+    return step
