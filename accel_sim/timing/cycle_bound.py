@@ -99,7 +99,10 @@ def _array_cycles(nest: LoopNest, array: MacArray, tiles: TileCounts) -> Counts:
     has_preload = not axes.keeps_sums and array.fold_overlap is FoldOverlap.NONE
     if array.drain is Drain.ROWS or has_preload:
         cycles = cycles + drained_rows
-    if array.fold_overlap is not FoldOverlap.FULL:
+    if array.fold_overlap is FoldOverlap.FULL:
+        if not axes.keeps_sums:
+            cycles = cycles + np.maximum(0, drained_rows - folds * extents[axes.time])
+    else:
         cycles = cycles + skew + folds * (array.pipeline_cycles + array.output_register_cycles)
     return cycles
 

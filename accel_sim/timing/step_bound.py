@@ -204,7 +204,13 @@ def _busy(
         busy = busy + drained_rows
     rows, cols = _least_in_use(array, series)
     if not axes.keeps_sums and not has_preload:
-        busy = busy + tiles({}) * rows
+        preload = tiles({}) * rows
+        if array.fold_overlap is FoldOverlap.FULL:
+            # No more of a load hides than the longest fold before it takes operands.
+            time = series.along(axes.time)
+            shown = np.maximum(0, drained_rows - folds * time.first)
+            preload = np.maximum(preload, tiles({}) * np.minimum(rows, time.last) + shown)
+        busy = busy + preload
     delay = array.pipeline_cycles + array.output_register_cycles
     if array.fold_overlap is not FoldOverlap.FULL:
         return busy + skew + folds * delay
