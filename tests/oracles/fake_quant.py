@@ -7,16 +7,17 @@ is no accumulator that wraps: each layer asserts that none would.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.oracles.moves import move
+from tests.oracles.moves import MOVES, move
 from tests.oracles.onnx_file import read_graph
-from tests.oracles.onnx_graph import Graph, Node
+from tests.oracles.onnx_graph import FUNCTIONS, Graph, Node, aligned
+from tests.oracles.real_grids import Grid, grid, quantize, round_float
+from tests.oracles.real_windows import convolve, convolve_transposed, gather, without_row
 
 RealArray = NDArray[np.float64]
 Formats = Mapping[str, Mapping[str, Any]]
@@ -24,13 +25,8 @@ EXACT_BELOW = 2.0**53
 IMAGES_PER_PASS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """The real numbers a format can hold: multiples of ``step`` from ``lowest`` to ``highest``."""
-
-    step: float
-    lowest: float
-    highest: float
+class NotExpressible(ValueError):
+    """An operator that float64 arithmetic cannot promise to round as the contract does."""
 
 
 def run(
@@ -48,6 +44,8 @@ def run(
     ------
     ValueError
         If the file, the formats or an operator are not what the contract allows.
+    NotExpressible
+        For functions of one value and LRN: float64 could err at a tie.
     AssertionError
         If a sum is too large for float64 or leaves the accumulator.
     """
@@ -60,69 +58,6 @@ def run(
         for first in range(0, len(images), IMAGES_PER_PASS)
     ]
     return {name: np.concatenate([part[name] for part in passes]) for name in passes[0]}
-
-
-def round_float(value: RealArray, mode: str) -> RealArray:
-    """Round to integers; exact, since doubling, halving and the NumPy roundings are."""
-    match mode:
-        case "ties_pos":
-            return np.ceil(np.floor(2 * value) / 2)
-        case "ties_even":
-            return np.rint(value)
-        case "ties_away":
-            return np.copysign(np.ceil(np.floor(2 * abs(value)) / 2), value)
-        case "to_neg":
-            return np.floor(value)
-        case "to_zero":
-            return np.trunc(value)
-    raise ValueError(
-        f"rounding must be one of ties_pos, ties_even, ties_away, to_neg, to_zero; got {mode!r}"
-    )
-
-
-def grid(entry: Mapping[str, Any], frac_bits: int) -> Grid:
-    """The grid of one entry of a formats file, for one of its fraction lengths."""
-    step = 2.0**-frac_bits
-    if entry["signed"]:
-        half = 2.0 ** (entry["bits"] - 1)
-        return Grid(step=step, lowest=-half * step, highest=(half - 1) * step)
-    return Grid(step=step, lowest=0.0, highest=(2.0 ** entry["bits"] - 1) * step)
-
-
-def quantize(value: RealArray, onto: Grid, mode: str) -> RealArray:
-    """Round real numbers onto a grid and saturate at its ends."""
-    return np.clip(round_float(value / onto.step, mode) * onto.step, onto.lowest, onto.highest)
-
-
-def window_positions(
-    attributes: Mapping[str, Any], axis: int, size: int, kernel: int
-) -> tuple[NDArray[np.int64], int, int]:
-    """Positions ``[windows, kernel]`` that windows read along one axis, and its two pads.
-
-    Positions before 0 or from ``size`` on lie in the padding or beyond it.
-    """
-    stride = attributes.get("strides", [1, 1])[axis]
-    dilation = attributes.get("dilations", [1, 1])[axis]
-    pads = attributes.get("pads", [0, 0, 0, 0])
-    begin, end = pads[axis], pads[axis + 2]
-    taps = np.arange(kernel) * dilation
-    auto_pad = attributes.get("auto_pad", b"NOTSET")
-    if auto_pad == b"VALID":
-        begin = end = 0
-    if auto_pad in (b"SAME_UPPER", b"SAME_LOWER"):
-        n_windows = (size + stride - 1) // stride
-        missing = max(0, (n_windows - 1) * stride + int(taps[-1]) + 1 - size)
-        begin, end = missing // 2, missing // 2
-        if missing % 2 and auto_pad == b"SAME_UPPER":
-            end += 1
-        elif missing % 2:
-            begin += 1
-    last_start = size + end - int(taps[-1]) - 1
-    starts = list(range(-begin, last_start + 1, stride))
-    following = starts[-1] + stride
-    if attributes.get("ceil_mode", 0) and starts[-1] < last_start and following < size:
-        starts.append(following)
-    return np.array(starts)[:, None] + taps, begin, end
 
 
 class _FakeQuantNetwork:
@@ -160,12 +95,21 @@ class _FakeQuantNetwork:
 
     def _execute(self, node: Node, unstored: set[str]) -> None:
         requantize = self.requantize_rounding
+        if node.operator in MOVES:
+            moved = move(self.graph, node, self.reals[node.inputs[0]])
+            for output, real in zip(node.outputs, moved, strict=True):
+                self._inherit(node, output, real)
+            return
         match node.operator:
-            case "Conv" | "Gemm" | "MatMul":
+            case "Conv" | "ConvTranspose" | "Gemm" | "MatMul":
                 self._store(node, self._product(node), requantize, unstored)
-            case "Add":
-                self._store(node, self._sum(node), requantize, unstored)
-            case "AveragePool" | "GlobalAveragePool":
+            case "Add" | "Sub" | "Mul":
+                self._store(node, self._combined(node), requantize, unstored)
+            case "BatchNormalization":
+                self._store(node, self._normalized(node), requantize, unstored)
+            case "PRelu" | "LeakyRelu":
+                self._store(node, self._bent(node), requantize, unstored)
+            case "AveragePool" | "GlobalAveragePool" | "ReduceMean":
                 self._store(node, self._mean(node), self.average_pool_rounding, unstored)
             case "Concat":
                 onto = self._given_grid(node.output)
@@ -175,18 +119,50 @@ class _FakeQuantNetwork:
                     raise ValueError(f"{node.output}: Concat must not join images")
                 self.reals[node.output] = np.concatenate(parts, axis=axis)
                 self.grids[node.output] = onto
-            case "MaxPool":
-                windows, _ = self._gather(node, self.grids[node.inputs[0]].lowest)
-                self._inherit(node, windows.max(axis=(-2, -1)))
-            case "Relu" | "Clip":
-                onto = self.grids[node.inputs[0]]
-                self._inherit(node, self._activate(node, self.reals[node.inputs[0]], onto))
-            case "Flatten" | "Reshape":
-                self._inherit(node, move(self.graph, node, self.reals[node.inputs[0]])[0])
-            case "Identity":
-                self._inherit(node, self.reals[node.inputs[0]])
+            case "MaxPool" | "GlobalMaxPool" | "ReduceMax" | "Relu" | "Clip" | "Pad":
+                self._inherit(node, node.output, self._selected(node))
+            case operator if operator in (*FUNCTIONS, "LRN"):
+                raise NotExpressible(f"{node.output}: {operator} is not exact in float64")
             case _:
                 raise ValueError(f"{node.output}: operator {node.operator} is not supported")
+
+    def _selected(self, node: Node) -> RealArray:
+        """What picks, clamps or surrounds values of its input and keeps its format."""
+        ifm, onto = self.reals[node.inputs[0]], self.grids[node.inputs[0]]
+        match node.operator:
+            case "MaxPool":
+                kernel = node.attributes["kernel_shape"]
+                windows, _ = gather(node.attributes, ifm, onto.lowest, kernel)
+                return without_row(windows.max(axis=(-2, -1)), ifm)
+            case "GlobalMaxPool":
+                return np.asarray(ifm.max(axis=tuple(range(2, ifm.ndim)), keepdims=True))
+            case "ReduceMax":
+                axes = self.graph.spatial_axes(node, ifm.ndim)
+                return np.asarray(ifm.max(axis=axes, keepdims=node.attributes.get("keepdims", 1)))
+            case "Pad":
+                return self._surrounded(node, ifm, onto)
+        return self._activate(node, ifm, onto)
+
+    def _surrounded(self, node: Node, ifm: RealArray, onto: Grid) -> RealArray:
+        """Copy a map into one that holds the padding's value everywhere."""
+        if node.attributes.get("mode", b"constant") != b"constant":
+            raise ValueError(f"{node.output}: Pad must write a constant")
+        pads = self.graph.integers(node, "pads", 1) or []
+        axes = self.graph.integers(node, "axes", 3) or list(range(ifm.ndim))
+        ofm_shape = list(ifm.shape)
+        source, target = [slice(None)] * ifm.ndim, [slice(None)] * ifm.ndim
+        for axis, begin, end in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+            ofm_shape[axis] += begin + end
+            source[axis] = slice(max(0, -begin), ifm.shape[axis] - max(0, -end))
+            target[axis] = slice(max(0, begin), ofm_shape[axis] - max(0, end))
+        if ofm_shape[0] != len(ifm):
+            raise ValueError(f"{node.output}: Pad must not add images")
+        name = node.input_or_none(2)
+        value = float(self.graph.constants[name].item()) if name else 0.0
+        held = np.clip(self._bound(value, onto), onto.lowest, onto.highest)
+        ofm = np.full(ofm_shape, float(held))
+        ofm[tuple(target)] = ifm[tuple(source)]
+        return ofm
 
     def _store(self, node: Node, exact: RealArray, mode: str, unstored: set[str]) -> None:
         """Round exact results onto the grid of the first tensor from here that has one."""
@@ -224,12 +200,12 @@ class _FakeQuantNetwork:
     def _bound(self, bound: float, onto: Grid) -> RealArray:
         return round_float(np.array(bound / onto.step), self.requantize_rounding) * onto.step
 
-    def _inherit(self, node: Node, real: RealArray) -> None:
+    def _inherit(self, node: Node, output: str, real: RealArray) -> None:
         onto = self.grids[node.inputs[0]]
-        if node.output in self.formats and self._given_grid(node.output) != onto:
-            raise ValueError(f"{node.output}: its format must be that of {node.inputs[0]}")
-        self.reals[node.output] = real
-        self.grids[node.output] = onto
+        if output in self.formats and self._given_grid(output) != onto:
+            raise ValueError(f"{output}: its format must be that of {node.inputs[0]}")
+        self.reals[output] = real
+        self.grids[output] = onto
 
     def _given_grid(self, name: str) -> Grid:
         entry = self.formats[name]
@@ -258,10 +234,15 @@ class _FakeQuantNetwork:
         largest_sums = abs(taps).sum(axis=1) * abs(ifm).max() / acc_steps
         assert largest_sums.max() < EXACT_BELOW, f"{node.output}: not exact in float64"
 
-        if node.operator == "Conv":
-            sums = self._convolution(node, taps, (weights.shape[2], weights.shape[3]))
-        else:
-            sums = ifm @ taps.T
+        match node.operator:
+            case "Conv":
+                sums = convolve(node.attributes, ifm, weights)
+            case "ConvTranspose":
+                sums = convolve_transposed(node.attributes, ifm, weights)
+            case _:
+                if ifm.ndim != 2:
+                    raise ValueError(f"{node.output}: {node.operator} reads maps [N, C] only")
+                sums = ifm @ taps.T
         channel_shape = (1, -1, *[1] * (sums.ndim - 2))
         acc = sums / acc_steps.reshape(channel_shape)
         limit = 2.0 ** (self.accumulator_bits - 1)
@@ -270,41 +251,69 @@ class _FakeQuantNetwork:
         if given.bias_name is None or given.bias is None:
             return sums
 
-        bias, bias_steps = self._constant(given.bias_name, given.bias)
-        if not np.array_equal(bias, np.rint(given.bias / bias_steps) * bias_steps):
-            raise ValueError(f"{given.bias_name}: a bias does not fit its format")
-        if (bias_steps < acc_steps).any():
-            raise ValueError(f"{given.bias_name}: more fraction bits than the accumulator's")
+        bias = self._bias(given.bias_name, given.bias, acc_steps)
         assert (largest_sums + abs(bias) / acc_steps).max() < EXACT_BELOW
         return sums + bias.reshape(channel_shape)
 
-    def _convolution(self, node: Node, taps: RealArray, kernel: tuple[int, int]) -> RealArray:
-        windows, _ = self._gather(node, 0.0, kernel)
-        n_images, _, n_rows, n_cols = windows.shape[:4]
-        groups = node.attributes.get("group", 1)
-        columns = windows.transpose(0, 2, 3, 1, 4, 5).reshape(
-            n_images * n_rows * n_cols, groups, -1
-        )
-        filters = taps.reshape(groups, len(taps) // groups, -1)
-        parts = [columns[:, group] @ filters[group].T for group in range(groups)]
-        sums = np.concatenate(parts, axis=1)
-        return sums.reshape(n_images, n_rows, n_cols, len(taps)).transpose(0, 3, 1, 2)
+    def _bias(self, name: str, real: RealArray, acc_steps: RealArray) -> RealArray:
+        """Quantized biases ``[K]``, which must lie on the accumulators' grids."""
+        bias, bias_steps = self._constant(name, real)
+        if not np.array_equal(bias, np.rint(real / bias_steps) * bias_steps):
+            raise ValueError(f"{name}: a bias does not fit its format")
+        if (bias_steps < acc_steps).any():
+            raise ValueError(f"{name}: more fraction bits than the accumulator's")
+        return bias
 
-    def _sum(self, node: Node) -> RealArray:
-        operands = []
-        finest = np.inf
+    def _normalized(self, node: Node) -> RealArray:
+        """A BatchNormalization by itself: one factor and one summand per channel."""
+        scale_name, added_name = node.inputs[1:3]
+        ifm, ifm_step = self.reals[node.inputs[0]], self.grids[node.inputs[0]].step
+        factors, steps = self._constant(
+            scale_name, self.graph.constants[scale_name].astype(np.float64)
+        )
+        acc_steps = steps * ifm_step
+        real = self.graph.constants[added_name].astype(np.float64)
+        added = self._bias(added_name, real, acc_steps)
+        largest = (abs(factors) * abs(ifm).max() + abs(added)) / acc_steps
+        assert largest.max() < EXACT_BELOW, f"{node.output}: not exact in float64"
+        channel_shape = (1, -1, *[1] * (ifm.ndim - 2))
+        return ifm * factors.reshape(channel_shape) + added.reshape(channel_shape)
+
+    def _combined(self, node: Node) -> RealArray:
+        """A sum, difference or product of two operands."""
+        operands, steps = [], []
+        rank = max(self.reals[name].ndim for name in node.inputs if name in self.reals)
         for name in node.inputs:
             if name in self.reals:
                 real, step = self.reals[name], self.grids[name].step
+                real = real.reshape(aligned(real.shape, rank))
             else:
-                onto = self._given_grid(name)
-                constant = self.graph.constants[name].astype(np.float64)
-                real, step = quantize(constant, onto, "ties_even"), onto.step
+                real, step = self._whole_constant(name, self.graph.constants[name])
+                if real.ndim > rank or (real.ndim == rank and len(real) != 1):
+                    raise ValueError(
+                        f"{node.output}: a constant operand must not add axes or images"
+                    )
             operands.append(real)
-            finest = min(finest, step)
+            steps.append(step)
         first, second = operands
-        assert (abs(first).max() + abs(second).max()) / finest < EXACT_BELOW
-        return first + second
+        if node.operator == "Mul":
+            largest = abs(first).max() * abs(second).max() / (steps[0] * steps[1])
+            assert largest < EXACT_BELOW, f"{node.output}: not exact in float64"
+            return first * second
+        assert (abs(first).max() + abs(second).max()) / min(steps) < EXACT_BELOW
+        return first + second if node.operator == "Add" else first - second
+
+    def _bent(self, node: Node) -> RealArray:
+        """PRelu or LeakyRelu: negative values times their slope."""
+        slopes, step = self._whole_constant(*self.graph.slopes(node))
+        ifm, ifm_step = self.reals[node.inputs[0]], self.grids[node.inputs[0]].step
+        assert abs(ifm).max() * abs(slopes).max() / (ifm_step * step) < EXACT_BELOW
+        return np.where(ifm < 0, ifm * slopes, ifm)
+
+    def _whole_constant(self, name: str, real: NDArray[Any]) -> tuple[RealArray, float]:
+        """Quantize a constant on one grid; return it and its step."""
+        onto = self._given_grid(name)
+        return quantize(real.astype(np.float64), onto, "ties_even"), onto.step
 
     def _mean(self, node: Node) -> RealArray:
         """Means of windows, close enough to the exact rationals to round alike.
@@ -315,40 +324,21 @@ class _FakeQuantNetwork:
         """
         name = node.inputs[0]
         ifm = self.reals[name]
-        if node.operator == "GlobalAveragePool":
-            sums = ifm.sum(axis=(2, 3), keepdims=True)
-            counts = np.array(ifm.shape[2] * ifm.shape[3], np.float64)
+        if node.operator == "AveragePool":
+            kernel = node.attributes["kernel_shape"]
+            windows, counts = gather(node.attributes, ifm, 0.0, kernel)
+            sums = without_row(windows.sum(axis=(-2, -1)), ifm)
+            counts = counts[0] if ifm.ndim == 3 else counts
         else:
-            windows, counts = self._gather(node, 0.0)
-            sums = windows.sum(axis=(-2, -1))
+            axes = tuple(range(2, ifm.ndim))
+            keeps_axes = True
+            if node.operator == "ReduceMean":
+                axes = self.graph.spatial_axes(node, ifm.ndim)
+                keeps_axes = bool(node.attributes.get("keepdims", 1))
+            sums = ifm.sum(axis=axes, keepdims=keeps_axes)
+            counts = np.array(float(np.prod([ifm.shape[axis] for axis in axes])))
         path = self._path_to_memory(node)
         onto = self._given_grid(path[-1].output if path else node.output)
         finest = min(self.grids[name].step, onto.step)
         assert abs(sums).max() / finest < EXACT_BELOW / 2
         return np.asarray(sums / counts)
-
-    def _gather(
-        self, node: Node, fill: float, kernel: tuple[int, int] | None = None
-    ) -> tuple[RealArray, RealArray]:
-        """Windows ``[N, C, P, Q, R, S]`` and how many positions of each an average counts."""
-        ifm = self.reals[node.inputs[0]]
-        height, width = ifm.shape[2:]
-        n_rows, n_cols = kernel or node.attributes["kernel_shape"]
-        rows, top, bottom = window_positions(node.attributes, 0, height, n_rows)
-        cols, left, right = window_positions(node.attributes, 1, width, n_cols)
-        # Enough padding on every side for any position a window reads.
-        margins = (
-            max(0, -int(rows.min())),
-            max(0, int(rows.max()) + 1 - height),
-            max(0, -int(cols.min())),
-            max(0, int(cols.max()) + 1 - width),
-        )
-        padded = np.pad(ifm, ((0, 0), (0, 0), margins[:2], margins[2:]), constant_values=fill)
-        windows = padded[
-            :, :, (rows + margins[0])[:, None, :, None], (cols + margins[2])[None, :, None, :]
-        ]
-        if not node.attributes.get("count_include_pad", 0):
-            top = bottom = left = right = 0
-        counted_rows = ((rows >= -top) & (rows < height + bottom)).sum(axis=1)
-        counted_cols = ((cols >= -left) & (cols < width + right)).sum(axis=1)
-        return windows, np.multiply.outer(counted_rows, counted_cols).astype(np.float64)

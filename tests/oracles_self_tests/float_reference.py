@@ -11,21 +11,25 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from tests.oracles.onnx_file import read_graph
-from tests.oracles.onnx_graph import PRODUCTS
+from tests.oracles.onnx_graph import ARITHMETIC, PRODUCTS, Graph, Node
 
 FormatEntry = dict[str, Any]
-ARITHMETIC = (*PRODUCTS, "Add", "AveragePool", "GlobalAveragePool")
 
 
 def run_float(model_path: Path, images: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
     """Every feature map of the file as it stands, by onnxruntime without optimization."""
     model = onnx.load(str(model_path))
-    made = [name for node in model.graph.node for name in node.output[:1]]
+    made = [
+        name
+        for node in model.graph.node
+        for name in (node.output if node.op_type == "Split" else node.output[:1])
+        if node.op_type != "Constant"
+    ]
     already = {value.name for value in model.graph.output}
     model.graph.output.extend(
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        for name, node in zip(made, model.graph.node, strict=True)
-        if name not in already and node.op_type != "Constant"
+        for name in made
+        if name not in already
     )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -60,9 +64,7 @@ def random_formats(
     stored_as = {}
     for node in graph.nodes:
         if node.operator in ARITHMETIC:
-            follower = graph.sole_consumer(node.output)
-            is_fused = follower is not None and follower.operator in ("Relu", "Clip")
-            stored = follower.output if follower is not None and is_fused else node.output
+            stored = _stored_name(graph, node)
             stored_as[node.output] = stored
             formats[stored] = shared.get(stored) or _map_format(maps[stored], rng)
     formats[graph.input_name] = _map_format(maps[graph.input_name], rng)
@@ -76,14 +78,39 @@ def random_formats(
             if given.bias_name is not None and given.bias is not None:
                 acc_frac_bits = frac_bits_of[node.inputs[0]] + np.array(weights["frac_bits"])
                 formats[given.bias_name] = _bias_format(given.bias, acc_frac_bits)
-        elif node.operator == "Add":
+        elif node.operator == "BatchNormalization":
+            scale, added = node.inputs[1:3]
+            formats[scale] = _weights_format(graph.constants[scale], rng)
+            acc_frac_bits = frac_bits_of[node.inputs[0]] + np.array(formats[scale]["frac_bits"])
+            formats[added] = _bias_format(graph.constants[added], acc_frac_bits)
+        elif node.operator in ("PRelu", "LeakyRelu"):
+            name, slopes = graph.slopes(node)
+            formats[name] = _map_format(slopes, rng)
+        elif node.operator in ("Add", "Sub", "Mul"):
             for name in node.inputs:
                 if name in graph.constants:
                     formats[name] = _map_format(graph.constants[name], rng)
-        else:
+        for output in node.outputs:
             source = stored_as.get(node.inputs[0], node.inputs[0])
-            frac_bits_of.setdefault(node.output, frac_bits_of[source])
+            if source in frac_bits_of:
+                frac_bits_of.setdefault(output, frac_bits_of[source])
     return formats
+
+
+def _stored_name(graph: Graph, node: Node) -> str:
+    """Name of what a node writes, behind what is merged into it.
+
+    An activation that is the sole reader is merged, as is a Clip behind a Relu; copies before
+    either are looked through.
+    """
+    stored = node.output
+    follower = graph.sole_consumer(node.output)
+    while follower is not None and follower.operator in ("Relu", "Clip", "Identity"):
+        name = follower.output
+        if follower.operator != "Identity":
+            stored = name
+        follower = graph.sole_consumer(name)
+    return stored
 
 
 def _fitting_frac_bits(array: NDArray[Any], bits: int, signed: bool) -> int:

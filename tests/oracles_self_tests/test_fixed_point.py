@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.oracles import fake_quant
+from tests.oracles import real_grids
 from tests.oracles.fixed_point import (
     ROUNDINGS,
     Format,
@@ -51,7 +51,7 @@ def test_rounding_by_hand(mode: str) -> None:
         lambda mode: round_fraction(Fraction(1), mode),
         lambda mode: round_quotient_array(np.ones(1, np.int64), 1, mode),
         lambda mode: encode_array(np.ones(1), 0, SIGNED_8, mode),
-        lambda mode: fake_quant.round_float(np.ones(1), mode),
+        lambda mode: real_grids.round_float(np.ones(1), mode),
     ],
 )
 def test_an_unknown_rounding_is_refused(rounding: Callable[[str], object]) -> None:
@@ -134,7 +134,7 @@ def test_rounding_in_float_equals_fractions(mode: str) -> None:
     numbers = [eighths / 8 for eighths in range(-50, 51)]
     numbers += [sign * number for number in NEARLY_HALF for sign in (-1, 1)]
     expected = [round_fraction(Fraction(number), mode) for number in numbers]
-    assert fake_quant.round_float(np.array(numbers), mode).tolist() == expected
+    assert real_grids.round_float(np.array(numbers), mode).tolist() == expected
 
 
 @pytest.mark.parametrize("bits", [2, 5, 8])

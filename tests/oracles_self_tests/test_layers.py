@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tests.oracles import fake_quant, layers_bigint, layers_int64
+from tests.oracles import layers_bigint, layers_int64, real_windows
 from tests.oracles.fixed_point import ROUNDINGS, Format, average, requantize
 from tests.oracles.layers_bigint import Bounds
 
@@ -282,7 +282,7 @@ def test_both_networks_place_windows_alike(style: bytes, ceil_mode: int) -> None
                 "ceil_mode": ceil_mode,
             }
             axis, _ = layers_int64.window_axes(attributes, (size, size), (kernel + 1,) * 2)
-            positions, pad_begin, pad_end = fake_quant.window_positions(
+            positions, pad_begin, pad_end = real_windows.window_positions(
                 attributes, 0, size, kernel + 1
             )
             assert (pad_begin, pad_end) == (axis.pad_begin, axis.pad_end)
