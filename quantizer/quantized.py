@@ -95,7 +95,9 @@ class QuantizedConstant:
     def decode(self) -> NDArray[np.float32]:
         """Real values; exact in float32, which holds 24 bits and steps from 2**-149."""
         steps = np.ldexp(np.float32(1.0), -self.frac_bits)
-        return self.raw.astype(np.float32) * steps.reshape((-1,) + (1,) * (self.raw.ndim - 1))
+        real = self.raw.astype(np.float32)
+        real *= steps.reshape((-1,) + (1,) * (self.raw.ndim - 1))
+        return real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
