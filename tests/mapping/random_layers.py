@@ -1,13 +1,49 @@
 """Small random layers and machines, and the same as the oracles state them."""
 
+from dataclasses import replace
+
 from accel_sim.hardware.config import Buffer, HardwareConfig
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
 from tests.oracles.loop_nest_walk import Problem
 
+LANE_KINDS = (Kind.POOL, Kind.ADD, Kind.MULTIPLY, Kind.LOOKUP, Kind.REQUANTIZE, Kind.COPY)
+
 
 def random_nest(rng, kind: Kind = Kind.MAC) -> LoopNest:
+    nest = _random_windows(rng, kind)
+    match kind:
+        case Kind.MULTIPLY | Kind.ADD if rng.integers(0, 2):
+            return replace(
+                nest, residual_bits=int(rng.integers(2, 9)),
+                shares_residual=bool(rng.integers(0, 2)),
+            )  # fmt: skip
+        case Kind.MULTIPLY:
+            bias_bits = int(rng.choice([0, 16]))
+            weight_bits = int(rng.integers(2, 9))
+            return replace(nest, group_weights=1, weight_bits=weight_bits, bias_bits=bias_bits)
+        case Kind.LOOKUP:
+            entries = int(rng.choice([4, 16, 257]))
+            weight_bits = int(rng.integers(2, 9))
+            return replace(nest, groups=1, group_weights=entries, weight_bits=weight_bits)
+        case Kind.COPY:
+            return replace(nest, filters=int(rng.integers(1, 7)))
+        case _:
+            return nest
+
+
+def random_groups(rng) -> LoopNest:
+    """A grouped convolution with few filters and channels a group."""
+    return replace(
+        random_nest(rng),
+        groups=int(rng.integers(1, 13)),
+        filters=int(rng.integers(1, 4)),
+        channels=int(rng.integers(1, 3)),
+    )
+
+
+def _random_windows(rng, kind: Kind) -> LoopNest:
     taps = rng.integers(1, 4, 2)
     stride = rng.integers(1, 4, 2)
     dilation = rng.integers(1, 3, 2)
@@ -125,4 +161,7 @@ def as_problem(
         cols=hardware.mac_array.cols,
         dataflow=str(hardware.mac_array.dataflow),
         is_mac=nest.kind is Kind.MAC,
+        blocks=nest.blocks,
+        group_weights=nest.group_weights,
+        shares_residual=nest.shares_residual,
     )

@@ -17,10 +17,17 @@ from accel_sim.mapping.access_counts import (
     total_buffer_accesses,
     total_dram_bytes,
 )
-from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.block_diagonal import join_groups
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
-from tests.mapping.random_layers import DATAFLOWS, as_problem, random_machine, random_nest
+from tests.mapping.random_layers import (
+    DATAFLOWS,
+    LANE_KINDS,
+    as_problem,
+    random_groups,
+    random_machine,
+    random_nest,
+)
 from tests.oracles.loop_nest_walk import walk
 
 
@@ -57,8 +64,29 @@ def test_counts_equal_a_walk_of_the_loop_nest(seed, dataflow):
             assert nest.groups * folds[candidate] == truth.folds
 
 
-@pytest.mark.parametrize("kind", [Kind.POOL, Kind.ADD, Kind.REQUANTIZE])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("seed", range(30))
+def test_groups_side_by_side_equal_a_walk_that_knows_every_weight(seed, dataflow):
+    rng = np.random.default_rng(seed)
+    keys = ("mac_array.depthwise=block_diagonal", "mac_array.rows=24", "mac_array.cols=9")
+    hardware = random_machine(rng, *keys, dataflow=dataflow)
+    nest = join_groups(random_groups(rng), hardware.mac_array)
+    space = enumerate_tiles(nest, hardware)
+    tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
+    for candidate in rng.integers(0, len(space.feasible), 3):
+        for order in LOOP_ORDERS:
+            truth = walk(as_problem(nest, hardware, space, int(candidate), order))
+            bits = count_dram_bits(tiles, order)
+            assert bits.ifm_read[candidate] == truth.dram_bits["ifm"]
+            assert bits.weights_read[candidate] == truth.dram_bits["weights"]
+            assert bits.ofm_write[candidate] == truth.dram_bits["ofm"]
+            words = {name: getattr(tiles, name)[candidate] for name in truth.words}
+            assert words == truth.words
+            assert tiles.drained_psums[candidate] == truth.drained_psums
+
+
+@pytest.mark.parametrize("kind", LANE_KINDS)
+@pytest.mark.parametrize("seed", range(16))
 def test_traffic_of_layers_on_the_lanes_equals_a_walk(kind, seed):
     rng = np.random.default_rng(seed)
     nest, hardware = random_nest(rng, kind), random_machine(rng)
@@ -66,12 +94,24 @@ def test_traffic_of_layers_on_the_lanes_equals_a_walk(kind, seed):
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
     candidate = int(rng.integers(0, len(space.feasible)))
-    truth = walk(as_problem(nest, hardware, space, candidate, order)).dram_bits
+    result = walk(as_problem(nest, hardware, space, candidate, order))
+    truth = result.dram_bits
     bits = count_dram_bits(tiles, order)
     assert bits.ifm_read[candidate] == truth["ifm"]
     assert bits.residual_read[candidate] == truth["residual"]
+    assert bits.weights_read[candidate] == truth["weights"]
     assert bits.ofm_write[candidate] == truth["ofm"]
-    assert bits.weights_read[candidate] == bits.psum_read[candidate] == 0
+    assert bits.psum_read[candidate] == 0
+    buffers = hardware.buffers
+    words = {
+        name: -(-moved // getattr(buffers, buffer).port_bits)
+        for (name, moved), buffer in zip(
+            result.lane_bits.items(), ("ifm", "ifm", "weights", "ofm"), strict=True
+        )
+    }
+    assert tiles.ifm_reads[candidate] == words["ifm"] + words["residual"]
+    assert tiles.weight_reads[candidate] == words["weights"]
+    assert tiles.ofm_writes[candidate] == words["ofm"]
 
 
 @pytest.mark.parametrize("seed", range(20))

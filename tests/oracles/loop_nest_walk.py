@@ -10,7 +10,13 @@ from itertools import product
 
 @dataclass
 class Problem:
-    """A layer, a tile and an order. Pads are (top, left)."""
+    """A layer, a tile and an order. Pads are (top, left).
+
+    With several blocks, filters and channels of a group fall into as many equal parts, and
+    a filter has weights for the channels of its own part only. Off the array, a group has
+    `group_weights` (and a bias), and may read one element of the second operand for all of
+    its outputs.
+    """
 
     batch: int
     groups: int
@@ -30,6 +36,9 @@ class Problem:
     cols: int
     dataflow: str
     is_mac: bool = True
+    blocks: int = 1
+    group_weights: int = 0
+    shares_residual: bool = False
 
 
 @dataclass
@@ -60,6 +69,9 @@ class Walk:
         default_factory=lambda: dict.fromkeys(
             ("ifm_reads", "weight_reads", "psum_reads", "psum_writes", "ofm_writes"), 0
         )
+    )
+    lane_bits: dict = field(
+        default_factory=lambda: dict.fromkeys(("ifm", "residual", "weights", "ofm"), 0)
     )
     folds: int = 0
     drained_psums: int = 0
@@ -106,7 +118,7 @@ def walk(problem):
         "channels": pieces(problem.channels, tile["channels"]),
     }
     result = Walk()
-    there = {"ifm": None, "weights": None, "psum": None}
+    there = {"ifm": None, "weights": None, "psum": None, "residual": None}
     visits = list(product(*(range(len(loops[loop])) for loop in problem.order)))
     for number, visit in enumerate(visits):
         at = dict(zip(problem.order, visit, strict=True))
@@ -122,22 +134,26 @@ def walk(problem):
             "ifm": (at["groups"], at["pixels"], at["channels"]),
             "weights": (at["groups"], at["filters"], at["channels"]),
             "psum": (at["groups"], at["pixels"], at["filters"]),
+            "residual": (at["groups"], None if problem.shares_residual else at["pixels"]),
         }
         if there["ifm"] != wanted["ifm"]:
             in_rows = positions_read(problem, 0, out_rows)
             in_cols = positions_read(problem, 1, out_cols)
             span = max(in_cols) - min(in_cols) + 1 if in_cols else 0
             box = len(in_rows) * span * len(images) * len(channels) * len(groups)
-            residual = pixels * len(groups) * problem.bits["residual"]
             result.dram_bits["ifm"] += box * problem.bits["ifm"]
-            result.dram_bits["residual"] += residual
-            step.loads["ifm"] = box * problem.bits["ifm"] + residual
-        if problem.is_mac and there["weights"] != wanted["weights"]:
+            step.loads["ifm"] = box * problem.bits["ifm"]
+            if there["residual"] != wanted["residual"]:
+                elements = (1 if problem.shares_residual else pixels) * len(groups)
+                result.dram_bits["residual"] += elements * problem.bits["residual"]
+                step.loads["ifm"] += elements * problem.bits["residual"]
+        if (problem.is_mac or problem.group_weights) and there["weights"] != wanted["weights"]:
             moved = 0
-            for _ in product(groups, filters):
-                moved += (
-                    len(channels) * problem.window[0] * problem.window[1] * problem.bits["weight"]
-                )
+            for _, k in product(groups, filters):
+                taps = problem.window[0] * problem.window[1]
+                own = [c for c in channels if block_of(problem, c=c) == block_of(problem, k=k)]
+                weights = len(own) * taps if problem.is_mac else problem.group_weights
+                moved += weights * problem.bits["weight"]
                 moved += problem.bits["bias"] if is_last else 0
             result.dram_bits["weights"] += moved
             step.loads["weights"] = moved
@@ -167,10 +183,38 @@ def walk(problem):
                 "input_stationary": work_input_stationary,
             }[problem.dataflow]
             work(problem, result, step, groups, pixels, filters, channels, is_first)
+        else:
+            work_on_lanes(problem, result, groups, pixels, filters)
         step.words = {name: words - before[name] for name, words in result.words.items()}
         step.outputs = outputs
         result.steps.append(step)
     return result
+
+
+def block_of(problem, *, k=None, c=None):
+    """Part of a group that a filter or a channel belongs to."""
+    if k is not None:
+        return k // (problem.filters // problem.blocks)
+    return c // (problem.channels // problem.blocks)
+
+
+def work_on_lanes(problem, result, groups, pixels, filters):
+    """Every tile reads each operand once and writes each output once."""
+    taps = problem.window[0] * problem.window[1]
+    bits = dict.fromkeys(result.lane_bits, 0)
+    for _ in groups:
+        bits["weights"] += problem.group_weights * problem.bits["weight"] + problem.bits["bias"]
+        bits["residual"] += problem.bits["residual"] if problem.shares_residual else 0
+        for _ in range(pixels):
+            bits["ifm"] += taps * problem.bits["ifm"]
+            bits["residual"] += 0 if problem.shares_residual else problem.bits["residual"]
+            bits["ofm"] += len(filters) * problem.bits["ofm"]
+    for name, moved in bits.items():
+        result.lane_bits[name] += moved
+    result.words["ifm_reads"] += words_of(1, bits["ifm"], problem.ports["ifm"])
+    result.words["ifm_reads"] += words_of(1, bits["residual"], problem.ports["ifm"])
+    result.words["weight_reads"] += words_of(1, bits["weights"], problem.ports["weights"])
+    result.words["ofm_writes"] += words_of(1, bits["ofm"], problem.ports["ofm"])
 
 
 def work_output_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
@@ -181,12 +225,15 @@ def work_output_stationary(problem, result, step, groups, pixels, filters, chann
             for used_filters in chunks(list(filters), problem.cols):
                 step.folds.append((len(used_pixels), len(used_filters), len(channels) * taps))
                 result.folds += 1
-                for _ in range(len(channels) * taps):
+                for c, _ in product(channels, range(taps)):
+                    own = [
+                        k for k in used_filters if block_of(problem, k=k) == block_of(problem, c=c)
+                    ]
                     result.words["ifm_reads"] += words_of(
                         len(used_pixels), problem.bits["ifm"], problem.ports["ifm"]
                     )
                     result.words["weight_reads"] += words_of(
-                        len(used_filters), problem.bits["weight"], problem.ports["weights"]
+                        len(own), problem.bits["weight"], problem.ports["weights"]
                     )
                 for _ in used_pixels:
                     psum = words_of(len(used_filters), problem.bits["psum"], problem.ports["psum"])
@@ -207,9 +254,12 @@ def work_weight_stationary(problem, result, step, groups, pixels, filters, chann
             for number, used_products in enumerate(parts):
                 step.folds.append((len(used_products), len(used_filters), pixels))
                 result.folds += 1
-                for _ in used_products:
+                for c, _, _ in used_products:
+                    own = [
+                        k for k in used_filters if block_of(problem, k=k) == block_of(problem, c=c)
+                    ]
                     result.words["weight_reads"] += words_of(
-                        len(used_filters), bits["weight"], ports["weights"]
+                        len(own), bits["weight"], ports["weights"]
                     )
                 for _ in range(pixels):
                     result.words["ifm_reads"] += words_of(
@@ -236,9 +286,13 @@ def work_input_stationary(problem, result, step, groups, pixels, filters, channe
                     result.words["ifm_reads"] += words_of(
                         len(used_pixels), bits["ifm"], ports["ifm"]
                     )
-                for _ in filters:
+                for k in filters:
+                    own = [
+                        c for c, _, _ in used_products
+                        if block_of(problem, c=c) == block_of(problem, k=k)
+                    ]  # fmt: skip
                     result.words["weight_reads"] += words_of(
-                        len(used_products), bits["weight"], ports["weights"]
+                        len(own), bits["weight"], ports["weights"]
                     )
                     leave_column_feet(
                         problem, result, len(used_pixels),

@@ -5,12 +5,19 @@ import pytest
 
 from accel_sim.hardware.choices import Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
 from accel_sim.mapping.access_counts import LOOP_ORDERS, loop_orders
-from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.block_diagonal import join_groups
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
-from tests.mapping.random_layers import DATAFLOWS, as_problem, random_machine, random_nest
+from tests.mapping.random_layers import (
+    DATAFLOWS,
+    LANE_KINDS,
+    as_problem,
+    random_groups,
+    random_machine,
+    random_nest,
+)
 from tests.oracles.loop_nest_walk import walk
 from tests.oracles.tile_pipeline import Memory, simulate
 
@@ -97,13 +104,31 @@ def test_schedule_equals_a_simulation_cycle_by_cycle(seed, dataflow):
     rng = np.random.default_rng(seed)
     nest = random_nest(rng)
     hardware = random_machine(
-        rng,
-        wide_ports(rng),
-        "post_processing.lanes=4096",
-        f"dram={{model: flat, bandwidth_GBps: {rng.choice([0.1, 0.37, 2, 8])}, "
-        f"latency_ns: {rng.integers(0, 40)}, energy_pJ_per_bit: 8, packing: dense}}",
-        dataflow=dataflow,
+        rng, wide_ports(rng), "post_processing.lanes=4096", flat_dram(rng), dataflow=dataflow
     )
+    compare_with_simulation(rng, nest, hardware)
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("seed", range(20))
+def test_groups_side_by_side_equal_a_simulation_cycle_by_cycle(seed, dataflow):
+    rng = np.random.default_rng(seed)
+    keys = ("mac_array.depthwise=block_diagonal", "mac_array.rows=24", "mac_array.cols=9")
+    hardware = random_machine(
+        rng, wide_ports(rng), "post_processing.lanes=4096", flat_dram(rng), *keys,
+        dataflow=dataflow,
+    )  # fmt: skip
+    compare_with_simulation(rng, join_groups(random_groups(rng), hardware.mac_array), hardware)
+
+
+def flat_dram(rng) -> str:
+    return (
+        f"dram={{model: flat, bandwidth_GBps: {rng.choice([0.1, 0.37, 2, 8])}, "
+        f"latency_ns: {rng.integers(0, 40)}, energy_pJ_per_bit: 8, packing: dense}}"
+    )
+
+
+def compare_with_simulation(rng, nest, hardware):
     space = enumerate_tiles(nest, hardware)
     for candidate in rng.integers(0, len(space.feasible), 2):
         order = LOOP_ORDERS[int(rng.integers(0, len(LOOP_ORDERS)))]
@@ -155,8 +180,8 @@ def test_every_tile_takes_as_long_as_its_slowest_port(seed, dataflow):
         assert cycles.total - cycles.dram_stalls == busy
 
 
-@pytest.mark.parametrize("kind", [Kind.POOL, Kind.ADD, Kind.REQUANTIZE])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", LANE_KINDS)
+@pytest.mark.parametrize("seed", range(10))
 def test_lanes_take_one_element_each_per_cycle(kind, seed):
     rng = np.random.default_rng(seed)
     nest = random_nest(rng, kind)

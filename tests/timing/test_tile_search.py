@@ -29,7 +29,7 @@ from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
 from accel_sim.timing.tile_search import search_tiles
-from tests.mapping.random_layers import DATAFLOWS, random_machine, random_nest
+from tests.mapping.random_layers import DATAFLOWS, LANE_KINDS, random_machine, random_nest
 
 SLOW_DRAM = (
     "dram={model: flat, bandwidth_GBps: 0.2, latency_ns: 20, energy_pJ_per_bit: 8, packing: byte}"
@@ -39,6 +39,8 @@ SLOW_DRAM = (
 def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary"):
     rng = np.random.default_rng(seed)
     nest = replace(random_nest(rng, kind), batch=1, groups=int(rng.integers(1, 3)))
+    if kind is Kind.LOOKUP:
+        nest = replace(nest, groups=1)
     overrides = [SLOW_DRAM] if seed % 2 else []
     hardware = random_machine(rng, *overrides, f"mapping.objective={objective}", dataflow=dataflow)
     space = enumerate_tiles(nest, hardware)
@@ -105,8 +107,7 @@ def test_search_finds_the_best_of_all(seed, dataflow, objective):
     ("kind", "dataflow"),
     [
         *((Kind.MAC, dataflow) for dataflow in DATAFLOWS),
-        (Kind.POOL, "output_stationary"),
-        (Kind.ADD, "output_stationary"),
+        *((kind, "output_stationary") for kind in LANE_KINDS),
     ],
 )
 @pytest.mark.parametrize("seed", range(25))
