@@ -154,7 +154,8 @@ CASES = (
         case(name, 36, (144, 256, 0, 144), "Lookup", opset=SINCE.get(name, 17))
         for name in FUNCTIONS
     ),
-    case("Sqrt", 36, (144, 256, 0, 144), "Lookup", inputs=("r",), before=RELU),
+    case("Sqrt", 36, (144, 256, 0, 144), "Lookup", inputs=("a",),
+         before=(helper.make_node("Abs", ["x"], ["a"]),)),
     case("LRN", 0, (0, 0, 0, 0), "LocalResponseNorm", inputs=("r",), before=RELU,
          attributes={"size": 3}),
     # 144 elements of windows by 4 lanes.

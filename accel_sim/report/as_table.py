@@ -76,7 +76,7 @@ def _header(report: ReportDocument) -> Text:
         )
         layout = f", {images.layout}" if images.layout else ""
         text.append(
-            f"{images.count} images of {images.source}: (x - {mean}) * {scale}{layout}\n",
+            f"{images.count} image{'s' * (images.count != 1)} of {images.source}: (x - {mean}) * {scale}{layout}\n",
             style="dim",
         )
     for note in (*network.notes, *_host_note(report)):
