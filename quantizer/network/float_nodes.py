@@ -56,11 +56,14 @@ class NodeWriter:
         Of the network's feature maps, without the batch.
     nodes, initializers
         Filled on the way.
+    invented
+        How many tensors have names that were made up.
     """
 
     shapes: Mapping[str, Shape]
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
+    invented: int = 0
 
     def write(self, op: str, inputs: Sequence[str], ofm: str, attributes: Any = None) -> str:
         """Add a node and give the name of its output."""
@@ -69,7 +72,8 @@ class NodeWriter:
 
     def invent(self) -> str:
         """Give a tensor a name that none from a file can have: those hold no NUL."""
-        return f"{len(self.nodes)}\0{len(self.initializers)}"
+        self.invented += 1
+        return f"{self.invented}\0"
 
     def constant(self, value: NDArray[Any]) -> str:
         """Add an initializer of which nobody knows."""
@@ -206,9 +210,9 @@ def _write_arithmetic(writer: NodeWriter, layer: ArithmeticLayer, ofm: str) -> N
 
 
 def _operands(writer: NodeWriter, layer: Add | Mul) -> tuple[str, str]:
-    second = () if layer.constant is None else (layer.constant,)
-    first, second_name = (*layer.inputs, *second)
-    return first, second_name
+    second = [] if layer.constant is None else [layer.constant]
+    first, other = [*layer.inputs, *second]
+    return first, other
 
 
 def _per_channel(writer: NodeWriter, ifm: str, constant: str) -> str:

@@ -69,24 +69,24 @@ def read_mul(reader: NodeReader, node: NodeProto) -> Layer:
 def _operands(reader: NodeReader, node: NodeProto) -> tuple[tuple[str, ...], str | None, bool]:
     """Feature maps of a node of two operands, its constant, and whether that comes first."""
     shape = reader.shape(node, node.output[0])
-    places = [index for index, name in enumerate(node.input) if name in reader.constants]
-    maps = tuple(name for name in node.input if name not in reader.constants)
-    for name in maps:
+    maps: list[str] = []
+    constant = None
+    for place, name in enumerate(node.input):
+        if name in reader.constants:
+            value = reader.constants[name]
+            if node.op_type == "Div":
+                value = _reciprocal(reader, node, value)
+            value = _without_batch(reader, node, value, shape)
+            constant = reader.keep(node, reader.names.input(node, place), value)
+            continue
+        maps.append(name)
         found = reader.shape(node, name)
-        if len(found) != len(shape) or found[0] != shape[0]:
+        if len(found) != len(shape):
             raise reader.refuse(
                 node,
-                f"broadcasts a map {list(found)} to {list(shape)}; "
-                "expected the batch and as many axes in both",
+                f"broadcasts a map {list(found)} to {list(shape)}; expected as many axes in both",
             )
-    if not places:
-        return maps, None, False
-    (place,) = places
-    value = reader.constants[node.input[place]]
-    if node.op_type == "Div":
-        value = _reciprocal(reader, node, value)
-    value = _without_batch(reader, node, value, shape)
-    return maps, reader.keep(node, reader.names.input(node, place), value), place == 0
+    return tuple(maps), constant, node.input[0] in reader.constants
 
 
 def _reciprocal(
@@ -94,7 +94,7 @@ def _reciprocal(
 ) -> NDArray[np.float32]:
     if not divisor.all():
         raise reader.refuse(node, "divides by zero; expected a divisor that is not")
-    return np.asarray(np.float32(1) / divisor)
+    return np.float32(1) / divisor
 
 
 def _without_batch(
@@ -106,8 +106,8 @@ def _without_batch(
             node,
             f"has a constant {list(value.shape)}, which differs over the batch; expected 1 there",
         )
-    padded = value.reshape((1,) * (len(shape) - value.ndim) + value.shape)
-    return padded[0]
+    padded = (1,) * (len(shape) - value.ndim) + value.shape
+    return value.reshape(padded[1:])
 
 
 def read_prelu(reader: NodeReader, node: NodeProto) -> Layer:

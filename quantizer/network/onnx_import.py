@@ -86,7 +86,9 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
     layers: list[Layer] = []
     for node in nodes:
         if node.output[0] not in reader.merged:
-            layers.extend(read_node(reader, node))
+            read = read_node(reader, node)
+            layers.extend(read)
+            _check_batch(reader, node, read)
     used = {input_name, *(layer.ofm for layer in layers)}
     return Network(
         name=path.stem,
@@ -100,6 +102,17 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
         },
         notes=notes,
     )
+
+
+def _check_batch(reader: NodeReader, node: NodeProto, read: Sequence[Layer]) -> None:
+    """Refuse maps that do not have the batch of one first, and channels after it."""
+    for layer in read:
+        shape = reader.shape(node, layer.ofm)
+        if len(shape) < 2 or shape[0] != 1:
+            raise reader.refuse(
+                node,
+                f"gives {list(shape)} for one image; expected the batch of 1 first, then channels",
+            )
 
 
 def _optimise(path: Path, model: ModelProto) -> ModelProto:

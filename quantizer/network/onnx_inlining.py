@@ -25,7 +25,7 @@ def hide_functions(graph: GraphProto) -> Mapping[str, NodeProto]:
     Returns
     -------
     Mapping
-        The nodes that were replaced, by their outputs.
+        The nodes that were replaced, by the names of what stands for them.
     """
     live = {value.name for value in graph.input}
     hidden: dict[str, NodeProto] = {}
@@ -34,12 +34,11 @@ def hide_functions(graph: GraphProto) -> Mapping[str, NodeProto]:
         if live.intersection(node.input):
             live.update(node.output)
             if node.op_type in _WITHOUT_KERNEL:
-                hidden[node.output[0]] = node
-                # No two are equal: an optimisation could make one of those.
-                alpha = float(len(hidden))
-                node = helper.make_node(
-                    "ThresholdedRelu", node.input, node.output, name=node.name, alpha=alpha
-                )
+                # The optimisation keeps a node's name, not always the name of its output;
+                # none from a file holds a NUL.
+                name = f"{len(hidden)}\0"
+                hidden[name] = node
+                node = helper.make_node("Softsign", node.input, node.output, name=name)
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
@@ -49,7 +48,8 @@ def hide_functions(graph: GraphProto) -> Mapping[str, NodeProto]:
 def restore_functions(graph: GraphProto, hidden: Mapping[str, NodeProto]) -> None:
     """Put the functions back in the place of their stand-ins."""
     for node in graph.node:
-        if (original := hidden.get(node.output[0])) is not None:
+        if (original := hidden.get(node.name)) is not None:
             node.op_type = original.op_type
+            node.name = original.name
             del node.attribute[:]
             node.attribute.extend(original.attribute)

@@ -44,16 +44,10 @@ def find_shapes(path: Path, model: ModelProto, nodes: Sequence[NodeProto]) -> di
         ) from None
     shapes = {source.name: shape, **{n: r.shape for n, r in zip(names, results, strict=True)}}
     for name, sizes in shapes.items():
-        where = f"{path}: feature map {name!r}"
         if 0 in sizes:
             raise InputError(
-                where, f"has no values, its shape is {list(sizes)}; expected one or more"
-            )
-        if len(sizes) < 2 or sizes[0] != 1:
-            raise InputError(
-                where,
-                f"has the shape {list(sizes)} for one image; expected the batch of 1 first, "
-                "and channels",
+                f"{path}: feature map {name!r}",
+                f"has no values, its shape is {list(sizes)}; expected one or more",
             )
     return shapes
 

@@ -13,16 +13,12 @@ from onnx import ModelProto, NodeProto, helper
 from quantizer.errors import InputError
 from quantizer.network.layers import Conv, Dense
 from quantizer.network.onnx_import import load_onnx
-from tests.network.onnx_models import model, save
+from tests.network.onnx_models import model, node, save
 
 RNG = np.random.default_rng(3)
 FILTER = RNG.normal(size=(4, 3, 3, 3))
 SQUARE = RNG.normal(size=(4, 4, 3, 3))
 MATRIX = RNG.normal(size=(6, 6))
-
-
-def node(op: str, inputs: Sequence[str], output: str, name: str = "", **attributes: Any) -> Any:
-    return helper.make_node(op, inputs, [output], name=name, **attributes)
 
 
 def conv(ifm: str, ofm: str, weights: str = "w", name: str = "", **attributes: Any) -> Any:
@@ -43,8 +39,7 @@ REFUSED: dict[str, Case] = {
     ),
     "a cycle": (
         [node("Add", ["x", "z"], "a"), node("Relu", ["a"], "z"), conv("z", "y")], {"w": FILTER}, {},
-        "onnxruntime cannot load this model "
-        "(This is an invalid model. Error: the graph is not acyclic)",
+        "node 'z' (Relu): depends on its own output; expected a graph without cycles",
     ),
     "an unknown type": (
         [conv("x", "y")], {"w": FILTER}, {"dtype": 77},
@@ -66,13 +61,6 @@ REFUSED: dict[str, Case] = {
         [conv("x", "y", pads=[1 << 20] * 4)], {"w": FILTER}, {},
         "its feature maps hold 17,592,286,708,048 values per image; expected at most 268,435,456",
     ),
-    "a normalization that cannot be folded": (
-        [conv("x", "c"), node("Relu", ["c"], "r"),
-         node("BatchNormalization", ["r", *"ssss"], "y", "norm")],
-        {"w": FILTER, "s": np.ones(4)}, {},
-        "node 'norm' (BatchNormalization): cannot be here; it is supported alone after a Conv "
-        "(folded into it)",
-    ),
     "a softmax in the middle": (
         [node("Softmax", ["x"], "s", "soft"), conv("s", "y")], {"w": FILTER}, {},
         "node 'soft' (Softmax): cannot be here; it is supported last "
@@ -81,8 +69,8 @@ REFUSED: dict[str, Case] = {
     "an addition that is kept apart": (
         [conv("x", "c", name="before"), node("Add", ["c", "k"], "y", "sum")],
         {"w": FILTER, "k": np.ones((2, 4, 8, 8))}, {},
-        "node 'sum' (Add): adds maps of different shapes [1, 4, 8, 8] and [2, 4, 8, 8]; "
-        "expected equal ones",
+        "node 'sum' (Add): has a constant [2, 4, 8, 8], which differs over the batch; "
+        "expected 1 there",
     ),
     "an operator of others": (
         [helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")], {}, {},

@@ -5,13 +5,13 @@ formats that were chosen, given back, choose the same integers again.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, numpy_helper
 
 from accel_sim.functional import ExactNetwork
 from quantizer.formats_file import formats_to_json, read_formats
@@ -20,7 +20,7 @@ from quantizer.network.layers import Conv
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
-from tests.network.onnx_models import model, save
+from tests.network.onnx_models import model, node, save
 from tests.oracles import integer_network
 
 RNG = np.random.default_rng(7)
@@ -43,10 +43,6 @@ CONSTANTS: dict[str, Any] = {
     "flat": np.array([0, -1]),
     "kept": np.array([0, 0, -1]),
 }
-
-
-def node(op: str, inputs: Sequence[str], output: str, name: str = "", **attributes: Any) -> Any:
-    return helper.make_node(op, inputs, [output], name=name, **attributes)
 
 
 def conv(ifm: str, ofm: str, weights: str = "w", bias: str = "") -> NodeProto:
