@@ -138,7 +138,7 @@ def count_tiles(
     if nest.kind is Kind.MAC:
         array = count_array(nest, hardware, space, candidates)
     else:
-        array = count_lanes(nest, hardware, pixel_tiles, filter_tiles)
+        array = count_lanes(nest, hardware, ifm, pixel_tiles, filter_tiles)
     return TileCounts(
         group_tiles=-(-nest.groups // space.groups[groups]),
         pixel_tiles=pixel_tiles,

@@ -74,9 +74,12 @@ def array_words(rules: ScheduleRules, groups: int, tile: Extents) -> TileWords:
 
 
 @jit
-def lane_words(rules: ScheduleRules, groups: int, pixels: int, filters: int) -> TileWords:
+def lane_words(
+    rules: ScheduleRules, groups: int, pixels: int, inputs: int, filters: int
+) -> TileWords:
     """Words of a tile that runs on the lanes."""
-    ifm = words(rules.ifm_port, groups * pixels * rules.taps * rules.ifm_bits)
+    operands = inputs if rules.is_copy else pixels * rules.taps
+    ifm = words(rules.ifm_port, groups * operands * rules.ifm_bits)
     residuals = groups if rules.shares_residual else groups * pixels
     ifm += words(rules.ifm_port, residuals * rules.residual_bits)
     constants = groups * (rules.channel_weights * rules.weight_bits + rules.bias_bits)

@@ -30,6 +30,7 @@ def work_on_tile(
     rules: ScheduleRules,
     groups: int,
     pixels: int,
+    inputs: int,
     filters: int,
     channels: int,
     is_first: bool,
@@ -42,6 +43,8 @@ def work_on_tile(
 
     Parameters
     ----------
+    inputs
+        Input positions of one channel.
     is_first, is_last
         Whether the tile begins, and ends, the reduction of its outputs.
     loads, stores
@@ -56,7 +59,7 @@ def work_on_tile(
     else:
         compute = -(-outputs * rules.taps // rules.lanes)
         skew = 0
-        demand = lane_words(rules, groups, pixels, filters)
+        demand = lane_words(rules, groups, pixels, inputs, filters)
 
     psum_reads = demand.psum * (demand.sum_parts - is_first)
     psum_writes = demand.psum * (demand.sum_parts - is_last)
@@ -207,8 +210,9 @@ def run_schedule(
             else:
                 stores[PSUM] = outputs * rules.psum_bits
         busy = work_on_tile(
-            rules, groups, pixels, filters, channel_sizes[index[CHANNELS]],
-            index[CHANNELS] == 0, is_last, loads, old_stores, causes,
+            rules, groups, pixels, ifm_sizes[index[PIXELS]], filters,
+            channel_sizes[index[CHANNELS]], index[CHANNELS] == 0, is_last, loads, old_stores,
+            causes,
         )  # fmt: skip
         overlapped = transfer(rules, loads, old_stores, True, busy, causes)
         total += max(busy, overlapped)

@@ -38,8 +38,8 @@ class ScheduleRules(NamedTuple):
 
     Attributes
     ----------
-    is_mac
-        Whether the layer runs on the array; else on the lanes.
+    is_mac, is_copy
+        Whether the layer runs on the array, else on the lanes; whether these only copy.
     taps
         Filter rows times columns.
     channel_weights, blocks
@@ -51,6 +51,7 @@ class ScheduleRules(NamedTuple):
     """
 
     is_mac: bool
+    is_copy: bool
     array: ArrayRules
     lanes: int
     tile_overhead: int
@@ -83,6 +84,7 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
     buffers = hardware.buffers
     return ScheduleRules(
         is_mac=nest.kind is Kind.MAC,
+        is_copy=nest.kind is Kind.COPY,
         array=array_rules(hardware.mac_array),
         lanes=hardware.post_processing.lanes,
         tile_overhead=hardware.mac_array.tile_overhead_cycles,

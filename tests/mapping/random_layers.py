@@ -161,6 +161,7 @@ def as_problem(
         cols=hardware.mac_array.cols,
         dataflow=str(hardware.mac_array.dataflow),
         is_mac=nest.kind is Kind.MAC,
+        is_copy=nest.kind is Kind.COPY,
         blocks=nest.blocks,
         group_weights=nest.group_weights,
         shares_residual=nest.shares_residual,

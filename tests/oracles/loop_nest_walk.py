@@ -15,7 +15,7 @@ class Problem:
     With several blocks, filters and channels of a group fall into as many equal parts, and
     a filter has weights for the channels of its own part only. Off the array, a group has
     `group_weights` (and a bias), and may read one element of the second operand for all of
-    its outputs.
+    its outputs; a copy reads no padding.
     """
 
     batch: int
@@ -36,6 +36,7 @@ class Problem:
     cols: int
     dataflow: str
     is_mac: bool = True
+    is_copy: bool = False
     blocks: int = 1
     group_weights: int = 0
     shares_residual: bool = False
@@ -136,10 +137,10 @@ def walk(problem):
             "psum": (at["groups"], at["pixels"], at["filters"]),
             "residual": (at["groups"], None if problem.shares_residual else at["pixels"]),
         }
+        in_rows = positions_read(problem, 0, out_rows)
+        in_cols = positions_read(problem, 1, out_cols)
+        span = max(in_cols) - min(in_cols) + 1 if in_cols else 0
         if there["ifm"] != wanted["ifm"]:
-            in_rows = positions_read(problem, 0, out_rows)
-            in_cols = positions_read(problem, 1, out_cols)
-            span = max(in_cols) - min(in_cols) + 1 if in_cols else 0
             box = len(in_rows) * span * len(images) * len(channels) * len(groups)
             result.dram_bits["ifm"] += box * problem.bits["ifm"]
             step.loads["ifm"] = box * problem.bits["ifm"]
@@ -184,7 +185,8 @@ def walk(problem):
             }[problem.dataflow]
             work(problem, result, step, groups, pixels, filters, channels, is_first)
         else:
-            work_on_lanes(problem, result, groups, pixels, filters)
+            inputs = len(in_rows) * span * len(images)
+            work_on_lanes(problem, result, groups, pixels, inputs, filters)
         step.words = {name: words - before[name] for name, words in result.words.items()}
         step.outputs = outputs
         result.steps.append(step)
@@ -198,15 +200,16 @@ def block_of(problem, *, k=None, c=None):
     return c // (problem.channels // problem.blocks)
 
 
-def work_on_lanes(problem, result, groups, pixels, filters):
+def work_on_lanes(problem, result, groups, pixels, inputs, filters):
     """Every tile reads each operand once and writes each output once."""
     taps = problem.window[0] * problem.window[1]
     bits = dict.fromkeys(result.lane_bits, 0)
     for _ in groups:
         bits["weights"] += problem.group_weights * problem.bits["weight"] + problem.bits["bias"]
         bits["residual"] += problem.bits["residual"] if problem.shares_residual else 0
+        bits["ifm"] += inputs * problem.bits["ifm"] if problem.is_copy else 0
         for _ in range(pixels):
-            bits["ifm"] += taps * problem.bits["ifm"]
+            bits["ifm"] += 0 if problem.is_copy else taps * problem.bits["ifm"]
             bits["residual"] += 0 if problem.shares_residual else problem.bits["residual"]
             bits["ofm"] += len(filters) * problem.bits["ofm"]
     for name, moved in bits.items():

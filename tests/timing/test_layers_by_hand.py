@@ -9,6 +9,7 @@ import numpy as np
 
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.access_counts import LOOP_ORDERS, count_tiles
+from accel_sim.mapping.block_diagonal import join_groups
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
@@ -48,6 +49,7 @@ class Worked:
 def run(nest, *keys):
     """Run a layer as one tile."""
     hardware = load_hardware("edge_16x16", [*MACHINE, *(f"mac_array.{key}" for key in keys)])
+    nest = join_groups(nest, hardware.mac_array)
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.array([0]))
     assert tiles.steps[0] == 1
@@ -113,4 +115,59 @@ def test_a_convolution_with_the_ifm_that_stays():
         psum_writes=6 * 6 * 7,
         ofm_writes=6 * 7,
         drained_psums=7 * 25 * 6,
+    )
+
+
+# Two products for each of 16 outputs of each of 4 channels.
+COLUMNS = replace(DEPTHWISE, filter_rows=2, filter_cols=1, input_rows=5, input_cols=4)
+
+
+def test_groups_side_by_side_with_weights_that_stay():
+    # Two groups of 2 products take the 4 rows, their 2 filters 2 of the 4 columns: 2 folds,
+    # each 4 to load, 16 pixels, 4 + 4 - 2 of skew. Four would need 8 rows.
+    assert run(COLUMNS, "dataflow=weight_stationary", "depthwise=block_diagonal") == Worked(
+        compute=2 * 16,
+        fill_drain=2 * (4 + 6),
+        # A word brings a pixel's 4 operands.
+        ifm_reads=2 * 16,
+        # The one weight of a row that is not a zero, for 4 rows.
+        weight_reads=2 * 4,
+        psum_reads=0,
+        psum_writes=0,
+        ofm_writes=2 * 16,
+        drained_psums=64,
+    )
+    alone = run(COLUMNS, "dataflow=weight_stationary")
+    assert (alone.compute, alone.fill_drain) == (4 * 16, 4 * (4 + 6))
+
+
+def test_groups_side_by_side_with_sums_that_stay():
+    # Four filters take the 4 columns; 16 pixels on 4 rows are 4 folds of 4 * 2 products.
+    assert run(COLUMNS, "dataflow=output_stationary", "depthwise=block_diagonal") == Worked(
+        compute=4 * 8,
+        fill_drain=4 * 6,
+        ifm_reads=4 * 8,
+        weight_reads=4 * 8,
+        psum_reads=0,
+        psum_writes=0,
+        ofm_writes=16,
+        drained_psums=64,
+    )
+    # One after another they compute as long, and pay for the skew four times.
+    alone = run(COLUMNS, "dataflow=output_stationary")
+    assert (alone.compute, alone.fill_drain) == (4 * 4 * 2, 4 * 4 * 6)
+
+
+def test_groups_side_by_side_with_the_ifm_that_stays():
+    # Two groups of 2 products take the 4 rows, 16 pixels the 4 columns of 4 folds; in each
+    # the two filters of two groups pass, two weights of either.
+    assert run(COLUMNS, "dataflow=input_stationary", "depthwise=block_diagonal") == Worked(
+        compute=2 * 4 * 2,
+        fill_drain=2 * 4 * (4 + 6),
+        ifm_reads=2 * 4 * 4,
+        weight_reads=2 * 4 * 2,
+        psum_reads=0,
+        psum_writes=0,
+        ofm_writes=2 * 4 * 2,
+        drained_psums=64,
     )

@@ -182,6 +182,28 @@ def test_every_tile_takes_as_long_as_its_slowest_port(seed, dataflow):
 
 @pytest.mark.parametrize("kind", LANE_KINDS)
 @pytest.mark.parametrize("seed", range(10))
+def test_every_tile_on_the_lanes_takes_as_long_as_its_slowest_port(kind, seed):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng, kind)
+    buffers = ", ".join(
+        f"{name}: {{capacity_KiB: 256, port_bits: 8, ports: 1r1w, banks: 2, double_buffered: true}}"
+        for name in ("ifm", "weights", "psum", "ofm")
+    )
+    hardware = random_machine(rng, f"buffers={{{buffers}, shared: []}}", "post_processing.lanes=64")
+    space = enumerate_tiles(nest, hardware)
+    (order,) = loop_orders(nest)
+    candidate = int(rng.integers(0, len(space.feasible)))
+    busy = 0
+    for step in walk(as_problem(nest, hardware, space, candidate, order)).steps:
+        compute = -(-step.outputs * nest.reduction // 64)
+        ports = (step.words[name] for name in ("ifm_reads", "weight_reads", "ofm_writes"))
+        busy += hardware.mac_array.tile_overhead_cycles + max(compute, *ports)
+    cycles = layer_cycles(schedule_rules(nest, hardware), tile_sizes(nest, space, candidate), order)
+    assert cycles.total - cycles.dram_stalls == busy
+
+
+@pytest.mark.parametrize("kind", LANE_KINDS)
+@pytest.mark.parametrize("seed", range(10))
 def test_lanes_take_one_element_each_per_cycle(kind, seed):
     rng = np.random.default_rng(seed)
     nest = random_nest(rng, kind)
