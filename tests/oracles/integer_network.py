@@ -46,13 +46,14 @@ IMAGES_PER_PASS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpretation:
-    """Raw integers of every tensor that is stored, and the counts of rules 7, 8 and 11.
+    """Raw integers of every tensor that is stored, what they mean, and counts.
 
     Counts are over all images: ``accumulator_overflows`` for products, ``output_saturations``
-    for every output that is rounded (of a Concat: its requantized parts).
+    for every output that is rounded (of a Concat: its requantized parts); rules 7, 8 and 11.
     """
 
     tensors: dict[str, IntegerArray]
+    formats: dict[str, Format]
     accumulator_overflows: dict[str, int]
     output_saturations: dict[str, int]
 
@@ -121,6 +122,7 @@ def interpret(
             name: np.concatenate([part.maps[name].raw for part in passes])
             for name in passes[0].maps
         },
+        formats={name: stored.form for name, stored in passes[0].maps.items()},
         accumulator_overflows={
             name: sum(part.overflows[name] for part in passes) for name in passes[0].overflows
         },

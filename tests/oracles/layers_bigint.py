@@ -101,6 +101,40 @@ def convolve(
     return _accumulated(exact, accumulator_bits)
 
 
+def convolve_transposed(
+    ifm: ArrayLike,
+    weights: ArrayLike,
+    *,
+    strides: Pair = (1, 1),
+    pads: Pads = NO_PADS,
+    dilations: Pair = (1, 1),
+    output_padding: Pair = (0, 0),
+    groups: int = 1,
+    accumulator_bits: int = 32,
+) -> Accumulated:
+    """Sum the products of a transposed convolution; weights ``[C, K/groups, R, S]``.
+
+    An output is the sum of ``x[h, w] * w[r, s]`` over all that a stride leads to it.
+    """
+    x, w = integers(ifm), integers(weights)
+    n_images, n_channels, height, width = x.shape
+    group_filters, n_rows, n_cols = w.shape[1:]
+    group_channels = n_channels // groups
+    top, left, bottom, right = pads
+    out_height = (height - 1) * strides[0] + dilations[0] * (n_rows - 1) + 1 - top - bottom
+    out_width = (width - 1) * strides[1] + dilations[1] * (n_cols - 1) + 1 - left - right
+    shape = (out_height + output_padding[0], out_width + output_padding[1])
+
+    exact = np.full((n_images, groups * group_filters, *shape), 0, object)
+    for n, c, h, col, k, r, s in np.ndindex(*x.shape, *w.shape[1:]):
+        p = h * strides[0] + r * dilations[0] - top
+        q = col * strides[1] + s * dilations[1] - left
+        if 0 <= p < shape[0] and 0 <= q < shape[1]:
+            filter_index = c // group_channels * group_filters + k
+            exact[n, filter_index, p, q] += x[n, c, h, col] * w[c, k, r, s]
+    return _accumulated(exact, accumulator_bits)
+
+
 def multiply_dense(
     ifm: ArrayLike, weights: ArrayLike, *, accumulator_bits: int = 32
 ) -> Accumulated:
@@ -166,16 +200,102 @@ def add(
     bounds: Bounds = NO_BOUNDS,
 ) -> Requantized:
     """Add two maps of one shape: align both exactly, sum exactly, requantize once."""
+    return _sum(
+        first,
+        second,
+        sign=1,
+        first_frac_bits=first_frac_bits,
+        second_frac_bits=second_frac_bits,
+        form=form,
+        mode=mode,
+        bounds=bounds,
+    )
+
+
+def subtract(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    first_frac_bits: int,
+    second_frac_bits: int,
+    form: Format,
+    mode: str,
+    bounds: Bounds = NO_BOUNDS,
+) -> Requantized:
+    """Subtract the second map from the first, as `add` adds them."""
+    return _sum(
+        first,
+        second,
+        sign=-1,
+        first_frac_bits=first_frac_bits,
+        second_frac_bits=second_frac_bits,
+        form=form,
+        mode=mode,
+        bounds=bounds,
+    )
+
+
+def _sum(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    sign: int,
+    first_frac_bits: int,
+    second_frac_bits: int,
+    form: Format,
+    mode: str,
+    bounds: Bounds,
+) -> Requantized:
     a, b = integers(first), integers(second)
     assert a.shape == b.shape
     common = max(first_frac_bits, second_frac_bits)
 
     def value(index: tuple[int, ...]) -> int:
         total = a[index] * 2 ** (common - first_frac_bits)
-        total += b[index] * 2 ** (common - second_frac_bits)
+        total += sign * b[index] * 2 ** (common - second_frac_bits)
         return _rounded(total, common - form.frac_bits, mode)
 
     return _finish(a.shape, value, form, bounds)
+
+
+def multiply(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    first_frac_bits: int,
+    second_frac_bits: int,
+    form: Format,
+    mode: str,
+    bounds: Bounds = NO_BOUNDS,
+) -> Requantized:
+    """Multiply two maps of one shape exactly; requantize once."""
+    a, b = integers(first), integers(second)
+    assert a.shape == b.shape
+    shift = first_frac_bits + second_frac_bits - form.frac_bits
+    return _finish(a.shape, lambda index: _rounded(a[index] * b[index], shift, mode), form, bounds)
+
+
+def bend(
+    ifm: ArrayLike,
+    slopes: ArrayLike,
+    *,
+    ifm_frac_bits: int,
+    slope_frac_bits: int,
+    form: Format,
+    mode: str,
+    bounds: Bounds = NO_BOUNDS,
+) -> Requantized:
+    """PRelu of a map with a slope for each value: negative values times theirs."""
+    x, s = integers(ifm), integers(slopes)
+    assert x.shape == s.shape
+
+    def value(index: tuple[int, ...]) -> int:
+        shift = ifm_frac_bits - form.frac_bits
+        if x[index] < 0:
+            return _rounded(x[index] * s[index], shift + slope_frac_bits, mode)
+        return _rounded(x[index], shift, mode)
+
+    return _finish(x.shape, value, form, bounds)
 
 
 def concat(
@@ -241,6 +361,7 @@ def average_pool(
     mode: str,
     strides: Pair = (1, 1),
     pads: Pads = NO_PADS,
+    dilations: Pair = (1, 1),
     ceil_mode: bool = False,
     count_include_pad: bool = False,
     bounds: Bounds = NO_BOUNDS,
@@ -254,15 +375,15 @@ def average_pool(
     x = integers(ifm)
     n_images, n_channels, height, width = x.shape
     top, left, bottom, right = pads
-    out_height = _n_windows(height, kernel[0], strides[0], top, bottom, 1, ceil_mode)
-    out_width = _n_windows(width, kernel[1], strides[1], left, right, 1, ceil_mode)
+    out_height = _n_windows(height, kernel[0], strides[0], top, bottom, dilations[0], ceil_mode)
+    out_width = _n_windows(width, kernel[1], strides[1], left, right, dilations[1], ceil_mode)
 
     def value(index: tuple[int, ...]) -> int:
         n, c, p, q = index
         total, count = 0, 0
         for r, s in product(range(kernel[0]), range(kernel[1])):
-            row = p * strides[0] + r - top
-            col = q * strides[1] + s - left
+            row = p * strides[0] + r * dilations[0] - top
+            col = q * strides[1] + s * dilations[1] - left
             if 0 <= row < height and 0 <= col < width:
                 total += x[n, c, row, col]
                 count += 1

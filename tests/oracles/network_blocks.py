@@ -28,7 +28,8 @@ def depthwise(make: Builder, ifm: Tensor) -> Tensor:
 def transposed_convolution(make: Builder, ifm: Tensor) -> Tensor:
     if max(ifm.sizes) > 16:
         return convolution(make, ifm)
-    return make.activation(make.conv_transposed(ifm, make.between(1, 4)))
+    doubles = max(ifm.sizes) <= 10 and make.chance(0.5)
+    return make.activation(make.conv_transposed(ifm, make.between(1, 4), doubles=doubles))
 
 
 def residual(make: Builder, ifm: Tensor) -> Tensor:
@@ -110,7 +111,7 @@ def function(make: Builder, ifm: Tensor) -> Tensor:
     """A function of one value, where Exp is bounded and Sqrt sees nothing negative."""
     young = [operator for operator in YOUNG_FUNCTIONS if make.has_function(operator)]
     operator = make.pick([operator for operator in FUNCTIONS if make.has_function(operator)])
-    if young and make.chance(0.3):
+    if young and make.chance(0.4):
         operator = make.pick(young)
     if operator == "Exp":
         ifm = make.clip(ifm, [(-0.8, 1.1)])
@@ -300,17 +301,20 @@ BLOCKS: tuple[Block, ...] = (
     convolution,
     depthwise,
     transposed_convolution,
+    transposed_convolution,
     residual,
     residual,
     branches,
     branches,
     max_pool,
     average_pool,
+    average_pool,
     standing_activation,
     copy,
     constant_operand,
     constant_operand,
     standing_normalization,
+    sloped,
     sloped,
     *[function] * 8,
     gate,
@@ -321,6 +325,7 @@ BLOCKS: tuple[Block, ...] = (
     padded,
     local_normalization,
     depth_and_space,
+    encoder_decoder,
     encoder_decoder,
     grown,
 )

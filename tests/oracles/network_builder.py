@@ -293,10 +293,10 @@ class Builder:
         shape = list(ifm.shape)
         shape[axis - 1] = len(range(shape[axis - 1])[start:end:step])
         inputs = [ifm.name]
-        for kind, value in (("starts", start), ("ends", end), ("axes", axis), ("steps", step)):
-            inputs.append(self.constant(kind, np.array([value]), np.int64))
+        given = [("starts", start), ("ends", end), ("axes", axis), ("steps", step)]
         if step == 1 and self.chance(0.5):
-            inputs.pop()
+            given.pop()
+        inputs += [self.constant(kind, np.array([value]), np.int64) for kind, value in given]
         return self.node("Slice", inputs, tuple(shape))
 
     def pad(self, ifm: Tensor, pads: Sequence[int], value: float | None) -> Tensor:

@@ -35,7 +35,7 @@ def random_network(seed: int, blocks: Sequence[Block] = BLOCKS) -> onnx.ModelPro
     rng = np.random.default_rng(seed)
     # The one opset in which onnxruntime runs Swish gets a share of its own.
     opset = (
-        SWISH_OPSET if rng.uniform() < 0.1 else int(rng.integers(OLDEST_OPSET, NEWEST_OPSET + 1))
+        SWISH_OPSET if rng.uniform() < 0.15 else int(rng.integers(OLDEST_OPSET, NEWEST_OPSET + 1))
     )
     make = Builder(rng, opset)
     if make.chance(1 / 6):

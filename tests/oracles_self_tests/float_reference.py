@@ -1,6 +1,7 @@
 """What the oracles are compared with in floating point, and formats made from it."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,25 @@ def run_float(model_path: Path, images: NDArray[Any]) -> dict[str, NDArray[np.fl
     return {**feed, **maps}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widths:
+    """Widths to draw from, and by how many bits a range may differ from what fits exactly."""
+
+    maps: tuple[int, ...] = (4, 6, 8, 8, 11, 16)
+    weights: tuple[int, ...] = (3, 4, 8, 8, 16)
+    excess: tuple[int, ...] = (-1, 0, 1)
+    are_all_signed: bool = False
+
+
+WIDE = Widths(maps=(16,), weights=(16,), excess=(-1,), are_all_signed=True)
+NARROW = Widths(maps=(4, 5, 6), weights=(3, 4, 5))
+
+
 def random_formats(
-    model_path: Path, images: NDArray[Any], rng: np.random.Generator
+    model_path: Path,
+    images: NDArray[Any],
+    rng: np.random.Generator,
+    widths: Widths = Widths(),
 ) -> dict[str, FormatEntry]:
     """Formats near the ranges of the float network, of random widths, some of them clipping.
 
@@ -58,7 +76,7 @@ def random_formats(
     shared: dict[str, FormatEntry] = {}
     for node in reversed(graph.nodes):
         if node.operator == "Concat":
-            entry = shared.get(node.output) or _map_format(maps[node.output], rng)
+            entry = shared.get(node.output) or _map_format(maps[node.output], rng, widths)
             formats[node.output] = entry
             shared.update({name: entry for name in node.inputs if rng.uniform() < 0.7})
     stored_as = {}
@@ -66,30 +84,30 @@ def random_formats(
         if node.operator in ARITHMETIC:
             stored = _stored_name(graph, node)
             stored_as[node.output] = stored
-            formats[stored] = shared.get(stored) or _map_format(maps[stored], rng)
-    formats[graph.input_name] = _map_format(maps[graph.input_name], rng)
+            formats[stored] = shared.get(stored) or _map_format(maps[stored], rng, widths)
+    formats[graph.input_name] = _map_format(maps[graph.input_name], rng, widths)
 
     frac_bits_of = {name: entry["frac_bits"] for name, entry in formats.items()}
     for node in graph.nodes:
         if node.operator in PRODUCTS:
             given = graph.product_constants(node)
-            weights = _weights_format(given.weights, rng)
+            weights = _weights_format(given.weights, rng, widths)
             formats[given.weights_name] = weights
             if given.bias_name is not None and given.bias is not None:
                 acc_frac_bits = frac_bits_of[node.inputs[0]] + np.array(weights["frac_bits"])
                 formats[given.bias_name] = _bias_format(given.bias, acc_frac_bits)
         elif node.operator == "BatchNormalization":
             scale, added = node.inputs[1:3]
-            formats[scale] = _weights_format(graph.constants[scale], rng)
+            formats[scale] = _weights_format(graph.constants[scale], rng, widths)
             acc_frac_bits = frac_bits_of[node.inputs[0]] + np.array(formats[scale]["frac_bits"])
             formats[added] = _bias_format(graph.constants[added], acc_frac_bits)
         elif node.operator in ("PRelu", "LeakyRelu"):
             name, slopes = graph.slopes(node)
-            formats[name] = _map_format(slopes, rng)
+            formats[name] = _map_format(slopes, rng, widths)
         elif node.operator in ("Add", "Sub", "Mul"):
             for name in node.inputs:
                 if name in graph.constants:
-                    formats[name] = _map_format(graph.constants[name], rng)
+                    formats[name] = _map_format(graph.constants[name], rng, widths)
         for output in node.outputs:
             source = stored_as.get(node.inputs[0], node.inputs[0])
             if source in frac_bits_of:
@@ -119,15 +137,15 @@ def _fitting_frac_bits(array: NDArray[Any], bits: int, signed: bool) -> int:
     return bits - signed - (math.frexp(largest)[1] if largest > 0 else 0)
 
 
-def _map_format(array: NDArray[Any], rng: np.random.Generator) -> FormatEntry:
-    signed = bool(array.min() < 0 or rng.uniform() < 0.2)
-    bits = int(rng.choice([4, 6, 8, 8, 11, 16]))
-    frac_bits = _fitting_frac_bits(array, bits, signed) + int(rng.integers(-1, 2))
+def _map_format(array: NDArray[Any], rng: np.random.Generator, widths: Widths) -> FormatEntry:
+    signed = widths.are_all_signed or bool(array.min() < 0 or rng.uniform() < 0.2)
+    bits = int(rng.choice(widths.maps))
+    frac_bits = _fitting_frac_bits(array, bits, signed) + int(rng.choice(widths.excess))
     return {"bits": bits, "frac_bits": frac_bits, "signed": signed}
 
 
-def _weights_format(weights: NDArray[Any], rng: np.random.Generator) -> FormatEntry:
-    bits = int(rng.choice([3, 4, 8, 8, 16]))
+def _weights_format(weights: NDArray[Any], rng: np.random.Generator, widths: Widths) -> FormatEntry:
+    bits = int(rng.choice(widths.weights))
     frac_bits: int | list[int] = _fitting_frac_bits(weights, bits, True)
     if rng.uniform() < 0.4:
         frac_bits = [_fitting_frac_bits(channel, bits, True) for channel in weights]
