@@ -1,6 +1,7 @@
 """Is the proved accumulator width enough for every input, and the next narrower one not?"""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from accel_sim.accumulation import bits_needed, sum_range
 from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.graph import Network
-from quantizer.network.layers import Dense
+from quantizer.network.layers import ConvTranspose, Dense
 from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
 
 
@@ -53,3 +54,19 @@ def test_the_bounds_are_reached_and_no_partial_sum_passes_them(seed: int, signed
     assert high.max() < 1 << (bits - 1)
     if bits > 1:
         assert low.min() < -(1 << (bits - 2)) or high.max() >= 1 << (bits - 2)
+
+
+def test_only_taps_that_meet_in_one_output_count_in_a_transposed_convolution() -> None:
+    """Four taps, a stride of two: taps 0 and 2 meet, and taps 1 and 3."""
+    layer = ConvTranspose(
+        name="up", ifm="x", ofm="y", weights="w", bias=None, stride=(1, 2), pads=(0, 0, 0, 0),
+        dilation=(1, 1), groups=1, clamp=None,
+    )  # fmt: skip
+    network, _ = dense(np.array([[[[3, 100, -4, 20]]], [[[-1, -50, -2, 7]]]]), 4, False)
+    low, high = sum_range(network, layer)
+    assert low.tolist() == [-4 * 15, -50 * 15]
+    assert high.tolist() == [120 * 15, 7 * 15]
+    assert bits_needed(network, layer) == 12
+    for stride, dilation, expected in (((1, 1), (1, 1), 123), ((1, 2), (1, 2), 123)):
+        spread = replace(layer, stride=stride, dilation=dilation)
+        assert sum_range(network, spread)[1][0] == expected * 15

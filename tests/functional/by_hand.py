@@ -1,16 +1,19 @@
 """Networks of one or two layers, quantized by hand: every integer can be followed."""
 
+import math
 from collections.abc import Mapping
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from accel_sim.functional import ExactNetwork, Trace
 from accel_sim.layer_steps.step import Events
-from quantizer.fixedpoint.qformat import QFormat
+from quantizer.fixedpoint.qformat import QFormat, Rounding
 from quantizer.network.graph import Network
 from quantizer.network.layers import Add, AveragePool, Clamp, Clip, Conv, Dense, Layer
 from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
+from tests.oracles.fixed_point import round_fraction
 
 RELU = Clamp(low=0.0, high=np.inf)
 WIDE = NumericRules(accumulator_bits=48)
@@ -107,3 +110,25 @@ def average_pool(*, clamp: Clamp | None = None) -> AveragePool:
 def relu_copy() -> Clip:
     """A second map ``r`` beside ``x``: its Relu."""
     return Clip(name="relu", ifm="x", ofm="r", clamp=RELU)
+
+
+def exactly(
+    value: Fraction, fmt: QFormat, rounding: Rounding, clamp: Clamp | None = None
+) -> tuple[int, int]:
+    """Encode an exact value as the output of a layer: raw integer, and 1 if it saturates."""
+    mode = rounding.name.lower()
+    raw = round_fraction(value * Fraction(2) ** fmt.frac_bits, mode)
+    if clamp is not None:
+        low, high = (
+            bound if math.isinf(bound) else round_fraction(Fraction(bound) * 2**fmt.frac_bits, mode)
+            for bound in (clamp.low, clamp.high)
+        )
+        raw = int(min(max(raw, low), high))
+    held = min(max(raw, fmt.raw_min), fmt.raw_max)
+    return held, int(held != raw)
+
+
+def real(raw: int, fmt: QFormat | QuantizedConstant, channel: int = 0) -> Fraction:
+    """Exact value of a stored integer."""
+    length = fmt.frac_bits if isinstance(fmt, QFormat) else int(fmt.frac_bits[channel])
+    return raw * Fraction(2) ** -length

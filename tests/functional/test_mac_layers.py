@@ -162,3 +162,18 @@ def test_an_activations_bound_rounds_as_the_machine_requantizes(
         rules=NumericRules(requantize_rounding=rounding),
     )
     assert run(network, [[[100]]]).tensors["y"].item() == bound
+
+
+def test_a_convolution_of_a_map_of_one_dimension() -> None:
+    layer = Conv(
+        name="conv", ifm="x", ofm="y", weights="w", bias=None, stride=(1, 2), pads=(0, 1, 0, 1),
+        dilation=(1, 2), groups=1, clamp=None,
+    )  # fmt: skip
+    network = quantized(
+        layer,
+        maps={"x": (signed(8, 0), (2, 5)), "y": (signed(16, 0), (1, 2))},
+        weights={"w": constant([[[[1, 10, 100]], [[-1, 0, 2]]]], 0)},
+    )
+    # Cols -1, 1, 3 and 1, 3, 5 of 1..5, then of 6..10.
+    trace = run(network, [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]])
+    assert trace.tensors["y"].tolist() == [[20 + 400 + 18, 2 + 40 - 7]]

@@ -1,6 +1,8 @@
 """Are additions and pools handed to their kernels as the contract says?"""
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -166,3 +168,64 @@ def test_a_mean_that_needs_more_is_refused(frac_bits: tuple[int, int]) -> None:
     )
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
         ExactNetwork(pool_apart(*frac_bits))
+
+
+def windowed_mean(ifm_shape: tuple[int, ...], ofm_shape: tuple[int, ...], **changes: Any) -> Any:
+    layer = replace(average_pool(), **changes)
+    return quantized(layer, maps={"x": (signed(8, 0), ifm_shape), "y": (signed(16, 4), ofm_shape)})
+
+
+@pytest.mark.parametrize(
+    ("counts_padding", "means"),
+    # Starts at -1, 1, 3: (0) + 16, 32 + 64, 128 alone; the last window passes the padding.
+    [(False, [16, 48, 127]), (True, [8, 48, 127 / 2])],
+)
+def test_what_lies_behind_the_padding_never_counts(
+    counts_padding: bool, means: list[float]
+) -> None:
+    """A map of one dimension, windows of two as ceil_mode makes them, a stride of two."""
+    network = windowed_mean(
+        (1, 4), (1, 3), kernel=(1, 2), stride=(1, 2), pads=(0, 1, 0, 1),
+        counts_padding=counts_padding,
+    )  # fmt: skip
+    found = run(network, [[16, 32, 64, 127]]).tensors["y"]
+    assert found.tolist() == [[int(mean * 16) for mean in means]]
+
+
+@pytest.mark.parametrize("counts_padding", [False, True])
+def test_a_window_of_ceil_mode_counts_up_to_the_end_of_the_padding(counts_padding: bool) -> None:
+    network = windowed_mean(
+        (1, 5), (1, 2), kernel=(1, 4), stride=(1, 4), pads=(0, 0, 0, 1),
+        counts_padding=counts_padding,
+    )  # fmt: skip
+    # The second window starts at 4: one value, one of padding, two that are nowhere.
+    expected = [(1 + 2 + 3 + 4) * 4, 60 * 16 // (2 if counts_padding else 1)]
+    assert run(network, [[1, 2, 3, 4, 60]]).tensors["y"].tolist() == [expected]
+
+
+def test_dilated_windows_leave_out_what_lies_between() -> None:
+    network = windowed_mean(
+        (1, 1, 5), (1, 1, 3), kernel=(1, 2), stride=(1, 1), pads=(0, 1, 0, 1), dilation=(1, 4)
+    )
+    # Positions -1 and 3, 0 and 4, 1 and 5.
+    assert run(network, [[[1, 2, 3, 4, 5]]]).tensors["y"].tolist() == [[[64, 48, 32]]]
+
+
+def test_a_mean_of_nothing_is_refused() -> None:
+    network = windowed_mean((1, 2, 2), (1, 2, 2), kernel=(1, 1), stride=(3, 3), pads=(1, 1, 0, 0))
+    sentence = "layer 'mean': window 0 along its rows lies outside the map; expected less padding"
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        ExactNetwork(network)
+
+
+def test_a_dilated_max_pool_over_the_edge() -> None:
+    network = quantized(
+        MaxPool(
+            name="pool", ifm="x", ofm="y", kernel=(2, 2), stride=(2, 1), pads=(1, 0, 0, 1),
+            dilation=(2, 3),
+        ),
+        maps={"x": (signed(8, 0), (1, 3, 4)), "y": (signed(8, 0), (1, 2, 2))},
+    )  # fmt: skip
+    # Rows -1 and 1, then 1 and 3; cols 0 and 3, then 1 and 4.
+    trace = run(network, [[[90, 91, 92, 93], [-7, -6, 95, -8], [96, 97, 98, 99]]])
+    assert trace.tensors["y"].tolist() == [[[-7, -6], [-7, -6]]]

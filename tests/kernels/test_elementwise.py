@@ -15,6 +15,7 @@ from tests.kernels.drawing import (
     PER_KERNEL,
     ROUNDING,
     SELDOM,
+    UNBOUNDED,
     UNTOUCHED,
     activation_bounds,
     formats,
@@ -204,3 +205,15 @@ def test_clipping_equals_big_integers(version: Version, case: tuple[Operand, int
         operand.raw, form=operand.form, bounds=Bounds(lower=low, upper=high)
     )
     assert ofm.tolist() == expected.tolist()
+
+
+@JITTED_AND_PLAIN
+def test_a_difference_by_hand(version: Version) -> None:
+    # 3/4 - 5/2 and 127/4 - (-64) in halves: -1.75 * 2 = -3.5, a tie, and 191.5, clipped.
+    left, right = np.array([3, 127], np.int32), np.array([5, -128], np.int32)
+    ofm = np.full(2, UNTOUCHED, np.int32)
+    saturations = version(elementwise.add)(
+        left, 1, right, -2, 1, int(Rounding.TIES_POS), (-128, 127, -UNBOUNDED, UNBOUNDED), ofm
+    )
+    assert ofm.tolist() == [-3, 127]
+    assert saturations == 1

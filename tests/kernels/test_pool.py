@@ -214,3 +214,43 @@ def test_a_window_outside_the_map_holds_the_smallest_raw_value(version: Version)
         windows=Windows(kernel=(2, 2), stride=(2, 2), pads=(2, 2, 0, 0), out_shape=(2, 2)),
     )
     assert run_max_pool(case, version).tolist() == [[[-128, -128], [-128, 9]]]
+
+
+@JITTED_AND_PLAIN
+@PER_KERNEL
+@given(
+    sizes=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilation=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    pads=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    seed=st.integers(0, 99),
+)
+def test_dilated_windows_hold_every_nth_position(
+    version: Version,
+    sizes: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    pads: tuple[int, int],
+    seed: int,
+) -> None:
+    """Windows wherever they lie: before the map, across it, behind it."""
+    ifm = np.random.default_rng(seed).integers(-99, 100, (2, *sizes)).astype(np.int32)
+    maxima = np.full((2, 4, 3), UNTOUCHED, np.int32)
+    sums = maxima.copy()
+    version(pool.max_pool)(ifm, kernel, stride, pads, dilation, -100, maxima)
+    ones = np.ones(4, np.int64), np.ones(3, np.int64)
+    bounds = (-(2**20), 2**20, -(2**20), 2**20)
+    version(pool.average_pool)(ifm, kernel, stride, pads, dilation, *ones, 0, 0, bounds, sums)
+    for c, p, q in np.ndindex(2, 4, 3):
+        rows = [p * stride[0] - pads[0] + r * dilation[0] for r in range(kernel[0])]
+        cols = [q * stride[1] - pads[1] + s * dilation[1] for s in range(kernel[1])]
+        inside = [
+            int(ifm[c, row, col])
+            for row in rows
+            for col in cols
+            if 0 <= row < sizes[0] and 0 <= col < sizes[1]
+        ]
+        assert maxima[c, p, q] == max(inside, default=-100)
+        assert sums[c, p, q] == sum(inside)
