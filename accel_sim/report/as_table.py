@@ -75,10 +75,8 @@ def _header(report: ReportDocument) -> Text:
             ",".join(f"{number:g}" for number in values) for values in (images.mean, images.scale)
         )
         layout = f", {images.layout}" if images.layout else ""
-        text.append(
-            f"{images.count} image{'s' * (images.count != 1)} of {images.source}: (x - {mean}) * {scale}{layout}\n",
-            style="dim",
-        )
+        count = "1 image" if images.count == 1 else f"{images.count} images"
+        text.append(f"{count} of {images.source}: (x - {mean}) * {scale}{layout}\n", style="dim")
     for note in (*network.notes, *_host_note(report)):
         text.append(f"{note}\n", style="dim")
     return text
