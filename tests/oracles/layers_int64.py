@@ -155,6 +155,9 @@ def spread_axes(
         if lengths is not None or is_same:
             # Some files give the batch and channels, too.
             count = lengths[axis - rank] if lengths is not None else sizes[axis] * strides[axis]
+            if lengths is None and count > whole:
+                # The standard asks for zeros there, onnxruntime leaves them out.
+                raise ValueError("auto_pad asks for more than the kernels reach")
             total = max(0, whole - count)
             begin = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
         elif auto_pad == "VALID":

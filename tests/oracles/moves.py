@@ -118,8 +118,8 @@ def _slice(graph: Graph, node: Node, array: NDArray[T]) -> NDArray[T]:
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        _require_batch_kept(node, axis % array.ndim > 0)
-        length = array.shape[axis]
+        is_batch = axis % array.ndim == 0
+        length = 1 if is_batch else array.shape[axis]
         # ONNX counts negative positions from the end, then limits both to the axis; going
         # backwards, the end may lie before the first position.
         lowest, highest = (0, length) if step > 0 else (-1, length - 1)
@@ -127,7 +127,11 @@ def _slice(graph: Graph, node: Node, array: NDArray[T]) -> NDArray[T]:
             min(max(position + length if position < 0 else position, lowest), highest)
             for position in (start, end)
         )
-        array = array.take(range(max(first, 0), last, step), axis=axis)
+        positions = range(max(first, 0), last, step)
+        if is_batch:
+            _require_batch_kept(node, list(positions) == [0])
+        else:
+            array = array.take(positions, axis=axis)
     return array
 
 

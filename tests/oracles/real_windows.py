@@ -115,6 +115,8 @@ def convolve_transposed(
             surplus = length - attributes["output_shape"][axis - n_axes]
         elif auto_pad in (b"SAME_UPPER", b"SAME_LOWER"):
             surplus = length - ifm.shape[2 + axis] * strides[axis]
+            if surplus < 0:
+                raise ValueError("auto_pad asks for more than the kernels reach")
         elif auto_pad == b"VALID":
             surplus = 0
         else:
