@@ -11,6 +11,7 @@ from accel_sim.accumulation import bits_needed
 from accel_sim.functional import ExactNetwork
 from accel_sim.layer_steps.step import Events
 from accel_sim.sqnr import Energies, Sqnr, compare
+from quantizer.calibrate import check_finite
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Layer, MacLayer, WeightedLayer
@@ -133,7 +134,7 @@ def measure_values(
     Raises
     ------
     InputError
-        A label is no output of the network.
+        A label is no output of the network, or an image makes a map NaN or infinite.
     """
     graph = network.network
     output_shape = graph.shapes[graph.output]
@@ -189,6 +190,8 @@ def _prepare_run(network: QuantizedNetwork, images: ImageSet) -> Callable[[int],
         layers = {}
         for layer in graph.layers:
             fmt, own = network.formats[layer.ofm], samples[layer.ofm]
+            for maps in (reference, samples):
+                check_finite(images, index, layer.ofm, maps[layer.ofm])
             encoded = fmt.encode(own, rounding).astype(np.int32)
             read = [trace.tensors[name] for name in layer.inputs]
             layers[layer.name] = _LayerOnImage(

@@ -84,15 +84,25 @@ def collect_statistics(
     running = {name: _RunningSums() for name in tensors}
     for index, maps in enumerate(_float_maps(runner, images)):
         for name, state in running.items():
-            values = maps[name].reshape(-1)
-            if not np.isfinite(values).all():
-                raise InputError(
-                    f"{images.source}: image {index}",
-                    f"makes feature map {name!r} NaN or infinite; expected finite values",
-                )
-            add_moments(values, state.sums, state.compensation)
+            check_finite(images, index, name, maps[name])
+            add_moments(maps[name].reshape(-1), state.sums, state.compensation)
         progress(index + 1, len(images))
     return {name: state.statistics() for name, state in running.items()}
+
+
+def check_finite(images: ImageSet, index: int, name: str, values: NDArray[np.float32]) -> None:
+    """Refuse a map that the float network makes of an image, if no format can hold it.
+
+    Raises
+    ------
+    InputError
+        A value is NaN or infinite.
+    """
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"{images.source}: image {index}",
+            f"makes feature map {name!r} NaN or infinite; expected finite values",
+        )
 
 
 @dataclass(slots=True)

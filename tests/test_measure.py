@@ -16,7 +16,9 @@ from accel_sim.measure import ValueReport, measure_values
 from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.errors import InputError
 from quantizer.network.float_run import FloatRunner
+from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet, Preprocessing, load_images
+from quantizer.network.layers import Function, FunctionKind, LocalResponseNorm, Lookup
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
@@ -98,6 +100,52 @@ def test_labels_that_are_no_output_are_refused() -> None:
         measure_values(network, wrong)
     assert str(error.value) == (
         "images.npz: label 10 of image 1 is out of range; the network has 10 outputs, 0 to 9"
+    )
+
+
+def branched() -> tuple[Network, ImageSet]:
+    """A sigmoid and a local response norm of one map: two outputs, the first no vector."""
+    layers = (
+        Lookup(
+            name="gate", ifm="x", ofm="a", function=Function(kind=FunctionKind.SIGMOID), clamp=None
+        ),
+        LocalResponseNorm(
+            name="lrn", ifm="x", ofm="b", size=3, alpha=0.5, beta=0.75, bias=1.0, clamp=None
+        ),
+    )
+    network = Network(
+        name="made", digest="", input="x", outputs=("b", "a"), layers=layers,
+        shapes=dict.fromkeys("xab", (4, 3, 3)), constants={},
+    )  # fmt: skip
+    values = np.random.default_rng(0).normal(size=(6, 4, 3, 3)).astype(np.float32)
+    return network, ImageSet(
+        images=values, labels=None, preprocessing=Preprocessing(), source="made"
+    )
+
+
+def test_the_first_output_is_the_one_that_end_to_end_figures_are_about() -> None:
+    network, images = branched()
+    report = measure_values(quantize(network, images, BitWidths()), images)
+    assert report.sqnr_dB == report.layers["lrn"].sqnr_dB
+    assert report.sqnr_dB != report.layers["gate"].sqnr_dB
+    assert report.top1_agreement_fraction is None
+    for layer in report.layers.values():
+        assert layer.local_sqnr_dB is not None
+        assert layer.local_sqnr_dB > 30
+        assert layer.accumulator_bits_needed is None
+
+
+def test_an_image_that_no_format_holds_is_refused() -> None:
+    network, images = branched()
+    gate, norm = network.layers
+    exponential = replace(gate, function=Function(kind=FunctionKind.EXP))
+    network = replace(network, layers=(exponential, norm))
+    quantized = quantize(network, images, BitWidths())
+    hot = replace(images, images=np.full((1, 4, 3, 3), 100.0, np.float32))
+    with pytest.raises(InputError) as error:
+        measure_values(quantized, hot)
+    assert str(error.value) == (
+        "made: image 0: makes feature map 'a' NaN or infinite; expected finite values"
     )
 
 
