@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from quantizer.network.float_nodes import NodeWriter, write_layer
+from quantizer.network.float_nodes import write_layer
+from quantizer.network.float_writer import NodeWriter
 from quantizer.network.graph import Network
 from quantizer.network.onnx_runtime import start_session
 
