@@ -70,7 +70,10 @@ def _write_move(
 
 
 def _write_upsample(writer: NodeWriter, layer: Upsample) -> None:
-    """Repeat along one axis after the other: [..., W] to [..., W, 1] to [..., W, factor]."""
+    """Repeat along one axis after the other: [..., W] to [..., W, 1] to [..., W, factor].
+
+    A Resize would divide positions in float32, and could be off by one.
+    """
     shape = list(writer.shapes[layer.ifm])
     repeated = layer.ifm
     for axis, factor in enumerate(layer.factors):

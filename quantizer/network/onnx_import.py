@@ -23,10 +23,10 @@ from quantizer.network.onnx_binding import bind_input_shape
 from quantizer.network.onnx_file import read_model
 from quantizer.network.onnx_inlining import hide_functions, restore_functions
 from quantizer.network.onnx_nodes import is_read, read_node, why_not_read
-from quantizer.network.onnx_reader import STANDARD_DOMAINS, NodeReader
+from quantizer.network.onnx_reader import NodeReader
 from quantizer.network.onnx_runtime import reason, start_session
 from quantizer.network.onnx_shapes import find_shapes
-from quantizer.network.onnx_structure import keep_needed_nodes, refuse
+from quantizer.network.onnx_structure import keep_needed_nodes, opset_of, refuse
 from quantizer.network.original_names import OriginalNames
 
 _LAYOUT_ONLY = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
@@ -55,7 +55,7 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
     keep_needed_nodes(path, model)
     bind_input_shape(path, model, input_shape)
     names = OriginalNames(model.graph)
-    hidden = hide_functions(model.graph)
+    hidden = hide_functions(path, model)
     optimised = _optimise(path, model)
     graph = optimised.graph
     outputs, notes = _without_softmax(graph)
@@ -81,7 +81,7 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
         readers=_readers(nodes),
         outputs=outputs,
         names=names,
-        opset=_opset(optimised),
+        opset=opset_of(optimised),
     )
     layers: list[Layer] = []
     for node in nodes:
@@ -166,11 +166,6 @@ def _readers(nodes: Sequence[NodeProto]) -> dict[str, list[NodeProto]]:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     return readers
-
-
-def _opset(model: ModelProto) -> int:
-    versions = [e.version for e in model.opset_import if e.domain in STANDARD_DOMAINS]
-    return int(versions[0])
 
 
 def _finite(path: Path, name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:

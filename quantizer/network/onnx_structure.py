@@ -58,6 +58,12 @@ def keep_needed_nodes(path: Path, model: ModelProto) -> None:
     graph.node.extend(nodes)
 
 
+def opset_of(model: ModelProto) -> int:
+    """Version of the standard's operators that a model uses."""
+    versions = [e.version for e in model.opset_import if e.domain in STANDARD_DOMAINS]
+    return int(versions[0]) if versions else 1
+
+
 def refuse(path: Path, node: NodeProto, problem: str) -> InputError:
     """Build the error for a node of the user's file."""
     return InputError(f"{path}: node {node.name or node.output[0]!r} ({node.op_type})", problem)
@@ -90,8 +96,7 @@ def _reads(node: NodeProto) -> Iterator[str]:
 
 
 def _check_operators(path: Path, model: ModelProto, nodes: list[NodeProto]) -> None:
-    versions = {entry.domain: entry.version for entry in model.opset_import}
-    opset = versions.get("", versions.get("ai.onnx", 1))
+    opset = opset_of(model)
     newest = onnx.defs.onnx_opset_version()
     if opset > newest:
         raise InputError(str(path), f"has opset {opset}; expected at most {newest}")

@@ -34,6 +34,13 @@ REFUSED: dict[str, Case] = {
         bad("Sin"), {}, {},
         "operator 'Sin' is not supported here; `accel-sim list operators` shows those that are",
     ),
+    "an operator that others define": (
+        [node("Relu", ["x"], "r"),
+         node("GroupNormalization", ["r", "s", "s"], "y", BAD, num_groups=1)],
+        {"s": np.ones(3)}, {"opset": 21},
+        "operator 'GroupNormalization' is not supported here; `accel-sim list operators` "
+        "shows those that are",
+    ),
     "an operator that is younger": (
         bad("Gelu"), {}, {}, "operator 'Gelu' is not one of opset 17 of the standard",
     ),
@@ -196,6 +203,15 @@ def test_a_branch_at_run_time_is_refused(tmp_path: Path) -> None:
         node("If", ["condition"], "y", BAD, then_branch=branch, else_branch=branch),
     ]
     assert refused(tmp_path, model(nodes, {})).startswith("net.onnx: node 'sum' (ReduceSum): ")
+
+
+def test_text_is_refused(tmp_path: Path) -> None:
+    made = model(bad("Add", "k"), {})
+    made.graph.initializer.append(numpy_helper.from_array(np.array(["a", "b"]), "k"))
+    assert refused(tmp_path, made) == (
+        "net.onnx: onnxruntime cannot load this model (This is an invalid model. Type Error: "
+        "Type 'tensor(string)' of input parameter (k) of operator (Add) in node (bad) is invalid)"
+    )
 
 
 def test_a_branch_that_is_decided_is_read(tmp_path: Path) -> None:
