@@ -144,24 +144,28 @@ def accumulate(ifm, weights, tap_phase, tap_offset, groups, acc):
         for start in range(0, n_pixels, _PIXELS):
             stop = min(start + _PIXELS, n_pixels)
             for k in range(first, last, _FILTERS):
-                for c in range(n_channels):
-                    for t in range(n_taps):
-                        shift = tap_offset[t]
-                        x = ifm[group * n_channels + c, tap_phase[t], start + shift : stop + shift]
-                        if k + _FILTERS <= last:
-                            _add_to_four(
-                                x,
-                                (
-                                    weights[k, c, t],
-                                    weights[k + 1, c, t],
-                                    weights[k + 2, c, t],
-                                    weights[k + 3, c, t],
-                                ),
-                                acc[k, start:stop],
-                                acc[k + 1, start:stop],
-                                acc[k + 2, start:stop],
-                                acc[k + 3, start:stop],
+                # Slices cost as much as a short row: those of accumulators are made once.
+                if k + _FILTERS <= last:
+                    row0, row1 = acc[k, start:stop], acc[k + 1, start:stop]
+                    row2, row3 = acc[k + 2, start:stop], acc[k + 3, start:stop]
+                    for c in range(n_channels):
+                        for t in range(n_taps):
+                            begin = start + tap_offset[t]
+                            end = stop + tap_offset[t]
+                            x = ifm[group * n_channels + c, tap_phase[t], begin:end]
+                            taps = (
+                                weights[k, c, t],
+                                weights[k + 1, c, t],
+                                weights[k + 2, c, t],
+                                weights[k + 3, c, t],
                             )
-                        else:
-                            for rest in range(k, last):
-                                _add_to_one(x, weights[rest, c, t], acc[rest, start:stop])
+                            _add_to_four(x, taps, row0, row1, row2, row3)
+                else:
+                    for rest in range(k, last):
+                        row = acc[rest, start:stop]
+                        for c in range(n_channels):
+                            for t in range(n_taps):
+                                begin = start + tap_offset[t]
+                                end = stop + tap_offset[t]
+                                x = ifm[group * n_channels + c, tap_phase[t], begin:end]
+                                _add_to_one(x, weights[rest, c, t], row)
