@@ -45,17 +45,23 @@ def cut_axis(axis: Axis, size: int) -> Pieces:
     """Cut the outputs of an axis into pieces of `size`; padding is never counted."""
     starts = np.arange(0, axis.outputs, size)
     outputs = np.minimum(size, axis.outputs - starts)
+    if axis.dilation == 1 and axis.taps >= axis.stride:
+        # Windows leave no gap between them: a piece reads all from its first to its last.
+        begin = np.maximum(starts * axis.stride - axis.pad, 0)
+        end = (starts + outputs - 1) * axis.stride + axis.taps - axis.pad
+        read = np.maximum(np.minimum(end, axis.inputs) - begin, 0)
+        return Pieces(outputs=outputs, touched=read, span=read)
     position = np.arange(axis.outputs)[:, np.newaxis] * axis.stride - axis.pad
     position = position + np.arange(axis.taps) * axis.dilation
     piece = np.broadcast_to((np.arange(axis.outputs) // size)[:, np.newaxis], position.shape)
     inside = (position >= 0) & (position < axis.inputs)
     # One number per (piece, input position); a set of them counts each position once.
     pairs = np.unique(piece[inside] * axis.inputs + position[inside])
-    owner, read = np.divmod(pairs, axis.inputs)
+    owner, place = np.divmod(pairs, axis.inputs)
     first = np.full(len(starts), axis.inputs)
     last = np.full(len(starts), -1)
-    np.minimum.at(first, owner, read)
-    np.maximum.at(last, owner, read)
+    np.minimum.at(first, owner, place)
+    np.maximum.at(last, owner, place)
     return Pieces(
         outputs=outputs,
         touched=np.bincount(owner, minlength=len(starts)),

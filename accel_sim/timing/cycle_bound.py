@@ -48,8 +48,22 @@ def bound_busy_cycles(nest: LoopNest, hardware: HardwareConfig, tiles: TileCount
     return busy
 
 
+def count_read_batches(nest: LoopNest, space: TileSpace, tiles: TileCounts) -> Counts:
+    """Batches of reads that a layer waits for at least; int64[n].
+
+    One before each tile that differs in an operand from the tile before: on the array all
+    do, on the lanes those that are not the same values written elsewhere. A tile that
+    lies in the padding reads nothing, so then only the first batch is sure.
+    """
+    _, _, rows, cols, _, _ = space.feasible.T
+    least = np.array([cut.touched.min() for cut in space.rows])[rows]
+    least = least * np.array([cut.span.min() for cut in space.cols])[cols]
+    loads = tiles.steps if nest.kind is Kind.MAC else tiles.group_tiles * tiles.pixel_tiles
+    return np.where(least > 0, loads, 1)
+
+
 def bound_cycles(
-    nest: LoopNest, hardware: HardwareConfig, busy: Counts, edges: Counts, moved: DramBits
+    hardware: HardwareConfig, busy: Counts, edges: Counts, batches: Counts, moved: DramBits
 ) -> Counts:
     """Cycles that a layer takes at least; int64[n].
 
@@ -57,8 +71,8 @@ def bound_cycles(
 
     Parameters
     ----------
-    busy, edges
-        int64[n], from `bound_busy_cycles` and `edge_cycles`.
+    busy, edges, batches
+        int64[n], from `bound_busy_cycles`, `edge_cycles` and `count_read_batches`.
     moved
         Under the loop order in question.
     """
@@ -66,7 +80,7 @@ def bound_cycles(
     read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
     stream = moved.read * read.numerator // read.denominator
     stream += moved.write * write.numerator // write.denominator
-    bound: Counts = np.maximum(busy + edges, stream + timing.latency_cycles)
+    bound: Counts = np.maximum(busy + edges, stream + batches * timing.latency_cycles)
     return bound
 
 

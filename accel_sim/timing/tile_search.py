@@ -14,7 +14,12 @@ from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LoopOrder
 from accel_sim.mapping.tile_space import TileSpace
-from accel_sim.timing.cycle_bound import bound_busy_cycles, bound_cycles, edge_cycles
+from accel_sim.timing.cycle_bound import (
+    bound_busy_cycles,
+    bound_cycles,
+    count_read_batches,
+    edge_cycles,
+)
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
@@ -62,7 +67,8 @@ def search_tiles(
     rules = schedule_rules(nest, hardware)
     busy = bound_busy_cycles(nest, hardware, tiles)
     edges = edge_cycles(nest, hardware, space)
-    bounds = np.stack([bound_cycles(nest, hardware, busy, edges, bits) for bits in moved])
+    batches = count_read_batches(nest, space, tiles)
+    bounds = np.stack([bound_cycles(hardware, busy, edges, batches, bits) for bits in moved])
     dram_bits = np.stack([bits.read + bits.write for bits in moved])
 
     def price(order: int, candidate: int) -> tuple[_Rank, LayerCycles]:

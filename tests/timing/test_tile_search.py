@@ -24,7 +24,12 @@ from accel_sim.mapping.access_counts import (
 )
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import enumerate_tiles
-from accel_sim.timing.cycle_bound import bound_busy_cycles, bound_cycles, edge_cycles
+from accel_sim.timing.cycle_bound import (
+    bound_busy_cycles,
+    bound_cycles,
+    count_read_batches,
+    edge_cycles,
+)
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
@@ -116,10 +121,11 @@ def test_bounds_are_never_above_the_cycles(seed, kind, dataflow):
     rng = np.random.default_rng(seed)
     busy = bound_busy_cycles(nest, hardware, tiles)
     edges = edge_cycles(nest, hardware, space)
+    batches = count_read_batches(nest, space, tiles)
     chosen = rng.integers(0, len(space.feasible), 12)
     series = tile_series(nest, hardware.mac_array, space, tiles, chosen)
     for order, bits in zip(loop_orders(nest), moved, strict=True):
-        coarse = bound_cycles(nest, hardware, busy, edges, bits)[chosen]
+        coarse = bound_cycles(hardware, busy, edges, batches, bits)[chosen]
         close = bound_steps(nest, hardware, series, order) + edges[chosen]
         for at, candidate in enumerate(chosen):
             sizes = tile_sizes(nest, space, int(candidate))
@@ -144,7 +150,7 @@ def test_the_bound_is_close_to_the_best_mapping():
     found = search_tiles(nest, hardware, space, tiles, moved, cost)
     bits = moved[loop_orders(nest).index(found.loop_order)]
     bound = bound_cycles(
-        nest, hardware, bound_busy_cycles(nest, hardware, tiles),
-        edge_cycles(nest, hardware, space), bits,
+        hardware, bound_busy_cycles(nest, hardware, tiles), edge_cycles(nest, hardware, space),
+        count_read_batches(nest, space, tiles), bits,
     )  # fmt: skip
     assert bound[found.candidate] > 0.999 * found.cycles.total
