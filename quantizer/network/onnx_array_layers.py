@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto
 
 from quantizer.network.layers import BatchNorm, Conv, ConvTranspose, Dense, Layer, Pads, Pair
-from quantizer.network.onnx_reader import NodeReader, attributes
-from quantizer.network.onnx_windows import as_pads, auto_padding, bounded, image, pads, pair, reach
+from quantizer.network.onnx_reader import NodeReader, attributes, choice
+from quantizer.network.onnx_windows import as_pads, bounded, image, pads, pair, reach
 
 _EPSILON = float(np.float32(1e-5))
 
@@ -87,7 +87,7 @@ def _taken_off(
     Where auto_pad or output_shape ask for a size, the standard splits what there is too
     much in halves; an odd one goes to the end for SAME_UPPER, to the start otherwise.
     """
-    auto_pad = auto_padding(reader, node)
+    auto_pad = choice(node, "auto_pad", "NOTSET")
     sizes = image(reader, node, node.input[0])[1:]
     wanted = image(reader, node, node.output[0])[1:]
     full = [
@@ -177,7 +177,10 @@ def read_batch_normalization(reader: NodeReader, node: NodeProto) -> Layer:
     )
     if any(node.output[1:]) or attributes(node).get("training_mode", 0):
         raise reader.refuse(node, "is in training mode; export the network for inference")
-    factor = scale / np.sqrt(variance + float(attributes(node).get("epsilon", _EPSILON)))
+    squared = variance + float(attributes(node).get("epsilon", _EPSILON))
+    if not (squared > 0).all():
+        raise reader.refuse(node, "has a variance that is not positive; expected one that is")
+    factor = scale / np.sqrt(squared)
     ifm = reader.feature_map(node, node.input[0])
     weights = reader.keep(node, reader.names.input(node, 1), factor)
     bias = reader.keep(node, reader.names.input(node, 2), offset - mean * factor)

@@ -141,11 +141,8 @@ def read_function(reader: NodeReader, node: NodeProto) -> Layer:
     """Any of `FunctionKind`."""
     given = attributes(node)
     kind = FunctionKind(node.op_type)
-    if kind is FunctionKind.GELU:
-        approximate = choice(node, "approximate", "none")
-        if approximate not in ("none", "tanh"):
-            raise reader.refuse(node, f"has approximate {approximate!r}; expected 'none' or 'tanh'")
-        kind = FunctionKind.GELU_TANH if approximate == "tanh" else kind
+    if kind is FunctionKind.GELU and choice(node, "approximate", "none") == "tanh":
+        kind = FunctionKind.GELU_TANH
     alpha = float(given.get("alpha", _ALPHA[kind])) if kind in _ALPHA else 0.0
     beta = 0.0
     if kind in _BETA:

@@ -86,9 +86,7 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
     layers: list[Layer] = []
     for node in nodes:
         if node.output[0] not in reader.merged:
-            read = read_node(reader, node)
-            layers.extend(read)
-            _check_batch(reader, node, read)
+            layers.extend(read_node(reader, node))
     used = {input_name, *(layer.ofm for layer in layers)}
     return Network(
         name=path.stem,
@@ -102,17 +100,6 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
         },
         notes=notes,
     )
-
-
-def _check_batch(reader: NodeReader, node: NodeProto, read: Sequence[Layer]) -> None:
-    """Refuse maps that do not have the batch of one first, and channels after it."""
-    for layer in read:
-        shape = reader.shape(node, layer.ofm)
-        if len(shape) < 2 or shape[0] != 1:
-            raise reader.refuse(
-                node,
-                f"gives {list(shape)} for one image; expected the batch of 1 first, then channels",
-            )
 
 
 def _optimise(path: Path, model: ModelProto) -> ModelProto:

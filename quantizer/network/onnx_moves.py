@@ -66,15 +66,10 @@ def read_depth_to_space(reader: NodeReader, node: NodeProto) -> Layer:
     """DepthToSpace in either mode."""
     _, channels, height, width = reader.shape(node, node.input[0])
     block = int(attributes(node)["blocksize"])
-    mode = choice(node, "mode", "DCR")
     kept = channels // (block * block)
-    match mode:
-        case "DCR":
-            return _transpose(reader, node, (block, block, kept, height, width), [2, 3, 0, 4, 1])
-        case "CRD":
-            return _transpose(reader, node, (kept, block, block, height, width), [0, 3, 1, 4, 2])
-        case _:
-            raise reader.refuse(node, f"has mode {mode!r}; expected 'DCR' or 'CRD'")
+    if choice(node, "mode", "DCR") == "CRD":
+        return _transpose(reader, node, (kept, block, block, height, width), [0, 3, 1, 4, 2])
+    return _transpose(reader, node, (block, block, kept, height, width), [2, 3, 0, 4, 1])
 
 
 def read_space_to_depth(reader: NodeReader, node: NodeProto) -> Layer:

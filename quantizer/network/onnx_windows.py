@@ -51,7 +51,7 @@ def reach(kernel: Pair, dilation: Pair) -> Pair:
 
 def pads(reader: NodeReader, node: NodeProto, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
     """Resolve auto_pad; (top, left, bottom, right)."""
-    auto_pad = auto_padding(reader, node)
+    auto_pad = choice(node, "auto_pad", "NOTSET")
     if auto_pad == "VALID":
         return (0, 0, 0, 0)
     if auto_pad == "NOTSET":
@@ -67,16 +67,6 @@ def pads(reader: NodeReader, node: NodeProto, kernel: Pair, stride: Pair, dilati
         before.append(small if auto_pad == "SAME_UPPER" else large)
         after.append(large if auto_pad == "SAME_UPPER" else small)
     return (before[0], before[1], after[0], after[1])
-
-
-def auto_padding(reader: NodeReader, node: NodeProto) -> str:
-    """One of NOTSET, VALID, SAME_UPPER, SAME_LOWER."""
-    auto_pad = choice(node, "auto_pad", "NOTSET")
-    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
-        raise reader.refuse(
-            node, f"has auto_pad {auto_pad!r}, which the ONNX standard does not know"
-        )
-    return auto_pad
 
 
 def bounded(reader: NodeReader, node: NodeProto, stride: Pair, padding: Pads) -> Pair:

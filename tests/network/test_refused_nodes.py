@@ -118,6 +118,13 @@ REFUSED: dict[str, Case] = {
         bad("Elu", alpha=float("inf")), {}, {},
         "has a parameter that is not finite; expected a number",
     ),
+    "alpha zero as divisor": (
+        bad("Celu", alpha=0.0), {}, {}, "has alpha 0, by which it divides; expected another",
+    ),
+    "a variance below zero": (
+        bad("BatchNormalization", "s", "s", "s", "v"), {"s": np.ones(3), "v": -np.ones(3)}, {},
+        "has a variance that is not positive; expected one that is",
+    ),
     "a join of images": (
         bad("Concat", "x", axis=0), {}, {}, "joins along the batch; expected another axis",
     ),
