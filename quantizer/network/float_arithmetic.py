@@ -44,7 +44,7 @@ def write_arithmetic(writer: NodeWriter, layer: ArithmeticLayer, ofm: str) -> No
             scaled = writer.write("Mul", [layer.ifm, scale], writer.invent())
             writer.write("Add", [scaled, offset], ofm)
         case Add():
-            first, second = _operands(writer, layer)
+            first, second = _operands(layer)
             match layer.signs:
                 case (1, 1):
                     writer.write("Add", [first, second], ofm)
@@ -56,7 +56,7 @@ def write_arithmetic(writer: NodeWriter, layer: ArithmeticLayer, ofm: str) -> No
                     total = writer.write("Add", [first, second], writer.invent())
                     writer.write("Neg", [total], ofm)
         case Mul():
-            writer.write("Mul", _operands(writer, layer), ofm)
+            writer.write("Mul", _operands(layer), ofm)
         case AveragePool():
             attributes = pool_attributes(writer, layer)
             attributes["count_include_pad"] = int(layer.counts_padding)
@@ -76,7 +76,7 @@ def write_arithmetic(writer: NodeWriter, layer: ArithmeticLayer, ofm: str) -> No
             write_window(writer, layer, "LRN", ofm, parameters)
 
 
-def _operands(writer: NodeWriter, layer: Add | Mul) -> tuple[str, str]:
+def _operands(layer: Add | Mul) -> tuple[str, str]:
     second = [] if layer.constant is None else [layer.constant]
     first, other = [*layer.inputs, *second]
     return first, other
