@@ -64,7 +64,8 @@ NetworkName = Annotated[
         "--network",
         metavar="NET",
         parser=parse_name,
-        help="An .onnx file or a built-in network; default: the built-in digits CNN.",
+        help="An .onnx file, a SCALE-Sim topology (.csv, for --no-values), or a built-in "
+        "network (see: accel-sim list networks); default: the built-in digits CNN.",
         rich_help_panel=_NETWORK,
     ),
 ]

@@ -36,6 +36,8 @@ CONV_COLUMNS = (
 GEMM_COLUMNS = ("Layer", "M", "N", "K")
 
 LIMIT_BYTES = 1 << 20
+LIMIT_NUMBER = 1_000_000
+"""Of every number in a file."""
 LIMIT_ELEMENTS = (1 << 31) - 1
 """Of an input map, the filters or an output map."""
 LIMIT_MACS = 1 << 50
@@ -150,8 +152,9 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], path: Path) -> Iterat
 
 
 def _parse_number(text: str, where: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text, re.ASCII) or int(text) == 0:
-        raise InputError(where, f"expected a whole number from 1 to 999999999, got {text!r}")
+    is_number = re.fullmatch("[0-9]{1,9}", text, re.ASCII)
+    if not is_number or not 1 <= int(text) <= LIMIT_NUMBER:
+        raise InputError(where, f"expected a whole number from 1 to {LIMIT_NUMBER}, got {text!r}")
     return int(text)
 
 

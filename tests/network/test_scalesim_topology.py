@@ -127,31 +127,31 @@ HEADER = (
         (GEMM + "\na,1,2\n", "net.csv:3: has 3 fields; expected 4: Layer, M, N, K"),
         (
             CONV + "a,5,5,3,3,2,4,x,\n",
-            "net.csv:2: Strides: expected a whole number from 1 to 999999999, got 'x'",
+            "net.csv:2: Strides: expected a whole number from 1 to 1000000, got 'x'",
         ),
         (
             CONV + "a,5,5,3,3,2,4,0,\n",
-            "net.csv:2: Strides: expected a whole number from 1 to 999999999, got '0'",
+            "net.csv:2: Strides: expected a whole number from 1 to 1000000, got '0'",
         ),
         (
             CONV + "a,5,-5,3,3,2,4,1,\n",
-            "net.csv:2: IFMAP Width: expected a whole number from 1 to 999999999, got '-5'",
+            "net.csv:2: IFMAP Width: expected a whole number from 1 to 1000000, got '-5'",
         ),
         (
             GEMM + "a,1.5,2,3,\n",
-            "net.csv:2: M: expected a whole number from 1 to 999999999, got '1.5'",
+            "net.csv:2: M: expected a whole number from 1 to 1000000, got '1.5'",
         ),
         (
             GEMM + "a,1,,3,\n",
-            "net.csv:2: N: expected a whole number from 1 to 999999999, got ''",
+            "net.csv:2: N: expected a whole number from 1 to 1000000, got ''",
         ),
         (
-            GEMM + "a,1,2,1234567890,\n",
-            "net.csv:2: K: expected a whole number from 1 to 999999999, got '1234567890'",
+            GEMM + "a,1,2,1000001,\n",
+            "net.csv:2: K: expected a whole number from 1 to 1000000, got '1000001'",
         ),
         (
             GEMM + "a,1,2,\u0663,\n",
-            "net.csv:2: K: expected a whole number from 1 to 999999999, got '\u0663'",
+            "net.csv:2: K: expected a whole number from 1 to 1000000, got '\u0663'",
         ),
         (
             CONV + "a,5,9,6,3,2,4,1,\n",
