@@ -95,13 +95,13 @@ def standing_normalization(make: Builder, ifm: Tensor) -> Tensor:
 
 
 def sloped(make: Builder, ifm: Tensor) -> Tensor:
-    """PRelu with slopes for channels, one slope or one per value; LeakyRelu."""
+    """PRelu with slopes for channels or one for all; LeakyRelu."""
     if make.chance(0.4):
         attributes = {"alpha": 0.2} if make.chance(0.6) else {}
         ofm = make.node("LeakyRelu", [ifm.name], ifm.shape, attributes)
     else:
         ones = [1] * len(ifm.sizes)
-        shape = make.pick(([ifm.channels, *ones], [1] * len(ifm.shape), list(ifm.shape)))
+        shape = make.pick(([ifm.channels, *ones], [1, *ones], [1]))
         slopes = make.constant("slopes", make.rng.normal(0.2, 0.3, shape))
         ofm = make.node("PRelu", [ifm.name, slopes], ifm.shape)
     return make.clip(ofm) if make.chance(0.2) else ofm
@@ -116,7 +116,7 @@ def function(make: Builder, ifm: Tensor) -> Tensor:
     if operator == "Exp":
         ifm = make.clip(ifm, [(-0.8, 1.1)])
     elif operator == "Sqrt":
-        ifm = make.node(make.pick(("Relu", "Abs")), [ifm.name], ifm.shape)
+        ifm = make.node("Abs", [ifm.name], ifm.shape)
     ofm = make.function(operator, ifm)
     if make.chance(0.3):
         return make.clip(ofm)
@@ -204,13 +204,11 @@ def sliced(make: Builder, ifm: Tensor) -> Tensor:
 
 
 def padded(make: Builder, ifm: Tensor) -> Tensor:
-    """Constant padding of space, sometimes of channels, sometimes a crop."""
+    """Constant padding of space, sometimes of channels."""
     rank = len(ifm.shape)
     pads = [0] * 2 * rank
     for axis in range(1, rank):
         pads[axis], pads[axis + rank] = make.between(0, 2), make.between(0, 1)
-        if ifm.shape[axis] > 6 and make.chance(0.3):
-            pads[axis + rank] = -1
     if make.chance(0.2):
         pads[rank] = 1
     return make.pad(ifm, pads, make.pick((None, 0.0, 0.4, -0.3)))

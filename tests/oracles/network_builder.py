@@ -300,7 +300,7 @@ class Builder:
         return self.node("Slice", inputs, tuple(shape))
 
     def pad(self, ifm: Tensor, pads: Sequence[int], value: float | None) -> Tensor:
-        """Pads are begins and ends of channels and space; what is negative crops."""
+        """Pads are begins and ends of channels and space."""
         rank = len(ifm.shape)
         shape = tuple(
             length + pads[axis] + pads[axis + rank] for axis, length in enumerate(ifm.shape)

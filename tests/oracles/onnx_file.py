@@ -71,7 +71,12 @@ def read_graph(
     graph = _without_final_softmax(graph)
     graph = _with_constants_folded_into_products(graph, named_tensors)
     graph = _with_standing_normalizations(graph)
-    return replace(graph, constants={**graph.constants, **constants})
+    # A caller may give weights of one dimension the row that maps of two dimensions have.
+    replaced = {
+        name: value.reshape(graph.constants[name].shape) if name in graph.constants else value
+        for name, value in constants.items()
+    }
+    return replace(graph, constants={**graph.constants, **replaced})
 
 
 def _evaluated(
