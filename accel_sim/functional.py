@@ -32,8 +32,8 @@ class ExactNetwork:
     Raises
     ------
     InputError
-        The rules ask for saturating accumulators, or formats lie so far apart that a
-        sum of the two needs more than 61 bits.
+        The rules ask for saturating accumulators, or a layer cannot be prepared (see
+        `prepare_step`).
     """
 
     def __init__(self, network: QuantizedNetwork) -> None:
