@@ -184,9 +184,9 @@ def output_stage(
 
     def value(index: tuple[int, ...]) -> int:
         k = index[1]
-        return _rounded(psum[index] + aligned_bias[k], shifts[k], mode)
+        return rounded(psum[index] + aligned_bias[k], shifts[k], mode)
 
-    return _finish(psum.shape, value, form, bounds)
+    return finish(psum.shape, value, form, bounds)
 
 
 def add(
@@ -200,102 +200,16 @@ def add(
     bounds: Bounds = NO_BOUNDS,
 ) -> Requantized:
     """Add two maps of one shape: align both exactly, sum exactly, requantize once."""
-    return _sum(
-        first,
-        second,
-        sign=1,
-        first_frac_bits=first_frac_bits,
-        second_frac_bits=second_frac_bits,
-        form=form,
-        mode=mode,
-        bounds=bounds,
-    )
-
-
-def subtract(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    first_frac_bits: int,
-    second_frac_bits: int,
-    form: Format,
-    mode: str,
-    bounds: Bounds = NO_BOUNDS,
-) -> Requantized:
-    """Subtract the second map from the first, as `add` adds them."""
-    return _sum(
-        first,
-        second,
-        sign=-1,
-        first_frac_bits=first_frac_bits,
-        second_frac_bits=second_frac_bits,
-        form=form,
-        mode=mode,
-        bounds=bounds,
-    )
-
-
-def _sum(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    sign: int,
-    first_frac_bits: int,
-    second_frac_bits: int,
-    form: Format,
-    mode: str,
-    bounds: Bounds,
-) -> Requantized:
     a, b = integers(first), integers(second)
     assert a.shape == b.shape
     common = max(first_frac_bits, second_frac_bits)
 
     def value(index: tuple[int, ...]) -> int:
         total = a[index] * 2 ** (common - first_frac_bits)
-        total += sign * b[index] * 2 ** (common - second_frac_bits)
-        return _rounded(total, common - form.frac_bits, mode)
+        total += b[index] * 2 ** (common - second_frac_bits)
+        return rounded(total, common - form.frac_bits, mode)
 
-    return _finish(a.shape, value, form, bounds)
-
-
-def multiply(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    first_frac_bits: int,
-    second_frac_bits: int,
-    form: Format,
-    mode: str,
-    bounds: Bounds = NO_BOUNDS,
-) -> Requantized:
-    """Multiply two maps of one shape exactly; requantize once."""
-    a, b = integers(first), integers(second)
-    assert a.shape == b.shape
-    shift = first_frac_bits + second_frac_bits - form.frac_bits
-    return _finish(a.shape, lambda index: _rounded(a[index] * b[index], shift, mode), form, bounds)
-
-
-def bend(
-    ifm: ArrayLike,
-    slopes: ArrayLike,
-    *,
-    ifm_frac_bits: int,
-    slope_frac_bits: int,
-    form: Format,
-    mode: str,
-    bounds: Bounds = NO_BOUNDS,
-) -> Requantized:
-    """PRelu of a map with a slope for each value: negative values times theirs."""
-    x, s = integers(ifm), integers(slopes)
-    assert x.shape == s.shape
-
-    def value(index: tuple[int, ...]) -> int:
-        shift = ifm_frac_bits - form.frac_bits
-        if x[index] < 0:
-            return _rounded(x[index] * s[index], shift + slope_frac_bits, mode)
-        return _rounded(x[index], shift, mode)
-
-    return _finish(x.shape, value, form, bounds)
+    return finish(a.shape, value, form, bounds)
 
 
 def concat(
@@ -309,9 +223,9 @@ def concat(
         shift = own.frac_bits - form.frac_bits
 
         def value(index: tuple[int, ...], raw: IntegerArray = raw, shift: int = shift) -> int:
-            return _rounded(raw[index], shift, mode)
+            return rounded(raw[index], shift, mode)
 
-        moved = _finish(raw.shape, value, form, NO_BOUNDS)
+        moved = finish(raw.shape, value, form, NO_BOUNDS)
         joined.append(moved.raw)
         saturations += moved.output_saturations
     return Requantized(raw=np.concatenate(joined, axis=1), output_saturations=saturations)
@@ -320,7 +234,7 @@ def concat(
 def clip_map(ifm: ArrayLike, *, form: Format, bounds: Bounds) -> IntegerArray:
     """Clamp a map that keeps its format: a Relu or Clip that stands alone."""
     x = integers(ifm)
-    return _finish(x.shape, lambda index: x[index], form, bounds).raw
+    return finish(x.shape, lambda index: x[index], form, bounds).raw
 
 
 def max_pool(
@@ -392,7 +306,7 @@ def average_pool(
         mean = Fraction(total, count) * power_of_two(form.frac_bits - ifm_frac_bits)
         return round_fraction(mean, mode)
 
-    return _finish((n_images, n_channels, out_height, out_width), value, form, bounds)
+    return finish((n_images, n_channels, out_height, out_width), value, form, bounds)
 
 
 def _accumulated(exact: IntegerArray, accumulator_bits: int) -> Accumulated:
@@ -405,16 +319,18 @@ def _accumulated(exact: IntegerArray, accumulator_bits: int) -> Accumulated:
     return Accumulated(exact=exact, wrapped=wrapped, overflows=overflows)
 
 
-def _rounded(acc: int, shift: int, mode: str) -> int:
+def rounded(acc: int, shift: int, mode: str) -> int:
+    """``round(acc * 2**-shift)``, not limited to any format."""
     return round_fraction(acc * power_of_two(-shift), mode)
 
 
-def _finish(
+def finish(
     shape: tuple[int, ...],
     rounded_value: Callable[[tuple[int, ...]], int],
     form: Format,
     bounds: Bounds,
 ) -> Requantized:
+    """Hold rounded values within bounds and format, and count what the format clips."""
     held_below = bounds.lower is not None and bounds.lower >= form.raw_min
     held_above = bounds.upper is not None and bounds.upper <= form.raw_max
     raw = np.empty(shape, object)
