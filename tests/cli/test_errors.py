@@ -59,8 +59,8 @@ USAGE_MISTAKES = [
         "digit: no file or built-in network of this name; did you mean 'digits'?",
     ),
     (
-        ["simulate", EDGE, "--network", "lenet"],
-        "lenet: no file or built-in network of this name; give an .onnx file, or a name of: "
+        ["simulate", EDGE, "--network", "yolov3"],
+        "yolov3: no file or built-in network of this name; give an .onnx file, or a name of: "
         "accel-sim list networks",
     ),
     (
