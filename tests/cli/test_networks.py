@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from accel_sim.builtin import builtin_names
+from accel_sim.cli.inputs import NetworkRequest
+from accel_sim.cli.workload import load_workload
 
 EDGE = "edge_16x16"
 NET = "squeezenet1_1"
@@ -49,17 +51,29 @@ def test_a_topology_runs_on_seeded_images(run, tmp_path):
     assert report["totals"]["sqnr_dB"] > 20
 
 
-def test_costs_alone_need_no_weights(run, tmp_path, monkeypatch):
-    def never(*arguments):
-        raise AssertionError(f"weights were made: {arguments}")
-
-    monkeypatch.setattr("accel_sim.builtin.topologies.topology.normal_values", never)
+def test_costs_alone_need_no_weights(run, tmp_path):
     outcome = run("simulate", EDGE, "--network", "resnet18", "--no-values", "--json", "r.json")
     assert (outcome.status, outcome.err) == (0, "")
     report = read(tmp_path / "r.json")
     assert report["network"]["macs"] == 1_814_073_344
     assert report["images"] is None
     assert report["layers"][0]["ofm_frac_bits"] is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "has_weights"),
+    [({}, False), ({"needs_formats": True}, True), ({"has_formats": True}, True),
+     ({"needs_images": True}, True)],
+)  # fmt: skip
+def test_weights_are_made_only_where_values_or_formats_are_asked_for(wish, has_weights):
+    request = NetworkRequest(
+        network=NET, input_shape=None, images=None, calibration=None, limit_images=None,
+        mean=None, scale=None, layout=None, **{"needs_images": False, **wish},
+    )  # fmt: skip
+    workload = load_workload(request)
+    assert any(constant.any() for constant in workload.network.constants.values()) is has_weights
+    assert (workload.calibration is not None) is has_weights
+    assert (workload.images is not None) is ("needs_images" in wish)
 
 
 @pytest.mark.slow
