@@ -44,8 +44,7 @@ def split_values(function: Function, x: Reals) -> tuple[Reals, Reals]:
     Returns
     -------
     tuple
-        `base`, exact, and `rest`, float64[n] each. NaN where there is no value, infinite
-        where float64 ends.
+        `base`, exact, and `rest`, float64[n] each. Infinite where float64 ends.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         base, rest = _split(function, x)
@@ -71,7 +70,7 @@ def _split(function: Function, x: Reals) -> tuple[Any, Any]:
             is_far = np.abs(x) > 1
             return np.where(is_far, np.sign(x), 0.0), np.where(is_far, -tail, x / (1 + np.abs(x)))
         case FunctionKind.SQRT:
-            return 0.0, np.sqrt(x)
+            return 0.0, np.sqrt(np.maximum(x, 0.0))
         case FunctionKind.EXP:
             return 0.0, _exp(x)
         case FunctionKind.ELU:

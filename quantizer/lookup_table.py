@@ -9,7 +9,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import QFormat, Rounding
 from quantizer.function_values import REST_ERROR, compare_exactly, split_values
 from quantizer.network.layers import Function
@@ -29,14 +28,12 @@ def rest_bits(ifm: QFormat) -> int:
 
 
 def round_function(
-    where: str, function: Function, ifm: QFormat, frac_bits: int, rounding: Rounding
+    function: Function, ifm: QFormat, frac_bits: int, rounding: Rounding
 ) -> NDArray[np.int64]:
     """Round the values of a function at the raw values of a format, before any clip.
 
     Parameters
     ----------
-    where
-        The layer, for messages.
     ifm
         Format of the input.
     frac_bits
@@ -47,25 +44,12 @@ def round_function(
     int64[2**bits] or int64[4097]
         ``round(f(raw * 2**-ifm.frac_bits) * 2**frac_bits)`` from the smallest raw value
         up, in steps of ``2**rest_bits(ifm)``; held within -`BEYOND` and `BEYOND`.
-
-    Raises
-    ------
-    InputError
-        The function has no value at one of them.
     """
     rest = rest_bits(ifm)
     entries = (1 << (ifm.bits - rest)) + (rest > 0)
     raw = ifm.raw_min + (np.arange(entries, dtype=np.int64) << rest)
     real = ifm.decode(raw)
     base, tail = split_values(function, real)
-    missing = np.isnan(base + tail)
-    if missing.any():
-        first = int(np.argmax(missing))
-        raise InputError(
-            where,
-            f"{function.kind} has no value at {real[first]:g}, the raw value {raw[first]} of its "
-            f"input's format {ifm}; expected a format without such values",
-        )
     base, tail = np.ldexp(base, frac_bits), np.ldexp(tail, frac_bits)
     total = np.clip(base + tail, -BEYOND, BEYOND)
     # The one place near the value where the rounding may change: a tie, or an integer.

@@ -22,18 +22,21 @@ def prepare_lookup(network: QuantizedNetwork, layer: Lookup) -> Step:
     """Prepare a function of one value: its table."""
     ifm_format, fmt = network.formats[layer.ifm], network.formats[layer.ofm]
     rounding = network.rules.requantize_rounding
-    rounded = round_function(
-        f"layer {layer.name!r}", layer.function, ifm_format, fmt.frac_bits, rounding
-    )
-    table, is_clipped = bound_all(rounded, find_bounds(fmt, layer.clamp, rounding))
+    rounded = round_function(layer.function, ifm_format, fmt.frac_bits, rounding)
+    bounds = find_bounds(fmt, layer.clamp, rounding)
+    bounded, is_clipped = bound_all(rounded, bounds)
     clips = is_clipped.astype(np.int32)
     raw_min, rest = ifm_format.raw_min, rest_bits(ifm_format)
+    # An activation function holds what was interpolated, not the entries.
+    table = bound_all(rounded, find_bounds(fmt, None, rounding))[0] if rest else bounded
+    low, high = bounds[2:]
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         ifm = maps[layer.ifm].reshape(-1)
         ofm = np.empty_like(ifm)
         if rest:
             saturations = lookup.interpolate(ifm, raw_min, rest, table, clips, int(rounding), ofm)
+            np.clip(ofm, low, high, out=ofm)
         else:
             saturations = lookup.look_up(ifm, raw_min, table, clips, ofm)
         return ofm, Events(output_saturations=int(saturations))

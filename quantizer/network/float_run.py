@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from quantizer.network.float_nodes import write_layer
 from quantizer.network.float_writer import NodeWriter
 from quantizer.network.graph import Network
-from quantizer.network.onnx_runtime import start_session
+from quantizer.network.onnx_runtime import declare_weights, start_session
 
 _OPSET = 20
 _IR_VERSION = 9
@@ -37,9 +37,18 @@ class FloatRunner:
     def __init__(
         self, network: Network, constants: Mapping[str, NDArray[Any]] | None = None
     ) -> None:
-        model = _to_onnx(network, {**network.constants, **(constants or {})})
+        values = {
+            name: np.ascontiguousarray(value, np.float32)
+            for name, value in {**network.constants, **(constants or {})}.items()
+        }
+        model = _to_onnx(network, values)
+        weights = {
+            tensor.name: values[tensor.name]
+            for tensor in model.graph.initializer
+            if tensor.name in values
+        }
         # Every map is an output, so that no optimisation can hide one.
-        self._session = start_session(model, optimise=True)
+        self._session = start_session(model, optimise=True, weights=weights)
         self._input = network.input
         self._names = [layer.ofm for layer in network.layers]
 
@@ -62,19 +71,20 @@ class FloatRunner:
         return {self._input: ifm[0], **maps}
 
 
-def _to_onnx(network: Network, constants: Mapping[str, NDArray[Any]]) -> ModelProto:
+def _to_onnx(network: Network, values: Mapping[str, NDArray[np.float32]]) -> ModelProto:
+    """Write the layers as nodes; the values of constants are left to the session."""
     writer = NodeWriter(shapes=network.shapes)
-    for name, value in constants.items():
-        tensor = numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name)
-        writer.initializers.append(tensor)
+    writer.initializers.extend(declare_weights(name, value) for name, value in values.items())
     for layer in network.layers:
         write_layer(writer, layer)
+    # onnxruntime has no place for a value that no node reads.
+    read = {name for node in writer.nodes for name in node.input}
     graph = helper.make_graph(
         writer.nodes,
         "float",
         [_value(network, network.input)],
         [_value(network, layer.ofm) for layer in network.layers],
-        writer.initializers,
+        [tensor for tensor in writer.initializers if tensor.name in read],
     )
     opset = helper.make_opsetid("", _OPSET)
     return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)

@@ -2,14 +2,17 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 # From 1.29 on, importing it starts to report the names and hashes of loaded models over
 # the network, and keeps an identifier in the home folder. It reads this on import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import numpy as np
 import onnxruntime as ort
-from onnx import ModelProto
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto
 
 _NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/onnxruntime_src/\S+ ")
 """Parts of a message that tell its authors alone something: codes, places in their sources."""
@@ -26,7 +29,11 @@ _REWRITES = [
 
 
 def start_session(
-    model: ModelProto, *, optimise: bool, save_to: Path | None = None
+    model: ModelProto,
+    *,
+    optimise: bool,
+    save_to: Path | None = None,
+    weights: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> ort.InferenceSession:
     """Load a model for execution on the processor.
 
@@ -37,6 +44,8 @@ def start_session(
         nothing that takes the graph apart.
     save_to
         File for the model as it is after that.
+    weights
+        Values of the initializers that `declare_weights` made, by name.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -46,10 +55,28 @@ def start_session(
     options.graph_optimization_level = level.ORT_ENABLE_BASIC if optimise else level.ORT_DISABLE_ALL
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)
+    if weights:
+        values = [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
+        options.add_external_initializers(list(weights), values)
     content = model.SerializeToString()
     return ort.InferenceSession(
         content, options, providers=["CPUExecutionProvider"], disabled_optimizers=_REWRITES
     )
+
+
+def declare_weights(name: str, value: NDArray[np.float32]) -> TensorProto:
+    """Make an initializer without its values, which go to `start_session` as they are.
+
+    Within the model they would be copied several times, and could not exceed 2 GiB.
+    """
+    tensor = TensorProto(
+        name=name,
+        dims=value.shape,
+        data_type=TensorProto.FLOAT,
+        data_location=TensorProto.EXTERNAL,
+    )
+    tensor.external_data.add(key="location", value="given to the session")
+    return tensor
 
 
 def reason(error: Exception) -> str:

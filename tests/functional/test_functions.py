@@ -6,7 +6,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from accel_sim.functional import ExactNetwork
 from accel_sim.layer_steps.step import Events
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import QFormat, Rounding
@@ -94,13 +93,6 @@ def test_the_entry_behind_a_value_counts_only_where_it_has_a_part() -> None:
     assert trace.tensors["y"].tolist() == [62, 63, 63]
     # -63 lies between 62 and 63 (64, clipped): 62.5, a tie.
     assert trace.events["f"] == Events(output_saturations=2)
-
-
-def test_a_function_without_a_value_is_refused_before_any_image() -> None:
-    network = lookup(FunctionKind.SQRT, signed(8, 4), signed(8, 4), 1)
-    with pytest.raises(InputError) as error:
-        ExactNetwork(network)
-    assert str(error.value).startswith("layer 'f': Sqrt has no value at -8, the raw value -128 ")
 
 
 def norm(

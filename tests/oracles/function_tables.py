@@ -73,18 +73,12 @@ def function(operator: str, attributes: Mapping[str, Any]) -> Function:
 
 
 def exact_value(of: Function, x: Fraction) -> Fraction:
-    """The function at ``x``, close enough to its real value to round alike.
-
-    Raises
-    ------
-    ValueError
-        Where the function has no value.
-    """
+    """The function at ``x``, close enough to its real value to round alike."""
     rational = _rational_value(of, x)
     if rational is not None:
         return rational
     if of.operator == "Sqrt" and x < 0:
-        raise ValueError(f"Sqrt has no value at {float(x)}")
+        return Fraction(0)
     with mpmath.workprec(PRECISION_BITS):
         value = _irrational_value(of, _real(x))
         mantissa, exponent = value.man_exp
