@@ -26,7 +26,7 @@ CONSTANTS = {
     "up.b": np.array([0.3, -1.2]),
     "norm.w": np.array([0.9, -0.02]),
     "norm.b": np.array([0.4, 5.1]),
-    "slopes": np.array([0.25, 0.3]),
+    "slopes": np.array([[[0.25]], [[0.3]]]),
     "factor": np.array([[[0.7]], [[1.9]]]),
     "offset": np.array([[[-0.03]]]),
 }

@@ -99,18 +99,17 @@ def scale_channels(ifm, weights, bias, shift, rounding, bounds, ofm):
 
 @jit
 def prelu(ifm, slopes, slope_frac_bits, shift, rounding, bounds, ofm):
-    """Multiply negative values by the slope of their channel; requantize all.
+    """Multiply negative values by their slope; requantize all.
 
     Parameters
     ----------
-    ifm : int32[C, n]
-    slopes : int64[C]
+    ifm, slopes : int32[n]
     slope_frac_bits : int
     shift : int
         Fraction bits of the ifm minus those of the ofm.
     rounding, bounds
         As in `add`.
-    ofm : int32[C, n]
+    ofm : int32[n]
         Every element is overwritten.
 
     Returns
@@ -119,14 +118,13 @@ def prelu(ifm, slopes, slope_frac_bits, shift, rounding, bounds, ofm):
         Outputs that the format clipped.
     """
     saturations = np.int64(0)
-    for c in range(ifm.shape[0]):
-        for i in range(ifm.shape[1]):
-            total, places = np.int64(ifm[c, i]), shift
-            if total < 0:
-                total, places = total * slopes[c], shift + slope_frac_bits
-            raw, clipped = store(total, places, rounding, bounds)
-            saturations += clipped
-            ofm[c, i] = raw
+    for i in range(ofm.size):
+        total, places = np.int64(ifm[i]), shift
+        if total < 0:
+            total, places = total * slopes[i], shift + slope_frac_bits
+        raw, clipped = store(total, places, rounding, bounds)
+        saturations += clipped
+        ofm[i] = raw
     return saturations
 
 

@@ -8,7 +8,7 @@ from accel_sim.kernels import elementwise
 from accel_sim.layer_steps.mac_layers import align_bias
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step, find_bounds
 from quantizer.errors import InputError
-from quantizer.network.layers import Add, BatchNorm, ElementwiseLayer, Mul, PRelu
+from quantizer.network.layers import Add, BatchNorm, ElementwiseLayer, Mul, PRelu, Shape
 from quantizer.quantized import QuantizedNetwork
 
 _MAX_PLACES_APART = 40
@@ -78,18 +78,18 @@ def _prepare_operands(
 ) -> Callable[[Maps], list[Raw]]:
     """Make the function that gives both operands, broadcast to the output and flat."""
     shape = network.network.shapes[layer.ofm]
-
-    def spread(raw: Raw) -> Raw:
-        return np.ascontiguousarray(np.broadcast_to(raw, shape)).reshape(-1)
-
     constants = []
     if layer.constant is not None:
-        constants.append(spread(network.weights[layer.constant].raw.astype(np.int32)))
+        constants.append(_spread(network.weights[layer.constant].raw.astype(np.int32), shape))
 
     def operands(maps: Maps) -> list[Raw]:
-        return [spread(maps[name]) for name in layer.inputs] + constants
+        return [_spread(maps[name], shape) for name in layer.inputs] + constants
 
     return operands
+
+
+def _spread(raw: Raw, shape: Shape) -> Raw:
+    return np.ascontiguousarray(np.broadcast_to(raw, shape)).reshape(-1)
 
 
 def prepare_batch_norm(network: QuantizedNetwork, layer: BatchNorm) -> Step:
@@ -114,15 +114,14 @@ def prepare_batch_norm(network: QuantizedNetwork, layer: BatchNorm) -> Step:
 def prepare_prelu(network: QuantizedNetwork, layer: PRelu) -> Step:
     """Prepare a slope for negative values."""
     fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
-    channels = network.network.shapes[layer.ifm][0]
     slopes = network.weights[layer.slopes]
-    raw = np.broadcast_to(slopes.raw.astype(np.int64), channels).copy()
+    raw = _spread(slopes.raw.astype(np.int32), network.network.shapes[layer.ofm])
     slope_frac_bits = int(slopes.frac_bits[0])
     shift = network.formats[layer.ifm].frac_bits - fmt.frac_bits
     bounds = find_bounds(fmt, layer.clamp, rounding)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        ifm = maps[layer.ifm].reshape(channels, -1)
+        ifm = maps[layer.ifm].reshape(-1)
         ofm = np.empty(ifm.shape, np.int32)
         saturations = elementwise.prelu(
             ifm, raw, slope_frac_bits, shift, int(rounding), bounds, ofm

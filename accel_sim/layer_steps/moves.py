@@ -88,12 +88,17 @@ def prepare_pad(network: QuantizedNetwork, layer: Pad) -> Step:
     fmt = network.formats[layer.ofm]
     value = round_scaled(np.array(layer.value), fmt, network.rules.requantize_rounding)
     raw = min(max(int(value), fmt.raw_min), fmt.raw_max)
-    widths = list(zip(layer.before, layer.after, strict=True))
+    widths = [(max(0, low), max(0, high)) for low, high in _zip_pads(layer)]
+    kept = tuple(slice(max(0, -low), min(0, high) or None) for low, high in _zip_pads(layer))
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        return np.pad(maps[layer.ifm], widths, constant_values=raw), Events()
+        return np.pad(maps[layer.ifm][kept], widths, constant_values=raw), Events()
 
     return step
+
+
+def _zip_pads(layer: Pad) -> list[tuple[int, int]]:
+    return list(zip(layer.before, layer.after, strict=True))
 
 
 def prepare_upsample(layer: Upsample) -> Step:

@@ -122,13 +122,7 @@ class _Builder:
                     bias_bits=self.widths.biases,
                 )
             case PRelu() as layer:
-                # One slope for all channels is part of the lanes' instruction.
-                slopes = self.network.constants[layer.slopes].size
-                return replace(
-                    self._elementwise(Kind.MULTIPLY, ofm_shape),
-                    group_weights=1 if slopes > 1 else 0,
-                    weight_bits=self.widths.weights[layer.slopes],
-                )
+                return self._prelu(layer)
             case Lookup() as layer:
                 ifm_bits = self.widths.feature_maps[layer.ifm]
                 return replace(
@@ -274,6 +268,19 @@ class _Builder:
         plain = self._elementwise(kind, (math.prod(shape) * self.batch, *_as_rows(shared)))
         return replace(
             plain, batch=1, ifm_bits=ifm_bits, residual_bits=residual_bits, shares_residual=True
+        )
+
+    def _prelu(self, layer: PRelu) -> LoopNest:
+        """One slope is part of the lanes' instruction; others are read, once."""
+        slopes = self.network.constants[layer.slopes]
+        shape = self.network.shapes[layer.ofm]
+        if slopes.size > 1 and slopes.shape[0] < shape[0]:
+            # One group, because all channels share the slopes.
+            shape = (1, *_as_rows(shape))
+        return replace(
+            self._elementwise(Kind.MULTIPLY, shape),
+            group_weights=slopes.size // shape[0] if slopes.size > 1 else 0,
+            weight_bits=self.widths.weights[layer.slopes],
         )
 
     def _pad(self, layer: Pad) -> LoopNest:

@@ -62,8 +62,7 @@ def write_arithmetic(writer: NodeWriter, layer: ArithmeticLayer, ofm: str) -> No
             attributes["count_include_pad"] = int(layer.counts_padding)
             write_window(writer, layer, "AveragePool", ofm, attributes)
         case PRelu():
-            slopes = _per_channel(writer, layer.ifm, layer.slopes)
-            writer.write("PRelu", [layer.ifm, slopes], ofm)
+            writer.write("PRelu", [layer.ifm, layer.slopes], ofm)
         case Lookup():
             _write_function(writer, layer.function, layer.ifm, ofm)
         case LocalResponseNorm():
@@ -83,7 +82,7 @@ def _operands(layer: Add | Mul) -> tuple[str, str]:
 
 
 def _per_channel(writer: NodeWriter, ifm: str, constant: str) -> str:
-    """See a vector along the first axis of a map; a vector of one value is for all."""
+    """See a vector along the first axis of a map."""
     sizes = (1, -1, *(1 for _ in writer.shapes[ifm][1:]))
     return writer.write("Reshape", [constant, writer.integers(sizes)], writer.invent())
 

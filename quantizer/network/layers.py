@@ -183,12 +183,13 @@ class AveragePool(_OneInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PRelu(_OneInput):
-    """``x`` where it is not negative, ``x * slopes[c]`` where it is.
+    """``x`` where it is not negative, ``x * slope`` where it is.
 
     Attributes
     ----------
     slopes
-        Name of a constant ``[C]`` along the first axis, or ``[1]`` for all (LeakyRelu).
+        Name of a constant of the map's rank that is broadcast to it: ``[C, 1, 1]``, or
+        ``[1, 1, 1]`` for one slope (LeakyRelu).
     """
 
     slopes: str
@@ -331,7 +332,7 @@ class Pad(_OneInput):
     Attributes
     ----------
     before, after
-        Positions added per axis.
+        Positions added per axis; a negative number takes positions away.
     value
         Real; encoded in the map's format.
     """

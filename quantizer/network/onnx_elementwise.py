@@ -111,23 +111,18 @@ def _without_batch(
 
 
 def read_prelu(reader: NodeReader, node: NodeProto) -> Layer:
-    """PRelu with a slope per channel, or one."""
+    """PRelu with slopes that are broadcast to the map."""
     shape = reader.shape(node, node.input[0])
     slopes = reader.constant(node, node.input[1], "the slope")
-    padded = slopes.reshape((1,) * (len(shape) - slopes.ndim) + slopes.shape)
-    if slopes.size != 1 and padded.shape != (1, shape[1], *(1 for _ in shape[2:])):
-        raise reader.refuse(
-            node,
-            f"has slopes {list(slopes.shape)} for a map {list(shape)}; "
-            "expected one, or one per channel",
-        )
-    return _prelu(reader, node, reader.names.input(node, 1), slopes.ravel())
+    own = _without_batch(reader, node, slopes, shape)
+    return _prelu(reader, node, reader.names.input(node, 1), own)
 
 
 def read_leaky_relu(reader: NodeReader, node: NodeProto) -> Layer:
     """LeakyRelu: a PRelu of one slope."""
     alpha = np.float32(attributes(node).get("alpha", 0.01))
-    return _prelu(reader, node, f"{node.output[0]}.alpha", np.array([alpha]))
+    axes = len(reader.shape(node, node.input[0])) - 1
+    return _prelu(reader, node, f"{node.output[0]}.alpha", np.full((1,) * axes, alpha))
 
 
 def _prelu(reader: NodeReader, node: NodeProto, name: str, slopes: NDArray[np.float32]) -> Layer:

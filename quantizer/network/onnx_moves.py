@@ -147,8 +147,6 @@ def read_pad(reader: NodeReader, node: NodeProto) -> Layer:
     before, after = [0] * rank, [0] * rank
     for axis, first, last in zip(axes, found[: len(axes)], found[len(axes) :], strict=True):
         before[axis], after[axis] = first, last
-    if min(before + after) < 0:
-        raise reader.refuse(node, "has negative pads; expected zero or more")
     if before[0] or after[0]:
         raise reader.refuse(node, "pads the batch; expected other axes")
     constant = reader.optional(node, 2, "the value")

@@ -100,12 +100,14 @@ INPUTS = [
     (
         "--network",
         LONG,
-        f"{LONG}: no file or built-in network (digits) of this name; give an .onnx file",
+        f"{LONG}: no file or built-in network of this name; give an .onnx file, or a name of: "
+        "accel-sim list networks",
     ),
     (
         "--network",
         "circle",
-        "circle: no file or built-in network (digits) of this name; give an .onnx file",
+        "circle: no file or built-in network of this name; give an .onnx file, "
+        "or a name of: accel-sim list networks",
     ),
 ]
 

@@ -190,9 +190,12 @@ def test_a_batch_normalization_scales_and_offsets_each_channel(
 
 
 @ROUNDINGS
-@pytest.mark.parametrize("slopes", [[77], [77, -128]])
-def test_a_prelu_multiplies_negative_values_only(rounding: Rounding, slopes: list[int]) -> None:
+@pytest.mark.parametrize("slopes", [[[77]], [[77], [-128]], [[*range(-128, 128)]]])
+def test_a_prelu_multiplies_negative_values_only(
+    rounding: Rounding, slopes: list[list[int]]
+) -> None:
     x, y, slope = signed(8, 4), signed(5, 2), constant(slopes, 7, bits=8)
+    spread = np.broadcast_to(slopes, (2, 256)).tolist()
     network = quantized(
         PRelu(name="prelu", ifm="x", ofm="y", slopes="s", clamp=None),
         maps={"x": (x, (2, 256)), "y": (y, (2, 256))},
@@ -202,9 +205,9 @@ def test_a_prelu_multiplies_negative_values_only(rounding: Rounding, slopes: lis
     trace = run(network, [EVERY, EVERY])
     saturations = 0
     for channel in (0, 1):
-        factor = real(slopes[min(channel, len(slopes) - 1)], slope)
-        for raw, found in zip(EVERY, trace.tensors["y"][channel].tolist(), strict=True):
-            value = real(raw, x) * (factor if raw < 0 else Fraction(1))
+        found_row = trace.tensors["y"][channel].tolist()
+        for raw, raw_slope, found in zip(EVERY, spread[channel], found_row, strict=True):
+            value = real(raw, x) * (real(raw_slope, slope) if raw < 0 else Fraction(1))
             expected, is_clipped = exactly(value, y, rounding)
             assert found == expected
             saturations += is_clipped

@@ -123,10 +123,18 @@ def test_max_pools_as_tensorflow_lite_does(version: Version, reference_data: Pat
             (config["FILTER_H"], config["FILTER_W"]),
             (config["STRIDE_H"], config["STRIDE_W"]),
             (config["PADDING_H"], config["PADDING_W"]),
+            (1, 1),
             -128,
             ofm,
         )
         np.testing.assert_array_equal(ofm, expected)
+
+
+def count_real(config: Config, axis: str, place: int, image: NDArray[np.int64]) -> int:
+    """Positions inside the map that one window covers along an axis."""
+    start = place * config[f"STRIDE_{axis}"] - config[f"PADDING_{axis}"]
+    size = image.shape[1 + "HW".index(axis)]
+    return sum(0 <= start + tap < size for tap in range(config[f"FILTER_{axis}"]))
 
 
 @JITTED_AND_PLAIN
@@ -135,12 +143,18 @@ def test_average_pools_as_tensorflow_lite_does(version: Version, reference_data:
     config, arrays = read_case(reference_data, "avgpooling")
     (image,), (expected,) = arrays["x"], arrays["y"]
     ofm = np.empty(expected.shape, np.int32)
+    row_counts, col_counts = (
+        np.array([count_real(config, axis, place, image) for place in range(expected.shape[1 + i])])
+        for i, axis in enumerate("HW")
+    )
     version(pool.average_pool)(
         np.ascontiguousarray(image, np.int32),
         (config["FILTER_H"], config["FILTER_W"]),
         (config["STRIDE_H"], config["STRIDE_W"]),
         (config["PADDING_H"], config["PADDING_W"]),
-        False,
+        (1, 1),
+        row_counts,
+        col_counts,
         0,
         int(Rounding.TIES_AWAY),
         (-128, 127, -UNBOUNDED, UNBOUNDED),

@@ -162,12 +162,21 @@ def test_a_batch_norm_has_a_scale_and_an_offset_per_channel():
     )
 
 
-@pytest.mark.parametrize(("slopes", "weights"), [(6, 1), (1, 0)])
-def test_a_single_slope_is_no_operand(slopes, weights):
+@pytest.mark.parametrize(
+    ("slopes", "group_weights"), [((6, 1, 1), 1), ((1, 1, 1), 0), ((6, 5, 4), 20), ((6, 1, 4), 4)]
+)
+def test_a_single_slope_is_no_operand(slopes, group_weights):
     layer = PRelu(name="l", ifm="x", ofm="y", slopes="w", clamp=None)
-    assert nest_of(layer, MAPS, {"w": (slopes,)}) == replace(
-        MAP, op="PRelu", kind=Kind.MULTIPLY, group_weights=weights, weight_bits=4
+    assert nest_of(layer, MAPS, {"w": slopes}) == replace(
+        MAP, op="PRelu", kind=Kind.MULTIPLY, group_weights=group_weights, weight_bits=4
     )
+
+
+def test_slopes_that_channels_share_are_read_once():
+    layer = PRelu(name="l", ifm="x", ofm="y", slopes="w", clamp=None)
+    nest = nest_of(layer, MAPS, {"w": (1, 5, 4)})
+    assert (nest.groups, nest.output_rows * nest.output_cols) == (1, 6 * 5 * 4)
+    assert nest.group_weights == 20
 
 
 def test_a_product_reads_two_operands():

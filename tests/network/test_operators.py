@@ -132,13 +132,13 @@ def test_constants_of_operators_have_the_names_of_the_file(tmp_path: Path) -> No
     }  # fmt: skip
     network = load_onnx(save(tmp_path, model(nodes, constants)))
     assert {name: value.shape for name, value in network.constants.items()} == {
-        "s": (3,), "o": (3,), "slopes": (3,), "l.alpha": (1,), "factor": (3, 1, 1),
+        "s": (3,), "o": (3,), "slopes": (3, 1, 1), "l.alpha": (1, 1, 1), "factor": (3, 1, 1),
         "offset": (3, 1, 1), "turned": (6, 1, 2, 2), "bias": (6,),
     }  # fmt: skip
     factor = norm["s"] / np.sqrt(norm["v"].astype(np.float32).astype(np.float64) + 1e-5)
     np.testing.assert_allclose(network.constants["s"], factor, rtol=1e-6)
     np.testing.assert_allclose(network.constants["o"], norm["o"] - norm["m"] * factor, rtol=1e-5)
-    assert network.constants["l.alpha"].tolist() == [0.25]
+    assert network.constants["l.alpha"].item() == 0.25
     np.testing.assert_array_equal(
         network.constants["turned"], turned.reshape(6, 1, 2, 2).astype(np.float32)
     )

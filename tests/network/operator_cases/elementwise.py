@@ -100,6 +100,8 @@ CASES.add(
 CASES.add("PRelu per channel", one("PRelu", "s"), layers.PRelu, {"s": drawn(3, 1, 1)})
 CASES.add("PRelu per channel of rows", one("PRelu", "s"), layers.PRelu, {"s": drawn(3, 1)}, ROW)
 CASES.add("PRelu per channel of vectors", one("PRelu", "s"), layers.PRelu, {"s": drawn(3)}, (3,))
+CASES.add("PRelu per pixel", one("PRelu", "s"), layers.PRelu, {"s": drawn(1, 3, 8, 8)})
+CASES.add("PRelu per column", one("PRelu", "s"), layers.PRelu, {"s": drawn(8)})
 CASES.add("PRelu with one slope", one("PRelu", "s"), layers.PRelu, {"s": drawn(1)})
 CASES.add("LeakyRelu", one("LeakyRelu"), layers.PRelu)
 CASES.add("LeakyRelu with a slope", one("LeakyRelu", alpha=0.3), layers.PRelu)

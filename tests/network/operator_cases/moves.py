@@ -121,6 +121,12 @@ CASES.add(
     layers.Pad,
     {"p": np.array([0, 1, 0, 2, 0, 0, 3, 1]), "v": np.float32(-0.5)},
 )
+CASES.add(
+    "Pad that takes away",
+    one("Pad", "p", "v"),
+    layers.Pad,
+    {"p": np.array([0, -1, -2, 2, 0, 0, 3, -1]), "v": np.float32(0.25)},
+)
 CASES.add("Pad with zero", one("Pad", "p"), layers.Pad, {"p": np.array([0, 0, 1, 2, 0, 0, 3, 1])})
 CASES.add(
     "Pad of some axes",
