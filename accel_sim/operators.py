@@ -106,7 +106,7 @@ LAYERS = (
         kernel="kernels/elementwise",
         oracles=_INTERPRETER,
         cycles=_PER_OUTPUT,
-        traffic="a slope per channel; a single one is an immediate",
+        traffic="the slopes; a single one is an immediate",
         energy=f"a MAC per output; {_REQUANTIZE}",
     ),
     LayerFacts(

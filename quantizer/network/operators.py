@@ -80,7 +80,7 @@ OPERATORS = tuple(
         ),
         ("GlobalMaxPool", (layers.MaxPool,), "1-D, 2-D"),
         ("ReduceMax", (layers.MaxPool, layers.Reshape), "over rows, cols or both"),
-        ("PRelu", (layers.PRelu,), "constant slopes, one per channel or one"),
+        ("PRelu", (layers.PRelu,), "constant slopes of any shape"),
         ("LeakyRelu", (layers.PRelu,), _ANY),
         *(
             (kind.value, (layers.Lookup,), _ANY)
