@@ -17,7 +17,7 @@ from tests.oracles.onnx_graph import Graph, Node
 T = TypeVar("T", bound=np.generic)
 MOVES = (
     "Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "DepthToSpace",
-    "SpaceToDepth", "Slice", "Split", "Resize",
+    "SpaceToDepth", "Slice", "Split", "Resize", "Upsample",
 )  # fmt: skip
 
 
@@ -51,6 +51,8 @@ def move(graph: Graph, node: Node, array: NDArray[T]) -> list[NDArray[T]]:
             return _split(graph, node, array)
         case "Resize":
             return [_resize(graph, node, array)]
+        case "Upsample":
+            return [_upsample(graph, node, array)]
     raise ValueError(f"{node.output}: {node.operator} does not only move values")
 
 
@@ -167,6 +169,19 @@ def _resize(graph: Graph, node: Node, array: NDArray[T]) -> NDArray[T]:
         if positions != [position // scale for position in range(int(length * scale))]:
             raise ValueError(f"{node.output}: Resize must repeat each value equally often")
         array = array.take(positions, axis=axis)
+    return array
+
+
+def _upsample(graph: Graph, node: Node, array: NDArray[T]) -> NDArray[T]:
+    """Repeat each value: what the forerunner of Resize does with whole scales."""
+    if node.attributes.get("mode", b"nearest") != b"nearest":
+        raise ValueError(f"{node.output}: Upsample must take the nearest")
+    name = node.input_or_none(1)
+    scales = node.attributes["scales"] if name is None else graph.constants[name].tolist()
+    if scales[0] != 1 or not all(float(scale).is_integer() for scale in scales):
+        raise ValueError(f"{node.output}: Upsample must repeat each value equally often")
+    for axis, scale in enumerate(scales):
+        array = array.repeat(int(scale), axis=axis)
     return array
 
 

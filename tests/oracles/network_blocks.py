@@ -80,12 +80,27 @@ def copy(make: Builder, ifm: Tensor) -> Tensor:
 
 
 def constant_operand(make: Builder, ifm: Tensor) -> Tensor:
-    """Add, subtract or multiply by a constant, but not behind a product (it would be folded)."""
+    """A constant added, subtracted, multiplied or divided by.
+
+    Not behind a product, which would fold it.
+    """
     if ifm.is_product:
         return average_pool(make, ifm)
-    operator = make.pick(("Add", "Sub", "Mul"))
-    constant = make.constant_operand(ifm, 1.0 if operator == "Mul" else 0.0)
+    operator = make.pick(("Add", "Sub", "Mul", "Div"))
+    if operator == "Div":
+        divisors = make.constant("divisor", make.rng.uniform(0.6, 2.5, make.constant_shape(ifm)))
+        return make.activation(make.node("Div", [ifm.name, divisors], ifm.shape))
+    centre = 1.0 if operator == "Mul" else 0.0
+    constant = make.constant("constant", make.rng.normal(centre, 0.4, make.constant_shape(ifm)))
     return make.activation(make.combination(operator, [ifm.name, constant], ifm.shape))
+
+
+def bounded(make: Builder, ifm: Tensor) -> Tensor:
+    """The larger or smaller of a map and a number, merged or standing."""
+    operator = make.pick(("Max", "Min"))
+    number = make.rng.normal(-0.3 if operator == "Max" else 0.8, 0.3, make.pick(([1], [])))
+    inputs = [ifm.name, make.constant("number", number)]
+    return make.node(operator, inputs[:: make.pick((1, -1))], ifm.shape, is_clamped=True)
 
 
 def standing_normalization(make: Builder, ifm: Tensor) -> Tensor:
@@ -95,13 +110,16 @@ def standing_normalization(make: Builder, ifm: Tensor) -> Tensor:
 
 
 def sloped(make: Builder, ifm: Tensor) -> Tensor:
-    """PRelu with slopes for channels or one for all; LeakyRelu."""
+    """PRelu with slopes of any shape that broadcasts to the map; LeakyRelu."""
     if make.chance(0.4):
         attributes = {"alpha": 0.2} if make.chance(0.6) else {}
         ofm = make.node("LeakyRelu", [ifm.name], ifm.shape, attributes)
     else:
-        ones = [1] * len(ifm.sizes)
-        shape = make.pick(([ifm.channels, *ones], [1, *ones], [1]))
+        if make.chance(0.5):
+            shape = (ifm.channels, *[1] * len(ifm.sizes))
+        else:
+            aligned = ifm.shape[make.between(0, len(ifm.shape)) :]
+            shape = tuple(length if make.chance(0.6) else 1 for length in aligned)
         slopes = make.constant("slopes", make.rng.normal(0.2, 0.3, shape))
         ofm = make.node("PRelu", [ifm.name, slopes], ifm.shape)
     return make.clip(ofm) if make.chance(0.2) else ofm
@@ -204,11 +222,12 @@ def sliced(make: Builder, ifm: Tensor) -> Tensor:
 
 
 def padded(make: Builder, ifm: Tensor) -> Tensor:
-    """Constant padding of space, sometimes of channels."""
+    """Constant padding of space, sometimes of channels; what is negative takes away."""
     rank = len(ifm.shape)
     pads = [0] * 2 * rank
     for axis in range(1, rank):
-        pads[axis], pads[axis + rank] = make.between(0, 2), make.between(0, 1)
+        lowest = -2 if ifm.shape[axis] > 4 else 0
+        pads[axis], pads[axis + rank] = make.between(lowest, 2), make.between(lowest, 1)
     if make.chance(0.2):
         pads[rank] = 1
     return make.pad(ifm, pads, make.pick((None, 0.0, 0.4, -0.3)))
@@ -289,7 +308,8 @@ def head(make: Builder, ifm: Tensor) -> Tensor:
         current = make.activation(make.dense(current, make.between(3, 8)))
     current = make.dense(current, make.between(2, 7))
     if make.chance(0.4):
-        current = make.node("Softmax", [current.name], current.shape, {"axis": 1})
+        operator = "Softmax" if make.chance(0.7) else "LogSoftmax"
+        current = make.node(operator, [current.name], current.shape, {"axis": 1})
     return current
 
 
@@ -311,6 +331,7 @@ BLOCKS: tuple[Block, ...] = (
     copy,
     constant_operand,
     constant_operand,
+    bounded,
     standing_normalization,
     sloped,
     sloped,

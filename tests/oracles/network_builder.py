@@ -25,7 +25,7 @@ class Tensor:
 
     ``is_product`` marks the result of a product that nothing clamps yet, also seen through
     copies: a constant added to it would be its bias. ``is_clamped`` marks what an activation
-    wrote: a second one might be merged with it.
+    wrote, or Max or Min: a second one might be merged with it.
     """
 
     name: str
@@ -175,12 +175,13 @@ class Builder:
         ordered = list(operands) if self.chance(0.5) else list(operands)[::-1]
         return self.node(operator, ordered, shape)
 
-    def constant_operand(self, ifm: Tensor, centre: float) -> str:
-        """A constant that broadcasts to a map in one of the ways that ONNX allows."""
+    def constant_shape(self, ifm: Tensor) -> list[int]:
+        """Shape of a constant that broadcasts to a map in one of the ways that ONNX allows."""
         ones = [1] * len(ifm.sizes)
         one_value: list[int] = []
-        shapes = ([ifm.channels, *ones], [1, ifm.channels, *ones], [1], list(ifm.shape), one_value)
-        return self.constant("constant", self.rng.normal(centre, 0.4, self.pick(shapes)))
+        return self.pick(
+            ([ifm.channels, *ones], [1, ifm.channels, *ones], [1], list(ifm.shape), one_value)
+        )
 
     def function(self, operator: str, ifm: Tensor) -> Tensor:
         """A function of one value, with its attributes or the standard's."""

@@ -2,7 +2,8 @@
 
 What a graph optimizer could rewrite into another arithmetic than the file's is left out, but
 for what it folds into a Conv and for a MatMul with an added constant: an activation follows
-another only as Relu before Clip, and transposes stand before what does not let them through.
+another only as Relu before Clip, or before Max or Min, and transposes stand before what does not
+let them through.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,9 @@ None involves fixed-point arithmetic:
 
 * Dropout is an Identity; a node of which all inputs are constants is evaluated (by onnx's own
   reference evaluator), so shapes that a file computes from constants are constants;
-* a final Softmax is dropped;
+* a final Softmax or LogSoftmax is dropped;
+* Max and Min of a map and one number are Clips; Div by a constant is Mul by its reciprocal in
+  float32, which takes the constant's name;
 * BatchNormalization, and Mul or Add with one constant per channel, are folded into a Conv, Gemm
   or MatMul that only they read, if the caller names no format for what is between;
 * a BatchNormalization that stands alone gets the two constants that it multiplies by and adds.
@@ -42,7 +44,7 @@ def read_graph(
         the weights under their own name and the bias under the product's bias name, or under
         the name of what was added (of a normalization ``B``) if the product has none. Of a
         BatchNormalization that stands alone, ``scale`` and ``B`` name what is multiplied by
-        and added.
+        and added; the name of a divisor is that of its reciprocal.
     named_tensors
         Tensors that have a format of their own. Nothing is folded over one of them.
     """
@@ -69,6 +71,8 @@ def read_graph(
         output_names=tuple(value.name for value in model.graph.output),
     )
     graph = _without_final_softmax(graph)
+    graph = _with_maxima_and_minima_as_clips(graph)
+    graph = _with_divisions_as_products(graph)
     graph = _with_constants_folded_into_products(graph, named_tensors)
     graph = _with_standing_normalizations(graph)
     # A caller may give weights of one dimension the row that maps of two dimensions have.
@@ -100,7 +104,7 @@ def _without_final_softmax(graph: Graph) -> Graph:
     dropped = [
         node
         for node in graph.nodes
-        if node.operator == "Softmax" and node.output in graph.output_names
+        if node.operator in ("Softmax", "LogSoftmax") and node.output in graph.output_names
     ]
     logits = {node.output: node.inputs[0] for node in dropped}
     return replace(
@@ -108,6 +112,40 @@ def _without_final_softmax(graph: Graph) -> Graph:
         nodes=tuple(node for node in graph.nodes if node not in dropped),
         output_names=tuple(logits.get(name, name) for name in graph.output_names),
     )
+
+
+def _with_maxima_and_minima_as_clips(graph: Graph) -> Graph:
+    """Make Max of a map and a number a Clip from it up, Min one from it down."""
+    nodes = []
+    for node in graph.nodes:
+        numbers = [name for name in node.inputs if _is_one_number(graph, name)]
+        maps = [name for name in node.inputs if name not in graph.constants]
+        if node.operator in ("Max", "Min") and len(numbers) == len(maps) == 1:
+            bounds = numbers if node.operator == "Max" else ["", *numbers]
+            node = replace(node, operator="Clip", inputs=(*maps, *bounds))
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes))
+
+
+def _is_one_number(graph: Graph, name: str) -> bool:
+    return name in graph.constants and graph.constants[name].size == 1
+
+
+def _with_divisions_as_products(graph: Graph) -> Graph:
+    """Make Div by a constant Mul by its reciprocal, under the constant's name."""
+    divisors = {node.inputs[1] for node in graph.nodes if node.operator == "Div"}
+    nodes = []
+    for node in graph.nodes:
+        divides = node.operator == "Div"
+        if divides and node.inputs[1] not in graph.constants:
+            raise ValueError(f"{node.output}: Div must be by a constant")
+        if divisors.intersection(node.inputs[:1] if divides else node.inputs):
+            raise ValueError(f"{node.output}: a constant it reads is a divisor, too")
+        nodes.append(replace(node, operator="Mul") if divides else node)
+    reciprocals = {
+        name: np.float32(1) / graph.constants[name].astype(np.float32) for name in divisors
+    }
+    return replace(graph, nodes=tuple(nodes), constants={**graph.constants, **reciprocals})
 
 
 def _with_constants_folded_into_products(graph: Graph, named_tensors: Collection[str]) -> Graph:

@@ -115,7 +115,7 @@ class Graph:
         for index, key in ((1, "min"), (2, "max")):
             name = node.input_or_none(index)
             given = self.constants[name] if name else node.attributes.get(key)
-            bounds.append(None if given is None else float(given))
+            bounds.append(None if given is None else np.asarray(given, np.float64).item())
         return bounds[0], bounds[1]
 
     def slopes(self, node: Node) -> tuple[str, NDArray[np.float64]]:

@@ -70,6 +70,17 @@ def test_what_stays_in_the_accumulator_has_no_format(tmp_path: Path) -> None:
         (helper.make_node("Concat", ["x", "x"], ["y"], axis=0), "y: Concat must not join images"),
         (helper.make_node("Flatten", ["x"], ["y"], axis=2), "y: Flatten must keep the batch"),
         (helper.make_node("Gemm", ["x", "w"], ["y"], transA=1), "y: Gemm with transA"),
+        (helper.make_node("Max", ["x", "w"], ["y"]), "y: operator Max is not supported"),
+        (helper.make_node("Min", ["x", "x"], ["y"]), "y: operator Min is not supported"),
+        (helper.make_node("Div", ["w", "x"], ["y"]), "y: Div must be by a constant"),
+        (
+            helper.make_node("Upsample", ["x"], ["y"], scales=[1.0, 1.0, 1.5, 2.0]),
+            "y: Upsample must repeat each value equally often",
+        ),
+        (
+            helper.make_node("Upsample", ["x"], ["y"], scales=[1.0] * 4, mode="linear"),
+            "y: Upsample must take the nearest",
+        ),
     ],
 )
 def test_what_an_oracle_cannot_interpret_is_refused(
@@ -79,3 +90,15 @@ def test_what_an_oracle_cannot_interpret_is_refused(
     path = build(tmp_path, [node], constants, input_shape=(2, 2, 2))
     with pytest.raises(ValueError, match=f"^{complaint}"):
         run(path, {"x": s8(0), "w": s8(0), "y": s8(0)}, np.ones((1, 2, 2, 2)))
+
+
+@BOTH
+def test_a_divisor_that_another_node_reads_is_refused(run: Run, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Div", ["x", "c"], ["quotient"]),
+        helper.make_node("Add", ["quotient", "c"], ["y"]),
+    ]
+    path = build(tmp_path, nodes, {"c": np.array(2.0, np.float32)}, input_shape=(1,))
+    formats = dict.fromkeys(("x", "c", "quotient", "y"), s8(2))
+    with pytest.raises(ValueError, match=r"^y: a constant it reads is a divisor, too$"):
+        run(path, formats, np.array([[1.0]]))

@@ -209,3 +209,83 @@ def test_weights_and_added_constants_round_ties_to_even_and_inputs_as_told(
     # Weights 0 and 2, constants 2 and 4; the input 8.5 becomes 9 or 8.
     assert run(path, formats, np.array([[8.5]]), "ties_pos")["y"].tolist() == [[2, 22]]
     assert run(path, formats, np.array([[8.5]]), "ties_even")["y"].tolist() == [[2, 20]]
+
+
+@BOTH
+def test_a_maximum_merges_and_its_number_is_rounded_as_a_bound(run: Run, tmp_path: Path) -> None:
+    path = build(
+        tmp_path,
+        [
+            helper.make_node("MatMul", ["x", "w"], ["product"]),
+            helper.make_node("Max", ["low", "product"], ["raised"]),
+            helper.make_node("Flatten", ["raised"], ["moved"]),
+            helper.make_node("Min", ["moved", "high"], ["y"]),
+        ],
+        {
+            "w": np.array([[1.0]], np.float32),
+            "low": np.array([-0.625], np.float32),
+            "high": np.array(0.375, np.float32),
+        },
+        input_shape=(1,),
+    )
+    formats = {"x": s8(2), "w": s8(0), "raised": s8(2)}
+    # The bounds are -2.5 and 1.5 steps. The Min reads what is stored.
+    tensors = run(path, formats, np.array([[9.0], [0.0], [-9.0]]))
+    assert "product" not in tensors
+    assert tensors["raised"].ravel().tolist() == [36, 0, -2]
+    assert tensors["y"].ravel().tolist() == [2, 0, -2]
+    tensors = run(path, formats, np.array([[9.0], [0.0], [-9.0]]), "to_neg")
+    assert tensors["y"].ravel().tolist() == [1, 0, -3]
+
+
+@BOTH
+def test_a_division_multiplies_by_the_reciprocal_in_float32(run: Run, tmp_path: Path) -> None:
+    path = build(
+        tmp_path,
+        [helper.make_node("Div", ["x", "c"], ["y"])],
+        {"c": np.array(3.0, np.float32)},
+        input_shape=(1,),
+    )
+    wide = {"bits": 31, "frac_bits": 30, "signed": True}
+    tensors = run(path, {"x": s8(0), "c": wide, "y": wide}, np.array([[1.0]]))
+    # The float32 next to 1/3 is 11184811 / 2**25; a third of 2**30 were 357913941.
+    assert tensors["y"].item() == 11184811 << 5
+
+
+@BOTH
+def test_a_division_after_a_product_scales_its_weights_and_bias(run: Run, tmp_path: Path) -> None:
+    path = build(
+        tmp_path,
+        [
+            helper.make_node("Conv", ["x", "w", "b"], ["product"]),
+            helper.make_node("Div", ["product", "c"], ["y"]),
+        ],
+        {
+            "w": np.ones((2, 1, 1, 1), np.float32),
+            "b": np.array([1.0, 3.0], np.float32),
+            "c": np.array([0.5, -0.25], np.float32).reshape(2, 1, 1),
+        },
+        input_shape=(1, 1, 1),
+    )
+    formats = {"x": s8(0), "w": s8(0), "b": s8(0), "y": s8(0)}
+    tensors = run(path, formats, np.full((1, 1, 1, 1), 5.0))
+    assert tensors["y"].ravel().tolist() == [12, -32]
+
+
+@BOTH
+@pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax"])
+def test_a_network_ends_before_a_final_softmax(operator: str, run: Run, tmp_path: Path) -> None:
+    path = build(
+        tmp_path,
+        [
+            helper.make_node("Relu", ["x"], ["relu"]),
+            helper.make_node(operator, ["relu"], ["y"], axis=1),
+        ],
+        {},
+        input_shape=(2,),
+    )
+    tensors = run(path, {"x": s8(0)}, np.array([[-3.0, 4.0]]))
+    assert {name: raw.tolist() for name, raw in tensors.items()} == {
+        "x": [[-3, 4]],
+        "relu": [[0, 4]],
+    }

@@ -78,6 +78,19 @@ CASES: list[Case] = [
     ("Clip", (8, 6, 4), {}, {"low": reals(-3)[0], "high": reals(5)[0]}, 13),
     ("PRelu", (8, 6, 4), {}, {"slopes": reals(*range(-4, 4)).reshape(8, 1, 1)}, 11),
     ("PRelu", (8, 6, 4), {}, {"slopes": reals(2)}, 16),
+    ("PRelu", (8, 6, 4), {}, {"slopes": reals(-2, 0, 1, 3)}, 13),
+    ("PRelu", (8, 6, 4), {}, {"slopes": reals(*range(24)).reshape(1, 6, 4)}, 13),
+    ("PRelu", (8, 6, 4), {}, {"slopes": reals(*range(-96, 96)).reshape(8, 6, 4)}, 16),
+    ("PRelu", (8, 6, 4), {}, {"slopes": reals(*range(-3, 3)).reshape(1, 1, 6, 1)}, 16),
+    ("Max", (8, 6, 4), {}, {"c": reals(-3)[0]}, 11),
+    ("Max", (8, 6, 4), {}, {"c": reals(2)}, 13),
+    ("Min", (8, 6, 4), {}, {"c": reals(2).reshape(1, 1, 1)}, 11),
+    ("Min", (8, 6, 4), {}, {"c": reals(-3)[0]}, 24),
+    ("Div", (8, 6, 4), {}, {"c": reals(1, -0.5, 0.25, 1)}, 11),
+    ("Div", (8, 6, 4), {}, {"c": reals(-0.125)[0]}, 14),
+    ("Upsample", (8, 6, 4), {"mode": "nearest"}, {"scales": reals(1, 1, 2, 3)}, 9),
+    ("Upsample", (8, 6), {}, {"scales": reals(1, 1, 4)}, 9),
+    ("Upsample", (8, 6, 4), {"scales": [1.0, 2.0, 1.0, 3.0]}, {}, 7),
     ("Mul", (8, 6, 4), {}, {"c": reals(1, 2, 3, -4)}, 14),
     ("Sub", (8, 6, 4), {}, {"c": reals(*range(6)).reshape(1, 6, 1)}, 14),
     ("Add", (8, 6, 4), {}, {"c": reals(3)[0]}, 14),
@@ -102,6 +115,15 @@ def test_a_constant_may_be_subtracted_from(run: Run, tmp_path: Path) -> None:
     path = build(tmp_path, [node], {"c": reals(2, 3)}, input_shape=(2,))
     got = run(path, dict.fromkeys(("x", "y", "c"), WIDE), np.array([[5.0, -5.0]]))
     assert got["y"].tolist() == [[-3, 8]]
+
+
+@BOTH
+@pytest.mark.parametrize("operator", ["Max", "Min"])
+def test_the_number_of_a_maximum_may_come_first(operator: str, run: Run, tmp_path: Path) -> None:
+    node = helper.make_node(operator, ["c", "x"], ["y"])
+    path = build(tmp_path, [node], {"c": reals(2)[0]}, input_shape=(8, 6, 4))
+    got = run(path, {"x": WIDE}, INTEGERS)["y"]
+    np.testing.assert_array_equal(got, run_float(path, INTEGERS)["y"])
 
 
 @BOTH

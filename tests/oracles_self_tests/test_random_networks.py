@@ -38,24 +38,34 @@ def test_both_oracles_agree_on_random_networks(seed: int, tmp_path: Path) -> Non
     assert_equal(integer_network.run(path, formats, images, *roundings, 48), expected)
 
 
+def constants_of(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """Initializers and what Constant nodes hold; their names are a kind and a number."""
+    nodes = [node for node in model.graph.node if node.op_type == "Constant"]
+    return [*model.graph.initializer, *(node.attribute[0].t for node in nodes)]
+
+
+def kind_of(constant: onnx.TensorProto) -> str:
+    return constant.name.rstrip("0123456789")
+
+
 def with_integer_constants(model: onnx.ModelProto, rng: np.random.Generator) -> onnx.ModelProto:
     """The same graph with sparse small integers for weights: every map holds integers."""
 
     def integers(tensor: onnx.TensorProto) -> NDArray[np.float32]:
         real = numpy_helper.to_array(tensor)
-        kind = tensor.name.rstrip("0123456789")
+        kind = kind_of(tensor)
         if kind == "weights":
             is_kept = rng.uniform(size=real.shape) < 2 * len(real) / real.size
             return (rng.integers(-2, 3, real.shape) * is_kept).astype(np.float32)
         if kind in ("gamma", "variance"):
             return np.ones(real.shape, np.float32)
+        if kind == "divisor":
+            return np.where(real < 1.5, -1, 0.5).astype(np.float32)
         return np.rint(2 * real).astype(np.float32)
 
-    constants = [*model.graph.initializer]
-    constants += [node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"]
-    for tensor in constants:
+    for tensor in constants_of(model):
         is_shape = tensor.data_type == onnx.TensorProto.INT64
-        if not is_shape and tensor.name.rstrip("0123456789") not in ("scales", "roi"):
+        if not is_shape and kind_of(tensor) not in ("scales", "roi"):
             tensor.CopyFrom(numpy_helper.from_array(integers(tensor), tensor.name))
     for node in model.graph.node:
         if node.op_type == "BatchNormalization":
@@ -95,10 +105,11 @@ def test_integer_networks_equal_onnxruntime_in_float(seed: int, run: Run, tmp_pa
         np.testing.assert_array_equal(raw, maps[name], err_msg=name)
 
 
+# All that opset 11 and later ones have.
 EVERY_OPERATOR = {
     *ARITHMETIC, *ACTIVATIONS, *MOVES, "MaxPool", "GlobalMaxPool", "ReduceMax", "Concat", "Pad",
-    "Dropout", "Softmax", "Constant",
-}  # fmt: skip
+    "Dropout", "Softmax", "LogSoftmax", "Constant", "Max", "Min", "Div",
+} - {"Upsample"}  # fmt: skip
 
 
 def test_random_networks_run_in_onnxruntime_and_cover_every_operator(tmp_path: Path) -> None:
@@ -106,7 +117,8 @@ def test_random_networks_run_in_onnxruntime_and_cover_every_operator(tmp_path: P
     counts: Counter[str] = Counter()
     opsets = set()
     attributes: Counter[tuple[str, str, str]] = Counter()
-    n_maps = n_dead = n_unnamed = n_lines = n_several_outputs = 0
+    n_maps = n_dead = n_unnamed = n_lines = n_several_outputs = n_cropped = 0
+    slope_ranks = set()
     for seed in range(200):
         model = random_network(seed)
         images = images_for(model, np.random.default_rng(seed))
@@ -124,6 +136,11 @@ def test_random_networks_run_in_onnxruntime_and_cover_every_operator(tmp_path: P
             for attribute in node.attribute
             if node.op_type != "Constant"
         )
+        for constant in constants_of(model):
+            if kind_of(constant) == "pads":
+                n_cropped += bool((numpy_helper.to_array(constant) < 0).any())
+            elif kind_of(constant) == "slopes":
+                slope_ranks.add(len(constant.dims))
         n_unnamed += not any(node.name for node in model.graph.node)
         n_lines += images.ndim == 3
         n_several_outputs += len(model.graph.output) > 1
@@ -131,7 +148,8 @@ def test_random_networks_run_in_onnxruntime_and_cover_every_operator(tmp_path: P
     assert min(counts.values()) >= 3
     assert opsets == set(range(OLDEST_OPSET, NEWEST_OPSET + 1))
     assert n_dead < n_maps / 50
-    assert min(n_unnamed, n_lines, n_several_outputs) >= 10
+    assert min(n_unnamed, n_lines, n_several_outputs, n_cropped) >= 10
+    assert slope_ranks == {0, 1, 2, 3}
     for key in (
         ("Conv", "group", "2"),
         ("Conv", "dilations", "[2, 2]"),
