@@ -1,0 +1,185 @@
+"""The exact run of many networks that differ a little: only what a change touches runs again.
+
+One network is *accepted*, and the integers of its feature maps are kept for every image. A
+candidate is run from the layers whose formats or constants differ, through what reads
+another integer than before. So its maps equal those of a full run, bit for bit.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.functional import ExactNetwork
+from accel_sim.layer_steps import prepare_step
+from accel_sim.layer_steps.step import Raw, Step
+from quantizer.fixedpoint.qformat import QFormat
+from quantizer.network.images import ImageSet
+from quantizer.network.layers import ElementwiseLayer, Layer, PRelu, WeightedLayer
+from quantizer.ordered_map import map_in_order
+from quantizer.quantized import QuantizedConstant, QuantizedNetwork
+
+Kept = NDArray[np.integer[Any]]
+"""A feature map in the narrowest integers that hold its format."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """How to run a network, and which layers run otherwise than in the accepted one."""
+
+    network: QuantizedNetwork
+    steps: tuple[Step, ...]
+    changed: frozenset[str]
+    encodes_input: bool
+
+
+class IncrementalRun:
+    """Runs networks of one structure on the same images, each from where it differs.
+
+    Parameters
+    ----------
+    network
+        The first accepted network.
+    images
+        What to run on.
+    memory_limit_bytes
+        For the kept feature maps. Images whose maps do not fit, the last ones, are run
+        from the start every time: slower, with the same result.
+
+    Raises
+    ------
+    InputError
+        As `ExactNetwork`.
+    """
+
+    def __init__(
+        self, network: QuantizedNetwork, images: ImageSet, *, memory_limit_bytes: int
+    ) -> None:
+        exact = ExactNetwork(network)
+        self._images = images
+        self._accepted = _Plan(
+            network=network,
+            steps=tuple(prepare_step(network, layer) for layer in network.network.layers),
+            changed=frozenset(),
+            encodes_input=False,
+        )
+        per_image = sum(
+            math.prod(shape) * _storage(network.formats[name]).itemsize
+            for name, shape in network.network.shapes.items()
+        )
+        fitting = min(len(images), memory_limit_bytes // per_image)
+        self._kept: list[dict[str, Kept]] = [
+            _narrow(network, maps)
+            for maps in map_in_order(lambda index: exact.run(images.real(index)).tensors, fitting)
+        ]
+
+    @property
+    def accepted(self) -> QuantizedNetwork:
+        """The network whose maps are kept."""
+        return self._accepted.network
+
+    @property
+    def kept_images(self) -> int:
+        """For how many images, from the first, the maps are kept."""
+        return len(self._kept)
+
+    def outputs(self, candidate: QuantizedNetwork) -> Iterator[Raw]:
+        """Yield the first output of a candidate for every image, in their order.
+
+        Raises
+        ------
+        InputError
+            A layer cannot be prepared or run with the candidate's formats.
+        """
+        plan = self._plan(candidate)
+        output = candidate.network.output
+
+        def run(index: int) -> Raw:
+            maps = self._changed_maps(plan, index)
+            return maps[output] if output in maps else self._kept[index][output].astype(np.int32)
+
+        return map_in_order(run, len(self._images))
+
+    def accept(self, candidate: QuantizedNetwork) -> None:
+        """Keep the maps of this network from now on."""
+        plan = self._plan(candidate)
+        changed = map_in_order(lambda index: self._changed_maps(plan, index), len(self._kept))
+        for kept, maps in zip(self._kept, changed, strict=True):
+            kept |= _narrow(candidate, maps)
+        self._accepted = plan
+
+    def kept_maps(self, index: int) -> Mapping[str, Kept]:
+        """Feature maps of the accepted network for an image that is kept, by name."""
+        return self._kept[index]
+
+    def _plan(self, candidate: QuantizedNetwork) -> _Plan:
+        before = self._accepted.network
+        steps, changed = [], []
+        for layer, step in zip(before.network.layers, self._accepted.steps, strict=True):
+            if _runs_alike(layer, before, candidate):
+                steps.append(step)
+            else:
+                steps.append(prepare_step(candidate, layer))
+                changed.append(layer.name)
+        name = candidate.network.input
+        return _Plan(
+            network=candidate,
+            steps=tuple(steps),
+            changed=frozenset(changed),
+            encodes_input=candidate.formats[name] != before.formats[name],
+        )
+
+    def _changed_maps(self, plan: _Plan, index: int) -> dict[str, Raw]:
+        """Compute the maps of one image that differ from the kept ones, or all maps."""
+        network = plan.network
+        graph = network.network
+        kept = self._kept[index] if index < len(self._kept) else {}
+        maps: dict[str, Raw] = {}
+        if plan.encodes_input or not kept:
+            fmt = network.formats[graph.input]
+            rounding = network.rules.requantize_rounding
+            maps[graph.input] = fmt.encode(self._images.real(index), rounding).astype(np.int32)
+        for layer, step in zip(graph.layers, plan.steps, strict=True):
+            if layer.name not in plan.changed and maps.keys().isdisjoint(layer.inputs):
+                continue
+            read = {
+                name: maps[name] if name in maps else kept[name].astype(np.int32)
+                for name in layer.inputs
+            }
+            ofm = step(read)[0].reshape(graph.shapes[layer.ofm])
+            if layer.ofm not in kept or not np.array_equal(ofm, kept[layer.ofm]):
+                maps[layer.ofm] = ofm
+        return maps
+
+
+def _runs_alike(layer: Layer, one: QuantizedNetwork, other: QuantizedNetwork) -> bool:
+    """Tell whether a layer maps the same integers to the same integers in both networks."""
+    if any(one.formats[name] != other.formats[name] for name in (*layer.inputs, layer.ofm)):
+        return False
+    if isinstance(layer, WeightedLayer):
+        constant: str | None = layer.weights
+    elif isinstance(layer, PRelu):
+        constant = layer.slopes
+    else:
+        constant = layer.constant if isinstance(layer, ElementwiseLayer) else None
+    return _are_equal(
+        one.weights.get(constant or ""), other.weights.get(constant or "")
+    ) and _are_equal(one.biases.get(layer.name), other.biases.get(layer.name))
+
+
+def _are_equal(one: QuantizedConstant | None, other: QuantizedConstant | None) -> bool:
+    if one is other or one is None or other is None:
+        return one is other
+    return np.array_equal(one.frac_bits, other.frac_bits) and np.array_equal(one.raw, other.raw)
+
+
+def _storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
+    """Find the narrowest integers that hold a format of up to 16 bits."""
+    return np.dtype(f"{'i' if fmt.signed else 'u'}{1 if fmt.bits <= 8 else 2}")
+
+
+def _narrow(network: QuantizedNetwork, maps: Mapping[str, Raw]) -> dict[str, Kept]:
+    return {name: raw.astype(_storage(network.formats[name])) for name, raw in maps.items()}
