@@ -7,9 +7,11 @@ import numpy as np
 
 from quantizer import fraction_length
 from quantizer.calibrate import FormatError, TensorStatistics
+from quantizer.distortion import Side
+from quantizer.estimators import fit_moments
 from quantizer.fixedpoint.qformat import QFormat, Rounding, round_real
-from quantizer.ggd import GeneralizedGamma, fit_moments
-from quantizer.step_size import Side, optimum_step
+from quantizer.ggd import GeneralizedGamma
+from quantizer.step_size import optimum_step
 
 _FINE_GRID = 8
 """From this many places on, a sum's own grid is as good as continuous."""

@@ -1,43 +1,21 @@
 """The step that minimises the mean squared error of a generalized gamma map.
 
-Notation: a mid-tread grid ``j * step``; ``levels`` R is the index of the outermost level
-of a side and ``c = R * step`` its value. A map with both signs has two sides, each with
-its own distribution and share of the nonzero samples; zeros have no error on such a grid
-and do not count.
+Root finders over the closed forms of `quantizer.ggd`; for the notation see
+`quantizer.distortion`. Sides may differ in distribution, share and outermost level.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize
 
-from quantizer.ggd import GeneralizedGamma
+from quantizer.distortion import Side, distortion
 
 _SWEEPS = 60
 _CORRECTION_RANGE = (1e-6, 3.0)
 _EXACT_BITS = 4
 """Up to this width, a signed grid is minimised exactly: the asymptotic form is weak."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """One sign of a feature map on a grid.
-
-    Attributes
-    ----------
-    share
-        Fraction of the nonzero samples, 0 to 1; shares of all sides sum to 1.
-    distribution
-        Of the magnitude.
-    levels
-        Index R of the outermost level, at least 1.
-    """
-
-    share: float
-    distribution: GeneralizedGamma
-    levels: int
 
 
 def optimum_step(sides: Sequence[Side], bits: int) -> float:
@@ -69,14 +47,34 @@ def end_corrected_step(sides: Sequence[Side]) -> float:
     float
         The step, above 0.
     """
+    extents = [float(side.levels) for side in sides]
     correction = 1.0
     step = math.nan
     for _ in range(_SWEEPS):
-        previous, step = step, _stationary_step(sides, correction)
+        previous, step = step, _stationary_step(sides, extents, correction)
         if math.isclose(step, previous, rel_tol=1e-10):
             break
         correction = float(np.clip(_granular_share(sides, step), *_CORRECTION_RANGE))
     return step
+
+
+def hui_neuhoff_step(sides: Sequence[Side], cells: int) -> float:
+    """Stationary point of granular plus overload error, without corrections.
+
+    The root of ``sum share_s M T1_s(M D) = D / 12``: for one side
+    ``T1(L) / L = 1 / (12 M^2)``, ``D = L / M``.
+
+    Parameters
+    ----------
+    cells
+        Length M of a side's support in steps.
+
+    Notes
+    -----
+    Source: Hui and Neuhoff, "Asymptotic analysis of optimal fixed-rate uniform scalar
+    quantization", IEEE Trans. Inf. Theory 47(3), 2001.
+    """
+    return _stationary_step(sides, [float(cells)] * len(sides), 1.0)
 
 
 def _granular_share(sides: Sequence[Side], step: float) -> float:
@@ -89,39 +87,31 @@ def _granular_share(sides: Sequence[Side], step: float) -> float:
     return total
 
 
-def _stationary_step(sides: Sequence[Side], correction: float) -> float:
-    """Root of ``sum share R T1(R D) / D = correction / 12``; the left side falls with D."""
+def _stationary_step(sides: Sequence[Side], extents: Sequence[float], correction: float) -> float:
+    """Root of ``sum share E T1(E D) / D = correction / 12``; the left side falls with D.
+
+    ``extents`` E are where the sides end, in steps.
+    """
 
     def excess(log_step: float) -> float:
         step = math.exp(log_step)
         overload = sum(
-            side.share * side.levels * float(side.distribution.tail_excess(side.levels * step))
-            for side in sides
+            side.share * extent * float(side.distribution.tail_excess(extent * step))
+            for side, extent in zip(sides, extents, strict=True)
         )
         return overload / step - correction / 12
 
-    low = high = math.log(max(side.distribution.moment(1) / side.levels for side in sides))
+    low = high = math.log(
+        max(
+            side.distribution.moment(1) / extent
+            for side, extent in zip(sides, extents, strict=True)
+        )
+    )
     while excess(low) <= 0:
         low -= 1.0
     while excess(high) >= 0:
         high += 1.0
     return math.exp(optimize.brentq(excess, low, high, xtol=1e-13, rtol=1e-13))
-
-
-def distortion(sides: Sequence[Side], step: float) -> float:
-    """Mean squared error of the nonzero samples, exactly: cell by cell, with the overload.
-
-    Each cell needs three incomplete gamma functions, so the cost grows with ``2**bits``;
-    and beyond 10 bits or so the differences of moments lose digits.
-    """
-    total = 0.0
-    for side in sides:
-        level = np.arange(side.levels + 1) * step
-        edges = np.concatenate(([0.0], level[:-1] + step / 2))
-        tails = [np.append(side.distribution.tail_moment(order, edges), 0.0) for order in range(3)]
-        mass, first, second = (-np.diff(tail) for tail in tails)
-        total += side.share * float(np.sum(second - 2 * level * first + level**2 * mass))
-    return total
 
 
 def exact_optimum_step(sides: Sequence[Side]) -> float:

@@ -13,14 +13,10 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from quantizer.ggd import GeneralizedGamma, fit_moments
-from quantizer.step_size import (
-    Side,
-    distortion,
-    end_corrected_step,
-    exact_optimum_step,
-    optimum_step,
-)
+from quantizer.distortion import Side, distortion
+from quantizer.estimators import fit_moments
+from quantizer.ggd import GeneralizedGamma
+from quantizer.step_size import end_corrected_step, exact_optimum_step, optimum_step
 
 HALF_NORMAL = GeneralizedGamma(k=0.5, p=2.0, scale=math.sqrt(2))
 EXPONENTIAL = GeneralizedGamma(k=1.0, p=1.0, scale=1.0)
