@@ -6,7 +6,7 @@ another integer than before. So its maps equal those of a full run, bit for bit.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ class IncrementalRun:
         """For how many images, from the first, the maps are kept."""
         return len(self._kept)
 
-    def outputs(self, candidate: QuantizedNetwork) -> Iterator[Raw]:
+    def outputs(self, candidate: QuantizedNetwork) -> Generator[Raw]:
         """Yield the first output of a candidate for every image, in their order.
 
         Raises

@@ -1,6 +1,7 @@
 """What tuning maximises: how near the exact run's output comes to the float network's."""
 
 import math
+from contextlib import closing
 
 import numpy as np
 
@@ -18,9 +19,9 @@ from quantizer.tune import Score
 class TuningScore:
     """Scores candidates by the exact run on the tuning images (a `quantizer.tune.Evaluator`).
 
-    The score is the noise energy at the first output, negated: as the signal is that of
-    the float network, it orders candidates as the SQNR does (NUMBERS.md 14). With
-    `by_accuracy` the number of images whose best class is the label comes first.
+    A score is the number of images of a wrong class, 0 unless `by_accuracy`, then the
+    noise energy at the first output, both negated. As the signal is that of the float
+    network, the noise orders candidates as the SQNR does (NUMBERS.md 14).
 
     Parameters
     ----------
@@ -59,8 +60,11 @@ class TuningScore:
         for index, reference in enumerate(self._references):
             check_finite(images, index, output, reference)
 
-    def score(self, candidate: QuantizedNetwork) -> Score:
+    def score(self, candidate: QuantizedNetwork, to_beat: Score) -> Score:
         """Score a network; larger is better.
+
+        Ends at the image at which even no further noise, and no further wrong class,
+        would leave it at or below `to_beat`, and returns that bound.
 
         Raises
         ------
@@ -68,14 +72,18 @@ class TuningScore:
             It cannot be run.
         """
         step = candidate.formats[candidate.network.output].step
-        noise, best = [], []
-        for reference, raw in zip(self._references, self._exact.outputs(candidate), strict=True):
-            noise.append(compare(reference, raw, step).noise)
-            best.append(int(np.argmax(raw)))
-        if self._labels is None:
-            return (-math.fsum(noise),)
-        right = sum(one == label for one, label in zip(best, self._labels, strict=True))
-        return (right, -math.fsum(noise))
+        noise: list[float] = []
+        wrong = 0
+        bound: Score = (-wrong, 0.0)
+        with closing(self._exact.outputs(candidate)) as outputs:
+            for index, raw in enumerate(outputs):
+                noise.append(compare(self._references[index], raw, step).noise)
+                if self._labels is not None:
+                    wrong += int(np.argmax(raw)) != self._labels[index]
+                bound = (-wrong, -math.fsum(noise))
+                if bound <= to_beat:
+                    break
+        return bound
 
     def accept(self, candidate: QuantizedNetwork) -> None:
         """Make this network the one that the next candidates differ from."""

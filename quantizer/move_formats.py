@@ -6,7 +6,7 @@ its own fraction length and the accumulators let it (NUMBERS.md 5), and is encod
 the float bias each time, so that no rounding adds to an earlier one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from quantizer import fraction_length
 from quantizer.encode_constants import encode_biases
-from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import QFormat, Rounding
 from quantizer.format_classes import find_format_classes
 from quantizer.formats_file import GivenFormat
@@ -39,10 +38,9 @@ class Constant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bias:
-    """A bias, and the layers that add it."""
+    """A bias."""
 
     name: str
-    layers: tuple[WeightedLayer, ...]
 
 
 Movable = MapClass | Constant | Bias
@@ -66,10 +64,6 @@ def find_movables(network: QuantizedNetwork, pinned: Mapping[str, GivenFormat]) 
     members: dict[str, list[str]] = {}
     for name in classes.sources:
         members.setdefault(classes.root(name, given.pinned), []).append(name)
-    users: dict[str, list[WeightedLayer]] = {}
-    for layer in graph.layers:
-        if isinstance(layer, WeightedLayer) and layer.bias is not None:
-            users.setdefault(layer.bias, []).append(layer)
 
     def class_of(name: str) -> Iterator[MapClass]:
         root = classes.root(name, given.pinned)
@@ -82,8 +76,9 @@ def find_movables(network: QuantizedNetwork, pinned: Mapping[str, GivenFormat]) 
             constant = _constant(layer)
             if constant is not None and constant not in pinned:
                 yield Constant(name=constant)
-            if isinstance(layer, WeightedLayer) and layer.bias in users.keys() - pinned.keys():
-                yield Bias(name=layer.bias, layers=tuple(users[layer.bias]))
+            bias = layer.bias if isinstance(layer, WeightedLayer) else None
+            if bias is not None and bias not in pinned:
+                yield Bias(name=bias)
         yield from class_of(graph.input)
 
     return list(dict.fromkeys(all_movables()))
@@ -127,6 +122,7 @@ class Variant:
             finer than an accumulator or too far from one.
         """
         network, biases = self.network, self.moved_biases
+        given = dict(self.pinned)
         match what:
             case MapClass(names=names):
                 moved = {name: _move_map(name, network.formats[name], places) for name in names}
@@ -134,16 +130,21 @@ class Variant:
             case Constant(name=name):
                 constant = _move_constant(network, name, places)
                 network = replace(network, weights={**network.weights, name: constant})
-            case Bias(name=name, layers=layers):
-                lengths = network.biases[layers[0].name].frac_bits + places
-                if (lengths > _coarsest_accumulator(network, layers)).any():
-                    raise InputError(f"bias {name!r}", "is as fine as an accumulator")
-                biases = {**biases, name: lengths}
-        given = {
-            **self.pinned,
-            **{name: _limited(network, name, lengths) for name, lengths in biases.items()},
-        }
-        return replace(self, network=_with_biases(network, given), moved_biases=biases)
+            case Bias(name=name):
+                own = network.biases[_users(network, name)[0].name].frac_bits + places
+                biases = {**biases, name: own}
+                given[name] = _as_given(network, name, own)
+        for name, own in biases.items():
+            if name not in given:
+                given[name] = _as_given(network, name, np.minimum(own, _limits(network, name)))
+        made = encode_biases(
+            network.network,
+            network.formats,
+            network.weights,
+            network.bits,
+            GivenFormats(network.network, given),
+        )
+        return replace(self, network=replace(network, biases=made), moved_biases=biases)
 
 
 def _move_map(name: str, fmt: QFormat, places: int) -> QFormat:
@@ -155,42 +156,32 @@ def _move_constant(network: QuantizedNetwork, name: str, places: int) -> Quantiz
     values, before = network.network.constants[name], network.weights[name]
     frac_bits = before.frac_bits + places
     raw = np.empty(values.shape, np.int16)
-    for channel, length in enumerate(frac_bits):
-        checked = fraction_length.in_range(f"weights {name!r}", int(length))
+    for length in np.unique(frac_bits).tolist():
+        checked = fraction_length.in_range(f"constant {name!r}", length)
         fmt = QFormat(bits=before.bits, frac_bits=checked)
-        raw[channel] = fmt.encode(values[channel], Rounding.TIES_EVEN)
+        channels = frac_bits == length
+        raw[channels] = fmt.encode(values[channels], Rounding.TIES_EVEN)
     return QuantizedConstant(raw=raw, bits=before.bits, frac_bits=frac_bits)
 
 
-def _coarsest_accumulator(
-    network: QuantizedNetwork, layers: Sequence[WeightedLayer]
-) -> NDArray[np.int64]:
-    lengths = [network.accumulator_frac_bits(layer) for layer in layers]
+def _as_given(network: QuantizedNetwork, bias: str, frac_bits: NDArray[np.int64]) -> GivenFormat:
+    return GivenFormat(
+        bits=network.biases[_users(network, bias)[0].name].bits,
+        frac_bits=tuple(frac_bits.tolist()),
+        signed=True,
+        where=f"bias {bias!r}",
+    )
+
+
+def _limits(network: QuantizedNetwork, bias: str) -> NDArray[np.int64]:
+    """Fraction length of the coarsest accumulator that a bias is added to, per channel."""
+    lengths = [network.accumulator_frac_bits(layer) for layer in _users(network, bias)]
     return np.asarray(np.min(lengths, axis=0), np.int64)
 
 
-def _with_biases(network: QuantizedNetwork, given: Mapping[str, GivenFormat]) -> QuantizedNetwork:
-    biases = encode_biases(
-        network.network,
-        network.formats,
-        network.weights,
-        network.bits,
-        GivenFormats(network.network, given),
-    )
-    return replace(network, biases=biases)
-
-
-def _limited(network: QuantizedNetwork, bias: str, own: NDArray[np.int64]) -> GivenFormat:
-    """Format of a bias that was moved, no finer than the accumulators of its layers."""
-    layers = [
+def _users(network: QuantizedNetwork, bias: str) -> list[WeightedLayer]:
+    return [
         layer
         for layer in network.network.layers
         if isinstance(layer, WeightedLayer) and layer.bias == bias
     ]
-    lengths = np.minimum(own, _coarsest_accumulator(network, layers))
-    return GivenFormat(
-        bits=network.biases[layers[0].name].bits,
-        frac_bits=tuple(lengths.tolist()),
-        signed=True,
-        where=f"bias {bias!r}",
-    )

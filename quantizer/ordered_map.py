@@ -2,14 +2,14 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
 
-def map_in_order(function: Callable[[int], Result], count: int) -> Iterator[Result]:
+def map_in_order(function: Callable[[int], Result], count: int) -> Generator[Result]:
     """Yield ``function(0)``, ``function(1)``, ... ``function(count - 1)``.
 
     Calls run ahead on one thread per processor, by at most two per thread: memory does

@@ -34,8 +34,12 @@ class Evaluator(Protocol):
     It has accepted the network that tuning starts from.
     """
 
-    def score(self, candidate: QuantizedNetwork) -> Score:
-        """Score a network; raise `InputError` if it cannot be run."""
+    def score(self, candidate: QuantizedNetwork, to_beat: Score) -> Score:
+        """Score a network; raise `InputError` if it cannot be run.
+
+        A score that is not above `to_beat` may be an upper bound: enough to turn the
+        candidate down.
+        """
 
     def accept(self, candidate: QuantizedNetwork) -> None:
         """Take note that the next candidates differ from this one."""
@@ -83,7 +87,7 @@ def tune(
     """
     movables = find_movables(network, pinned)
     current = Variant(network=network, pinned=pinned)
-    score = evaluator.score(network)
+    score = evaluator.score(network, ())
     total = passes * len(movables)
     scored = since_change = 0
     for index in range(total):
@@ -95,7 +99,7 @@ def tune(
                 break
             scored += 1
             try:
-                reached = evaluator.score(candidate.network)
+                reached = evaluator.score(candidate.network, score)
             except InputError:
                 continue  # formats too far apart for the machine: no candidate
             if reached > score:
