@@ -23,18 +23,20 @@ from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.access_counts import (
+    DramBits,
+    TileCounts,
     count_buffer_words,
     count_dram_bits,
     count_tiles,
-    loop_orders,
     total_buffer_accesses,
     total_dram_bytes,
 )
 from accel_sim.mapping.block_diagonal import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LayerMapping, Loop, Tile
-from accel_sim.mapping.tile_space import enumerate_tiles
+from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
 from accel_sim.mapping.traffic import (
     NO_BUFFER_ACCESSES,
     NO_DRAM_BYTES,
@@ -61,6 +63,7 @@ __all__ = [
     "LayerPerformance",
     "Loop",
     "Tile",
+    "lay_out_layers",
     "run_performance",
 ]
 
@@ -149,26 +152,24 @@ def run_performance(
     Raises
     ------
     InputError
-        If an operand is wider than the datapath, or the smallest tile fits no buffer.
+        See `lay_out_layers`.
     """
-    widths = OperandWidths(feature_maps=feature_map_bits, weights=weight_bits, biases=bias_bits)
-    batch = hardware.mapping.batch
-    nests = build_loop_nests(network, widths, batch, requantized_inputs or {})
+    nests = lay_out_layers(
+        hardware, network, feature_map_bits, weight_bits, bias_bits, requantized_inputs
+    )
     constants = energy_constants(hardware)
     measured = activity or {}
     # Layers of one shape share one schedule; only the search takes time.
     schedules: dict[LoopNest, _Schedule] = {}
     layers = []
-    for layer, alone in zip(network.layers, nests, strict=True):
-        check_widths(alone, hardware)
-        nest = join_groups(alone, hardware.mac_array)
+    for layer, nest in zip(network.layers, nests, strict=True):
         shape = replace(nest, layer="")
         if not nest.kind.is_free and shape not in schedules:
             schedules[shape] = _find_schedule(nest, hardware, constants)
         layers.append(
             _price(
                 nest,
-                network.layer_macs(layer) * batch,
+                network.layer_macs(layer) * hardware.mapping.batch,
                 hardware,
                 constants,
                 schedules.get(shape, _NO_SCHEDULE),
@@ -176,6 +177,36 @@ def run_performance(
             )
         )
     return tuple(layers)
+
+
+def lay_out_layers(
+    hardware: HardwareConfig,
+    network: Network,
+    feature_map_bits: Mapping[str, int],
+    weight_bits: Mapping[str, int],
+    bias_bits: int = 16,
+    requantized_inputs: Mapping[str, tuple[str, ...]] | None = None,
+) -> tuple[LoopNest, ...]:
+    """Lay out every layer as a machine runs it, and refuse what it cannot run.
+
+    Takes no time beside the search for schedules; arguments are those of `run_performance`.
+
+    Raises
+    ------
+    InputError
+        If an operand is wider than the datapath, or the smallest tile fits no buffer.
+    """
+    widths = OperandWidths(feature_maps=feature_map_bits, weights=weight_bits, biases=bias_bits)
+    nests = []
+    for alone in build_loop_nests(
+        network, widths, hardware.mapping.batch, requantized_inputs or {}
+    ):
+        check_widths(alone, hardware)
+        nest = join_groups(alone, hardware.mac_array)
+        if not nest.kind.is_free:
+            check_smallest_tile(nest, hardware)
+        nests.append(nest)
+    return tuple(nests)
 
 
 def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
@@ -228,11 +259,13 @@ def _find_schedule(
     nest: LoopNest, hardware: HardwareConfig, constants: EnergyConstants
 ) -> _Schedule:
     space = enumerate_tiles(nest, hardware)
-    tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
-    moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
-    cost = search_cost(nest, hardware, constants, tiles, moved)
-    found = search_tiles(nest, hardware, space, tiles, moved, cost)
-    bits = moved[loop_orders(nest).index(found.loop_order)]
+
+    def cost(tiles: TileCounts, moved: tuple[DramBits, ...]) -> SearchCost:
+        return search_cost(nest, hardware, constants, tiles, moved)
+
+    found = search_tiles(nest, hardware, space, cost)
+    tiles = count_tiles(nest, hardware, space, np.array([found.candidate]))
+    bits = count_dram_bits(tiles, found.loop_order)
     return _Schedule(
         mapping=LayerMapping(
             dataflow=hardware.mac_array.dataflow if nest.kind is Kind.MAC else None,
@@ -240,11 +273,9 @@ def _find_schedule(
             loop_order=found.loop_order,
         ),
         cycles=found.cycles,
-        dram_bytes=total_dram_bytes(bits, found.candidate),
-        buffer_accesses=total_buffer_accesses(
-            count_buffer_words(tiles, bits, hardware.buffers), found.candidate
-        ),
-        drained_psums=int(tiles.drained_psums[found.candidate]),
+        dram_bytes=total_dram_bytes(bits, 0),
+        buffer_accesses=total_buffer_accesses(count_buffer_words(tiles, bits, hardware.buffers), 0),
+        drained_psums=int(tiles.drained_psums[0]),
     )
 
 

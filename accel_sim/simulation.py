@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Activations
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
-from accel_sim.performance import LayerActivity, LayerPerformance, run_performance
+from accel_sim.performance import (
+    LayerActivity,
+    LayerPerformance,
+    lay_out_layers,
+    run_performance,
+)
 from accel_sim.report.bottleneck import double_bottleneck
 from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
 from accel_sim.report.layer import LayerReport
@@ -70,9 +75,18 @@ def check_fit(hardware: HardwareConfig, network: Network, bits: BitWidths) -> No
     Raises
     ------
     InputError
-        An operand is wider than the datapath, or a tile fits no buffer.
+        An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
     """
-    _find_costs(hardware, network, plan_word_lengths(network, bits), None)
+    widths = plan_word_lengths(network, bits)
+    nests = lay_out_layers(
+        hardware,
+        network,
+        widths.feature_maps,
+        widths.constants,
+        widths.biases,
+        widths.requantized_inputs,
+    )
+    _check_work(network, not all(nest.kind.is_free for nest in nests))
 
 
 def check_signs(hardware: HardwareConfig, network: QuantizedNetwork) -> None:
@@ -227,9 +241,13 @@ def _find_costs(
         activity=activity,
         requantized_inputs=widths.requantized_inputs,
     )
-    if not sum(layer.cycles.total for layer in costs):
-        raise InputError(network.name, "has no layer that computes; give a network with one")
+    _check_work(network, any(layer.cycles.total for layer in costs))
     return costs
+
+
+def _check_work(network: Network, has_work: bool) -> None:
+    if not has_work:
+        raise InputError(network.name, "has no layer that computes; give a network with one")
 
 
 def _activity(values: "ValueReport") -> dict[str, LayerActivity]:

@@ -248,7 +248,7 @@ def _count_visits(tiles: TileCounts, loop_order: LoopOrder, independent: Loop) -
     of the operand come in between. Otherwise the tile stays.
     """
     position = loop_order.index(independent)
-    has_inner = np.zeros(len(tiles.steps), np.bool_)
+    has_inner = np.zeros(len(tiles.group_tiles), np.bool_)
     for loop in loop_order[position + 1 :]:
         has_inner |= tiles.trips(loop) > 1
     return np.where(has_inner, tiles.trips(independent), 1)

@@ -52,14 +52,12 @@ def count_array(
     buffers = hardware.buffers
     array = hardware.mac_array
     axes = array_axes(array.dataflow)
+    _, _, _, _, filters, channels = space.feasible[candidates].T
+    taps = nest.filter_rows * nest.filter_cols
     pieces = {
         Loop.PIXELS: _pixel_pieces(nest, space, candidates),
-        Loop.FILTERS: _cut_pieces(nest.filters, space.filters[space.feasible[candidates, 4]], 1),
-        Loop.CHANNELS: _cut_pieces(
-            nest.channels,
-            space.channels[space.feasible[candidates, 5]],
-            nest.filter_rows * nest.filter_cols,
-        ),
+        Loop.FILTERS: _cut_pieces(nest.filters, space.filters, 1, filters),
+        Loop.CHANNELS: _cut_pieces(nest.channels, space.channels, taps, channels),
     }
     in_rows, in_cols, in_time = (pieces[loop] for loop in (axes.rows, axes.cols, axes.time))
     row_folds = _sum_pieces(in_rows, lambda sizes: count_folds(sizes, array.rows))
@@ -125,46 +123,63 @@ def fold_words(elements: Counts, lanes: int, bits: int, port_bits: int) -> Count
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pieces:
-    """Equal pieces of every candidate: their size and how many there are; int64[n] each."""
+    """Pieces that an extent is cut into, in each of ``m`` ways.
 
-    size: Counts
-    count: Counts
+    All pieces but the last are equal along an axis, so that there are few sizes.
 
-
-def _pixel_pieces(nest: LoopNest, space: TileSpace, candidates: Counts) -> list[_Pieces]:
-    """Output pixels of the pieces of each candidate, by size.
-
-    Along batch, rows and cols all pieces but the last are equal, so there are at most
-    eight sizes.
+    Attributes
+    ----------
+    sizes, counts
+        int64[m] for each size of pieces.
+    way
+        int64[n], in which way each candidate is cut; many are cut alike.
     """
+
+    sizes: list[Counts]
+    counts: list[Counts]
+    way: Counts
+
+
+def _pixel_pieces(nest: LoopNest, space: TileSpace, candidates: Counts) -> _Pieces:
+    """Output pixels of the pieces of each candidate: along batch, rows and cols."""
     _, batch, rows, cols, _, _ = space.feasible[candidates].T
+    # Candidates stand in order, so those that are cut alike mostly stand together.
+    is_new = np.ones(len(candidates), np.bool_)
+    is_new[1:] = (np.diff(batch) != 0) | (np.diff(rows) != 0) | (np.diff(cols) != 0)
     axes = (
-        (nest.batch, space.batch[batch]),
-        (nest.output_rows, np.array([cut.outputs[0] for cut in space.rows])[rows]),
-        (nest.output_cols, np.array([cut.outputs[0] for cut in space.cols])[cols]),
+        (nest.batch, space.batch[batch[is_new]]),
+        (nest.output_rows, np.array([cut.outputs[0] for cut in space.rows])[rows[is_new]]),
+        (nest.output_cols, np.array([cut.outputs[0] for cut in space.cols])[cols[is_new]]),
     )
-    pieces = [_Pieces(size=np.ones_like(batch), count=np.ones_like(batch))]
+    one = np.ones(int(is_new.sum()), np.int64)
+    pieces = [(one, one)]
     for extent, size in axes:
         whole = -(-extent // size) - 1
         pieces = [
-            _Pieces(size=piece.size * its_size, count=piece.count * its_count)
-            for piece in pieces
+            (sizes * its_size, counts * its_count)
+            for sizes, counts in pieces
             for its_size, its_count in ((size, whole), (extent - whole * size, 1))
         ]
-    return pieces
+    return _Pieces(
+        sizes=[sizes for sizes, _ in pieces],
+        counts=[counts for _, counts in pieces],
+        way=np.cumsum(is_new) - 1,
+    )
 
 
-def _cut_pieces(extent: int, size: Counts, factor: int) -> list[_Pieces]:
+def _cut_pieces(extent: int, size: Counts, factor: int, way: Counts) -> _Pieces:
     """Pieces of an extent along one axis; each position stands for `factor` elements."""
     whole = -(-extent // size) - 1
-    return [
-        _Pieces(size=size * factor, count=whole),
-        _Pieces(size=(extent - whole * size) * factor, count=np.ones_like(size)),
-    ]
-
-
-def _sum_pieces(pieces: list[_Pieces], count: Callable[[Counts], Counts]) -> Counts:
-    total: Counts = sum(
-        (piece.count * count(piece.size) for piece in pieces), np.zeros_like(pieces[0].size)
+    return _Pieces(
+        sizes=[size * factor, (extent - whole * size) * factor],
+        counts=[whole, np.ones_like(size)],
+        way=way,
     )
-    return total
+
+
+def _sum_pieces(pieces: _Pieces, count: Callable[[Counts], Counts]) -> Counts:
+    """Add up what is counted of each piece, for every candidate."""
+    total = np.zeros_like(pieces.sizes[0])
+    for size, times in zip(pieces.sizes, pieces.counts, strict=True):
+        total += times * count(size)
+    return total[pieces.way]

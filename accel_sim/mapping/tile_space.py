@@ -93,13 +93,42 @@ class TileSpace:
         )
 
 
-def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
-    """Find all tiles of a layer that fit the buffers.
+def check_smallest_tile(nest: LoopNest, hardware: HardwareConfig) -> None:
+    """Refuse a layer of which not even the smallest tile fits the buffers.
 
     Raises
     ------
     InputError
-        If not even the smallest does: layer, operand, bytes needed, bytes there.
+        Layer, operand, bytes needed, bytes there.
+    """
+    one = np.ones(1, np.int64)
+    smallest = TileSpace(
+        groups=one,
+        batch=one,
+        filters=one * nest.filters if nest.blocks > 1 else one,
+        channels=one * nest.channels if nest.blocks > 1 else one,
+        rows=(cut_axis(row_axis(nest), 1),),
+        cols=(cut_axis(col_axis(nest), 1),),
+        feasible=np.zeros((1, 6), np.int64),
+    )
+    for need in _needed_bits(nest, hardware, smallest):
+        needed_bytes = -(-int(need.bits.max()) // BITS_PER_BYTE)
+        if needed_bytes > need.buffer.tile_bytes:
+            halves = 2 if need.buffer.double_buffered else 1
+            halved = " in each of its halves" if need.buffer.double_buffered else ""
+            enough_KiB = -(-needed_bytes * halves // 1024)
+            raise InputError(
+                f"layer {nest.layer!r}",
+                f"the smallest tile needs {needed_bytes} bytes of {need.operand}, "
+                f"buffers.{need.name} holds {need.buffer.tile_bytes}{halved}; "
+                f"--set buffers.{need.name}.capacity_KiB={enough_KiB} would hold it",
+            )
+
+
+def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
+    """Find all tiles of a layer that fit the buffers.
+
+    There are none if `check_smallest_tile` refuses the layer.
     """
     array = hardware.mac_array
     filters, channels = _cuts(nest.filters), _cuts(nest.channels)
@@ -120,17 +149,6 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
     )
     fits = np.ones((), np.bool_)
     for need in _needed_bits(nest, hardware, space):
-        smallest_bytes = -(-int(need.bits.flat[-1]) // BITS_PER_BYTE)
-        if smallest_bytes > need.buffer.tile_bytes:
-            halves = 2 if need.buffer.double_buffered else 1
-            halved = " in each of its halves" if need.buffer.double_buffered else ""
-            enough_KiB = -(-smallest_bytes * halves // 1024)
-            raise InputError(
-                f"layer {nest.layer!r}",
-                f"the smallest tile needs {smallest_bytes} bytes of {need.operand}, "
-                f"buffers.{need.name} holds {need.buffer.tile_bytes}{halved}; "
-                f"--set buffers.{need.name}.capacity_KiB={enough_KiB} would hold it",
-            )
         fits = fits & (need.bits <= need.buffer.tile_bytes * BITS_PER_BYTE)
     shape = (
         len(space.groups),
@@ -215,8 +233,15 @@ def _needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> 
 
 
 def _cuts(extent: int) -> set[int]:
-    """Distinct values of ``ceil(extent / i)``."""
-    return {-(-extent // pieces) for pieces in range(1, extent + 1)}
+    """Distinct values of ``ceil(extent / i)``, each found once."""
+    sizes = set()
+    pieces = 1
+    while pieces < extent:
+        size = -(-extent // pieces)
+        sizes.add(size)
+        # The fewest pieces that are smaller than these.
+        pieces = -(-extent // (size - 1))
+    return sizes | {1}
 
 
 def _descending(sizes: Iterable[int]) -> NDArray[np.int64]:

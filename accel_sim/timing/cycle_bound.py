@@ -15,7 +15,7 @@ from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
-from accel_sim.timing.dram import dram_timing
+from accel_sim.timing.dram import DramTiming
 
 Counts = NDArray[np.int64]
 
@@ -63,7 +63,7 @@ def count_read_batches(nest: LoopNest, space: TileSpace, tiles: TileCounts) -> C
 
 
 def bound_cycles(
-    hardware: HardwareConfig, busy: Counts, edges: Counts, batches: Counts, moved: DramBits
+    timing: DramTiming, busy: Counts, edges: Counts, batches: Counts, moved: DramBits
 ) -> Counts:
     """Cycles that a layer takes at least; int64[n].
 
@@ -76,7 +76,6 @@ def bound_cycles(
     moved
         Under the loop order in question.
     """
-    timing = dram_timing(hardware)
     read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
     stream = moved.read * read.numerator // read.denominator
     stream += moved.write * write.numerator // write.denominator
@@ -84,9 +83,10 @@ def bound_cycles(
     return bound
 
 
-def edge_cycles(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> Counts:
+def edge_cycles(
+    nest: LoopNest, hardware: HardwareConfig, timing: DramTiming, space: TileSpace
+) -> Counts:
     """Cycles of the first load and the last store at least; int64[n]."""
-    timing = dram_timing(hardware)
     read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
     first_load, last_store = _edge_bits(nest, hardware, space)
     cycles: Counts = first_load * read.numerator // read.denominator + timing.latency_cycles

@@ -18,7 +18,7 @@ from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
-from accel_sim.timing.dram import dram_timing
+from accel_sim.timing.dram import DramTiming
 
 Counts = NDArray[np.int64]
 
@@ -71,17 +71,9 @@ class TileSeries:
                 return self.reduction
 
 
-def tile_series(
-    nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCounts, candidates: Counts
-) -> TileSeries:
-    """Quantities of the tiles of some feasible candidates of a space.
-
-    Parameters
-    ----------
-    tiles
-        Counts of every feasible candidate.
-    """
-    groups, batch, rows, cols, filters, channels = space.feasible[candidates].T
+def tile_series(nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCounts) -> TileSeries:
+    """Quantities of the tiles of every feasible candidate of a space."""
+    groups, batch, rows, cols, filters, channels = space.feasible.T
 
     def cut(extent: int, size: Counts, factor: int = 1) -> Series:
         last = extent - (-(-extent // size) - 1) * size
@@ -105,9 +97,7 @@ def tile_series(
         )
 
     def folds(total: Counts, sizes: Series, lanes: int) -> Series:
-        return Series(
-            total=total[candidates], first=-(-sizes.first // lanes), last=-(-sizes.last // lanes)
-        )
+        return Series(total=total, first=-(-sizes.first // lanes), last=-(-sizes.last // lanes))
 
     ones = np.ones_like(groups)
     taps = nest.filter_rows * nest.filter_cols
@@ -118,10 +108,7 @@ def tile_series(
     }
     axes = array_axes(array.dataflow)
     return TileSeries(
-        trips={
-            loop: Series(total=tiles.trips(loop)[candidates], first=ones, last=ones)
-            for loop in Loop
-        },
+        trips={loop: Series(total=tiles.trips(loop), first=ones, last=ones) for loop in Loop},
         groups=cut(nest.groups, space.groups[groups]),
         pixels=along[Loop.PIXELS],
         inputs=combine("touched", "span"),
@@ -134,10 +121,13 @@ def tile_series(
 
 
 def bound_steps(
-    nest: LoopNest, hardware: HardwareConfig, series: TileSeries, order: LoopOrder
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    timing: DramTiming,
+    series: TileSeries,
+    order: LoopOrder,
 ) -> Counts:
     """Cycles from the first computation to the last at least; int64[n]."""
-    timing = dram_timing(hardware)
     read = timing.read_cycles_per_bit
     buffers = hardware.buffers
     bits = stored_bits(nest, hardware)

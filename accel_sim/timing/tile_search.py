@@ -4,12 +4,21 @@ Exhaustive: combinations run through the very schedule that the report shows, in
 order of a bound that is never above their cost, until the bound passes the best cost.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.access_counts import DramBits, TileCounts, loop_orders
+from accel_sim.mapping.access_counts import (
+    DramBits,
+    TileCounts,
+    count_dram_bits,
+    count_tiles,
+    loop_orders,
+)
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LoopOrder
@@ -20,10 +29,19 @@ from accel_sim.timing.cycle_bound import (
     count_read_batches,
     edge_cycles,
 )
+from accel_sim.timing.dram import DramTiming, dram_timing
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
+
+Counts = NDArray[np.int64]
+
+Cost = Callable[[TileCounts, tuple[DramBits, ...]], SearchCost]
+"""What tiles cost, from their counts and their bits under each of `loop_orders`."""
+
+BLOCK = 1 << 17
+"""Tiles counted at a time: few enough for the second-level cache."""
 
 _Rank = tuple[float, int, int, int, int]
 
@@ -44,12 +62,7 @@ class Found:
 
 
 def search_tiles(
-    nest: LoopNest,
-    hardware: HardwareConfig,
-    space: TileSpace,
-    tiles: TileCounts,
-    moved: tuple[DramBits, ...],
-    cost: SearchCost,
+    nest: LoopNest, hardware: HardwareConfig, space: TileSpace, cost: Cost, block: int = BLOCK
 ) -> Found:
     """Find the cheapest tile and loop order.
 
@@ -58,40 +71,136 @@ def search_tiles(
 
     Parameters
     ----------
-    tiles
-        Counts of every feasible tile of the space.
-    moved
-        Bits over the DRAM bus under each of `loop_orders`.
+    block
+        Tiles counted at a time; what is found does not depend on it.
     """
     orders = loop_orders(nest)
-    rules = schedule_rules(nest, hardware)
-    busy = bound_busy_cycles(nest, hardware, tiles)
-    edges = edge_cycles(nest, hardware, space)
-    batches = count_read_batches(nest, space, tiles)
-    bounds = np.stack([bound_cycles(hardware, busy, edges, batches, bits) for bits in moved])
-    dram_bits = np.stack([bits.read + bits.write for bits in moved])
+    rules, timing = schedule_rules(nest, hardware), dram_timing(hardware)
 
-    def price(order: int, candidate: int) -> tuple[_Rank, LayerCycles]:
-        sizes = tile_sizes(nest, space, candidate)
-        cycles = layer_cycles(rules, sizes, orders[order])
-        key = cost.price(cost.fixed[order, candidate], np.array(cycles.total))
-        bits = int(dram_bits[order, candidate])
-        return (float(key), cycles.total, bits, order, candidate), cycles
+    def count(candidates: Counts) -> Iterator[_Block]:
+        for start in range(0, len(candidates), block):
+            part = candidates[start : start + block]
+            yield _count_block(nest, hardware, timing, space, part, cost)
 
-    first = np.unravel_index(int(np.argmin(cost.price(cost.fixed, bounds))), bounds.shape)
-    best, cycles = price(int(first[0]), int(first[1]))
-    order_of, candidate_of = np.nonzero(cost.price(cost.fixed, bounds) <= best[0])
-    cycle_bounds = bounds[order_of, candidate_of]
-    for order in range(len(orders)):
-        here = np.flatnonzero(order_of == order)
-        series = tile_series(nest, hardware.mac_array, space, tiles, candidate_of[here])
-        closer = bound_steps(nest, hardware, series, orders[order]) + edges[candidate_of[here]]
-        cycle_bounds[here] = np.maximum(cycle_bounds[here], closer)
-    cost_bounds = cost.price(cost.fixed[order_of, candidate_of], cycle_bounds)
-    for trial in np.lexsort((cycle_bounds, cost_bounds)).tolist():
-        if (cost_bounds[trial], cycle_bounds[trial]) > best[:2]:
+    def price(trials: _Trials, trial: int) -> tuple[_Rank, LayerCycles]:
+        order, candidate = int(trials.order[trial]), int(trials.candidate[trial])
+        cycles = layer_cycles(rules, tile_sizes(nest, space, candidate), orders[order])
+        key = lowest.cost.price(trials.fixed[trial], np.array(cycles.total))
+        return (float(key), cycles.total, int(trials.dram_bits[trial]), order, candidate), cycles
+
+    everything = np.arange(len(space.feasible))
+    bounds = np.concatenate([one.cost_bounds.min(axis=0) for one in count(everything)])
+    lowest = next(count(everything[[np.argmin(bounds)]]))
+    first = _choose_trials(nest, hardware, timing, lowest, math.inf)
+    best, cycles = price(first, int(np.argmin(first.cost_bound)))
+    trials = _join(
+        [
+            _choose_trials(nest, hardware, timing, one, best[0])
+            for one in count(everything[bounds <= best[0]])
+        ]
+    )
+    for trial in np.lexsort((trials.cycle_bound, trials.cost_bound)).tolist():
+        if (trials.cost_bound[trial], trials.cycle_bound[trial]) > best[:2]:
             break
-        rank, its_cycles = price(int(order_of[trial]), int(candidate_of[trial]))
+        rank, its_cycles = price(trials, trial)
         if rank < best:
             best, cycles = rank, its_cycles
     return Found(candidate=best[4], loop_order=orders[best[3]], cycles=cycles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Some tiles of a space under every loop order.
+
+    Attributes
+    ----------
+    space
+        With these tiles alone.
+    candidates
+        int64[n], their indices into the whole space.
+    edges
+        int64[n], from `edge_cycles`.
+    cycle_bounds, cost_bounds
+        int64 and float64[order, n].
+    """
+
+    space: TileSpace
+    candidates: Counts
+    tiles: TileCounts
+    moved: tuple[DramBits, ...]
+    cost: SearchCost
+    edges: Counts
+    cycle_bounds: Counts
+    cost_bounds: NDArray[np.float64]
+
+
+def _count_block(
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    timing: DramTiming,
+    space: TileSpace,
+    candidates: Counts,
+    cost: Cost,
+) -> _Block:
+    space = replace(space, feasible=space.feasible[candidates])
+    tiles = count_tiles(nest, hardware, space, np.arange(len(candidates)))
+    moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
+    costs = cost(tiles, moved)
+    busy = bound_busy_cycles(nest, hardware, tiles)
+    edges = edge_cycles(nest, hardware, timing, space)
+    batches = count_read_batches(nest, space, tiles)
+    cycle_bounds = np.stack([bound_cycles(timing, busy, edges, batches, bits) for bits in moved])
+    return _Block(
+        space=space,
+        candidates=candidates,
+        tiles=tiles,
+        moved=moved,
+        cost=costs,
+        edges=edges,
+        cycle_bounds=cycle_bounds,
+        cost_bounds=costs.price(costs.fixed, cycle_bounds),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trials:
+    """Schedules that may be the best: what is known of each; one entry per trial."""
+
+    order: Counts
+    candidate: Counts
+    fixed: NDArray[np.float64]
+    dram_bits: Counts
+    cycle_bound: Counts
+    cost_bound: NDArray[np.float64]
+
+
+def _choose_trials(
+    nest: LoopNest, hardware: HardwareConfig, timing: DramTiming, block: _Block, limit: float
+) -> _Trials:
+    """Pick what a block may offer below a limit, and bound it more closely."""
+    series = tile_series(nest, hardware.mac_array, block.space, block.tiles)
+    parts = []
+    for number, (order, bits) in enumerate(zip(loop_orders(nest), block.moved, strict=True)):
+        here = np.flatnonzero(block.cost_bounds[number] <= limit)
+        closer = bound_steps(nest, hardware, timing, series, order) + block.edges
+        cycle_bound = np.maximum(block.cycle_bounds[number], closer)[here]
+        fixed = block.cost.fixed[number, here]
+        parts.append(
+            _Trials(
+                order=np.full_like(here, number),
+                candidate=block.candidates[here],
+                fixed=fixed,
+                dram_bits=(bits.read + bits.write)[here],
+                cycle_bound=cycle_bound,
+                cost_bound=block.cost.price(fixed, cycle_bound),
+            )
+        )
+    return _join(parts)
+
+
+def _join(parts: list[_Trials]) -> _Trials:
+    joined = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(_Trials)
+    }
+    return _Trials(**joined)

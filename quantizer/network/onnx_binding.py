@@ -43,9 +43,10 @@ def bind_input_shape(path: Path, model: ModelProto, input_shape: Shape | None) -
         known = {number: name.lower() for name, number in TensorProto.DataType.items()}
         dtype = known.get(tensor.elem_type, str(tensor.elem_type))
         raise InputError(where, f"has type {dtype}; expected float (32 bits)")
-    if not tensor.HasField("shape") or len(tensor.shape.dim) < 2:
-        raise InputError(where, "has no shape; expected (batch, channels, ...)")
     dims = tensor.shape.dim
+    if len(dims) < 2:
+        found = f"shape {_spell_dims(dims)}" if tensor.HasField("shape") else "no shape"
+        raise InputError(where, f"has {found}; expected (batch, channels, ...)")
     if input_shape is not None:
         _bind_dims(source.name, list(dims), input_shape)
     if any(dim.dim_value <= 0 for dim in list(dims)[1:]):
@@ -88,14 +89,19 @@ def _take_out_batch(graph: GraphProto, batch: int) -> None:
     """Make shapes that start with the batch of the file start with 1."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            constants[node.output[0]] = node.attribute[0].t
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    constants[node.output[0]] = attribute.t
+                elif attribute.name == "value_ints":
+                    listed = np.array(attribute.ints, np.int64)
+                    constants[node.output[0]] = numpy_helper.from_array(listed)
     for node in graph.node:
         place = _SIZES.get(node.op_type, len(node.input))
         if place >= len(node.input) or node.input[place] not in constants:
             continue
-        sizes = numpy_helper.to_array(constants[node.input[place]])
-        if sizes.size > 1 and sizes[0] == batch:
+        sizes = _sizes(constants[node.input[place]])
+        if len(sizes) > 1 and sizes[0] == batch:
             # '\0' cannot occur in a name that came from a file.
             name = f"{node.input[place]}\0of one image"
             if name not in constants:
@@ -103,3 +109,13 @@ def _take_out_batch(graph: GraphProto, batch: int) -> None:
                 graph.initializer.append(one)
                 constants[name] = one
             node.input[place] = name
+
+
+def _sizes(tensor: TensorProto) -> list[int]:
+    """Sizes that a constant spells out; none where it is malformed, as onnxruntime will say."""
+    if tensor.data_type != TensorProto.INT64 or len(tensor.dims) != 1:
+        return []
+    try:
+        return [int(size) for size in numpy_helper.to_array(tensor)]
+    except ValueError:
+        return []

@@ -51,7 +51,26 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
         are not finite.
     """
     path = Path(path)
-    model, digest = read_model(path)
+    return import_model(path, *read_model(path), input_shape)
+
+
+def import_model(
+    path: Path, model: ModelProto, digest: str, input_shape: Shape | None = None
+) -> Network:
+    """Make a float network of a model that was read from a file; the model is changed.
+
+    Parameters
+    ----------
+    path
+        Of the file, for its name and for messages.
+    digest
+        Of the file.
+
+    Raises
+    ------
+    InputError
+        As `load_onnx`.
+    """
     keep_needed_nodes(path, model)
     bind_input_shape(path, model, input_shape)
     names = OriginalNames(model.graph)
@@ -67,8 +86,10 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
             raise InputError(
                 f"{path}: output {output!r}", "does not depend on the input; remove it"
             )
-    if not nodes or input_name in outputs:
+    if not nodes:
         raise InputError(str(path), "no supported operator lies between its input and its output")
+    if input_name in outputs:
+        raise InputError(f"{path}: output {input_name!r}", "is the input itself; remove it")
     for node in nodes:
         if not is_read(node):
             raise refuse(path, node, why_not_read(node))

@@ -121,9 +121,10 @@ def _window(reader: NodeReader, node: NodeProto) -> _Window:
     stride, dilation = pair(node, "strides"), pair(node, "dilations")
     padding = pads(reader, node, kernel, stride, dilation)
     for axis, size in enumerate(sizes):
-        starts = np.arange(counts[axis])[:, np.newaxis] * stride[axis] - padding[axis]
-        taps = starts + np.arange(kernel[axis]) * dilation[axis]
-        if not ((taps >= 0) & (taps < size)).any(axis=1).all():
+        starts = np.arange(counts[axis]) * stride[axis] - padding[axis]
+        # The first tap at or behind the map's start, which a window may begin before.
+        taps = np.maximum(0, -(starts // dilation[axis]))
+        if not ((taps < kernel[axis]) & (starts + taps * dilation[axis] < size)).all():
             raise reader.refuse(
                 node, "has windows that hold padding alone; expected a position of the map in each"
             )

@@ -14,7 +14,17 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
-_NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/onnxruntime_src/\S+ ")
+_NOISE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : "
+    r"|/onnxruntime_src/\S+ "
+    r"|\b\w+\.(?:cc|h):\d+ \w+ "
+    r"|Non-zero status code returned while running |(?<= node\.) Name:''(?= )|Status Message: "
+    r"|Exception during initialization: "
+    # A function of C++ with its types, in brackets of up to three levels.
+    r"|(?:virtual )?(?:[\w:]+[*&]? )?onnxruntime::[\w:~<>]+"
+    r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)(?: const)? (?:\[with [^\]]*\] )?"
+    r"|\bfalse was false\. "
+)
 """Parts of a message that tell its authors alone something: codes, places in their sources."""
 
 

@@ -60,7 +60,8 @@ def _refuse_huge(path: Path, model: ModelProto, maps: Collection[str]) -> None:
         for value in (*graph.input, *graph.value_info, *graph.output)
         if value.name in maps
     }
-    values = sum(math.prod(shape) for shape in shapes.values())
+    # A window larger than its map leaves a size below zero here; running it says so.
+    values = sum(math.prod(max(0, size) for size in shape) for shape in shapes.values())
     if values > _MAX_VALUES:
         raise InputError(
             str(path),

@@ -1,5 +1,6 @@
 """What of an ONNX graph its outputs need, in an order in which it can run."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,6 +12,9 @@ from quantizer.errors import InputError
 from quantizer.network.onnx_nodes import why_not_read
 from quantizer.network.onnx_reader import STANDARD_DOMAINS
 
+_OLDEST_OPSET = 7
+"""The first that onnxruntime has kernels for."""
+
 
 def keep_needed_nodes(path: Path, model: ModelProto) -> None:
     """Drop the nodes that no output needs, and put the others in order, in place.
@@ -18,10 +22,13 @@ def keep_needed_nodes(path: Path, model: ModelProto) -> None:
     Raises
     ------
     InputError
-        If a tensor is written twice or by nobody, depends on itself, or if an operator
-        is not one of the standard's at the model's opset.
+        If a tensor is written twice or by nobody, depends on itself, if there is no output,
+        or if the opset or an operator is not one of the standard's.
     """
     graph = model.graph
+    _check_opset(path, model)
+    if not graph.output:
+        raise InputError(str(path), "has no outputs; expected one or more")
     writers = _writers(path, graph)
     known = {value.name for value in (*graph.input, *graph.initializer)}
     known.update(tensor.values.name for tensor in graph.sparse_initializer)
@@ -72,6 +79,9 @@ def refuse(path: Path, node: NodeProto, problem: str) -> InputError:
 def _writers(path: Path, graph: GraphProto) -> Mapping[str, tuple[int, NodeProto]]:
     """Which node writes a tensor, and its place in the file."""
     writers: dict[str, tuple[int, NodeProto]] = {}
+    for name, times in Counter(tensor.name for tensor in graph.initializer).items():
+        if times > 1:
+            raise InputError(f"{path}: constant {name!r}", f"is there {times} times; expected one")
     given = {value.name for value in (*graph.input, *graph.initializer)}
     for index, node in enumerate(graph.node):
         for name in node.output:
@@ -95,11 +105,19 @@ def _reads(node: NodeProto) -> Iterator[str]:
             yield from (name for name in read if name not in inner)
 
 
+def _check_opset(path: Path, model: ModelProto) -> None:
+    # A graph of nothing but functions needs none; theirs come from their own imports.
+    versions = sorted({e.version for e in model.opset_import if e.domain in STANDARD_DOMAINS})
+    newest = onnx.defs.onnx_opset_version()
+    if len(versions) > 1 or not all(_OLDEST_OPSET <= one <= newest for one in versions):
+        found = " and ".join(map(str, versions))
+        raise InputError(
+            str(path), f"has opset {found}; expected one from {_OLDEST_OPSET} to {newest}"
+        )
+
+
 def _check_operators(path: Path, model: ModelProto, nodes: list[NodeProto]) -> None:
     opset = opset_of(model)
-    newest = onnx.defs.onnx_opset_version()
-    if opset > newest:
-        raise InputError(str(path), f"has opset {opset}; expected at most {newest}")
     functions = {(function.domain, function.name) for function in model.functions}
     for node in nodes:
         if (node.domain, node.op_type) in functions:

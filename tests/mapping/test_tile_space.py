@@ -8,7 +8,7 @@ import pytest
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.input_extent import Axis, cut_axis
 from accel_sim.mapping.loop_nest import Kind
-from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
+from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles, stored_bits
 from quantizer.errors import InputError
 from tests.mapping.random_layers import DATAFLOWS, random_machine, random_nest
 
@@ -139,7 +139,7 @@ def test_filters_that_run_in_time_are_cut_evenly_only():
 )  # fmt: skip
 def test_a_tile_that_fits_nowhere_is_named(changes, message):
     with pytest.raises(InputError) as caught:
-        enumerate_tiles(nest_of(**changes), load_hardware("edge_16x16", SMALL))
+        check_smallest_tile(nest_of(**changes), load_hardware("edge_16x16", SMALL))
     assert str(caught.value) == message
 
 
@@ -147,7 +147,7 @@ def test_without_double_buffering_the_whole_buffer_counts():
     whole = [*SMALL, "buffers.weights.double_buffered=false"]
     nest = nest_of(filter_rows=65, filter_cols=64, output_rows=1, output_cols=1, pads=(30, 30))
     with pytest.raises(InputError) as caught:
-        enumerate_tiles(nest, load_hardware("edge_16x16", whole))
+        check_smallest_tile(nest, load_hardware("edge_16x16", whole))
     assert str(caught.value) == (
         "layer 'conv3': the smallest tile needs 4160 bytes of weights, buffers.weights holds 4096; "
         "--set buffers.weights.capacity_KiB=5 would hold it"

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from quantizer.errors import InputError
-from quantizer.network.layers import Conv, Dense
+from quantizer.network.layers import Conv, Dense, MaxPool
 from quantizer.network.onnx_import import load_onnx
 from tests.network.onnx_models import model, node, save
 
@@ -72,6 +73,38 @@ REFUSED: dict[str, Case] = {
         "node 'sum' (Add): has a constant [2, 4, 8, 8], which differs over the batch; "
         "expected 1 there",
     ),
+    "a window beyond its map": (
+        [conv("x", "y", name="far", dilations=[1 << 30, 1 << 30])], {"w": FILTER}, {},
+        "onnxruntime cannot run this model "
+        "(Conv node. Name:'far' Invalid input shape: {8,8})",
+    ),
+    "padding that is no padding": (
+        [node("MaxPool", ["x"], "y", "p", kernel_shape=[3, 3], auto_pad="SAME")], {}, {},
+        "onnxruntime cannot load this model (Unknown AutoPadType String)",
+    ),
+    "an input that is an output": (
+        [conv("x", "y")], {"w": FILTER}, {"outputs": ["y", "x"]},
+        "output 'x': is the input itself; remove it",
+    ),
+    "no output": (
+        [conv("x", "y")], {"w": FILTER}, {"outputs": []}, "has no outputs; expected one or more",
+    ),
+    "an input of one dimension": (
+        [node("Relu", ["x"], "y")], {}, {"input_dims": (8,)},
+        "input 'x': has shape (8); expected (batch, channels, ...)",
+    ),
+    "a constant of nothing in a batch of four": (
+        [node("Constant", [], "k", "none"), node("Add", ["x", "k"], "y")], {},
+        {"input_dims": (4, 3, 8, 8)},
+        "onnxruntime cannot load this model (Constant node: none has no data attributes)",
+    ),
+    "a shape of two dimensions in a batch of four": (
+        [node("Reshape", ["x", "s"], "y", "flat")], {"s": np.array([[4, 192]])},
+        {"input_dims": (4, 3, 8, 8)},
+        "onnxruntime cannot run this model (Reshape node. Name:'flat' "
+        "shapeTensor->Shape().NumDimensions() == 1 was false. A shape tensor must be a vector "
+        "tensor)",
+    ),
     "an operator of others": (
         [helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")], {}, {},
         "node 'y' (Gelu): operator 'Gelu' is not supported here; `accel-sim list operators` "
@@ -85,6 +118,48 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, case: str) -> Non
     nodes, constants, others, problem = REFUSED[case]
     sentence = refused(tmp_path, model(nodes, constants, **others))
     assert sentence.removeprefix("net.onnx: ") == problem
+
+
+def test_constants_of_one_name_are_refused(tmp_path: Path) -> None:
+    made = model([conv("x", "y")], {"w": FILTER})
+    made.graph.initializer.append(numpy_helper.from_array(-FILTER.astype(np.float32), "w"))
+    assert refused(tmp_path, made) == "net.onnx: constant 'w': is there 2 times; expected one"
+
+
+@pytest.mark.parametrize("opsets", [[6], [17, 13]])
+def test_opsets_that_nothing_runs_are_refused(tmp_path: Path, opsets: list[int]) -> None:
+    made = model([conv("x", "y")], {"w": FILTER})
+    del made.opset_import[:]
+    made.opset_import.extend(helper.make_opsetid("", opset) for opset in opsets)
+    found = " and ".join(map(str, sorted(opsets)))
+    newest = onnx.defs.onnx_opset_version()
+    assert refused(tmp_path, made) == (
+        f"net.onnx: has opset {found}; expected one from 7 to {newest}"
+    )
+
+
+@pytest.mark.parametrize(("dtype", "problem"), [
+    (TensorProto.INT64, "Initializer 's': raw_data size (4 bytes) does not match"),
+    (77, "Tensor 's' does not have valid data type"),
+])  # fmt: skip
+def test_a_malformed_shape_in_a_batch_of_four_is_refused(
+    tmp_path: Path, dtype: int, problem: str
+) -> None:
+    made = model([node("Reshape", ["x", "s"], "y")], {}, input_dims=(4, 3, 8, 8))
+    made.graph.initializer.append(
+        TensorProto(name="s", dims=[2], data_type=dtype, raw_data=b"four")
+    )
+    sentence = refused(tmp_path, made)
+    assert sentence.startswith("net.onnx: onnxruntime cannot load this model (")
+    assert problem in sentence
+
+
+def test_a_window_of_much_padding_costs_no_memory(tmp_path: Path) -> None:
+    wide = 1 << 40
+    pool = node("MaxPool", ["x"], "y", kernel_shape=[wide, 3], pads=[wide - 1, 0, 0, 0])
+    (layer,) = load_onnx(save(tmp_path, model([pool], {}))).layers
+    assert isinstance(layer, MaxPool)
+    assert layer.kernel == (wide, 3)
 
 
 def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:

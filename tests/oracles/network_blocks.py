@@ -357,6 +357,24 @@ PLAIN_BLOCKS = tuple(
     if block not in (function, gate, squeeze_and_excite, local_normalization)
 )
 
+# Blocks of operators that QONNX has; averages are mostly over what float32 cannot divide by.
+QONNX_BLOCKS = (
+    convolution,
+    depthwise,
+    residual,
+    branches,
+    standing_activation,
+    copy,
+    constant_operand,
+    bounded,
+    shuffle,
+    turn,
+    sliced,
+    padded,
+    depth_and_space,
+    grown,
+)
+
 
 def is_small(tensor: Tensor) -> bool:
     """Whether more blocks may follow: maps stay small enough for slow oracles."""

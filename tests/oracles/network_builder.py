@@ -84,8 +84,9 @@ class Builder:
             return self.normalization(ofm)
         if choice < 0.3:
             per_channel = self.rng.uniform(0.5, 1.5, (filters, *[1] * rank))
-            operator = "Mul" if self.chance(0.5) else "Add"
-            inputs = [ofm.name, self.constant("factor", per_channel)]
+            operator = self.pick(("Mul", "Add", "Div"))
+            kind = "divisor" if operator == "Div" else "factor"
+            inputs = [ofm.name, self.constant(kind, per_channel)]
             return self.node(operator, inputs, ofm.shape, is_product=True)
         return ofm
 

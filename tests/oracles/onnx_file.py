@@ -9,6 +9,7 @@ None involves fixed-point arithmetic:
   float32, which takes the constant's name;
 * BatchNormalization, and Mul or Add with one constant per channel, are folded into a Conv, Gemm
   or MatMul that only they read, if the caller names no format for what is between;
+* a Concat that no format is named for has the name of an Identity that alone reads it;
 * a BatchNormalization that stands alone gets the two constants that it multiplies by and adds.
 """
 
@@ -74,6 +75,7 @@ def read_graph(
     graph = _with_maxima_and_minima_as_clips(graph)
     graph = _with_divisions_as_products(graph)
     graph = _with_constants_folded_into_products(graph, named_tensors)
+    graph = _with_copied_concats_renamed(graph, named_tensors)
     graph = _with_standing_normalizations(graph)
     # A caller may give weights of one dimension the row that maps of two dimensions have.
     replaced = {
@@ -219,6 +221,21 @@ def _is_per_channel(product: Node, constants: Mapping[str, NDArray[Any]], name: 
     channel_shape = (weights.shape[_channel_axis(product)], *space)
     is_aligned = shape[-len(channel_shape) :] == channel_shape
     return math.prod(shape) == 1 or (is_aligned and math.prod(shape) == math.prod(channel_shape))
+
+
+def _with_copied_concats_renamed(graph: Graph, named_tensors: Collection[str]) -> Graph:
+    """Let a Concat write what copies of it write, up to a tensor that has a format."""
+    nodes = {node.output: node for node in graph.nodes}
+    for concat in graph.nodes:
+        output = concat.output
+        while concat.operator == "Concat" and output not in named_tensors:
+            follower = graph.sole_consumer(output)
+            if follower is None or follower.operator != "Identity":
+                break
+            output = follower.output
+            nodes[concat.output] = replace(concat, outputs=(output,))
+            del nodes[output]
+    return replace(graph, nodes=tuple(nodes.values()))
 
 
 def _with_standing_normalizations(graph: Graph) -> Graph:

@@ -1,7 +1,7 @@
 """What the oracles are compared with in floating point, and formats made from it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +103,11 @@ def random_formats(
             formats[added] = _bias_format(graph.constants[added], acc_frac_bits)
         elif node.operator in ("PRelu", "LeakyRelu"):
             name, slopes = graph.slopes(node)
-            formats[name] = _map_format(slopes, rng, widths)
+            formats[name] = _constant_format(slopes, rng, widths)
         elif node.operator in ("Add", "Sub", "Mul"):
             for name in node.inputs:
                 if name in graph.constants:
-                    formats[name] = _map_format(graph.constants[name], rng, widths)
+                    formats[name] = _constant_format(graph.constants[name], rng, widths)
         for output in node.outputs:
             source = stored_as.get(node.inputs[0], node.inputs[0])
             if source in frac_bits_of:
@@ -119,13 +119,13 @@ def _stored_name(graph: Graph, node: Node) -> str:
     """Name of what a node writes, behind what is merged into it.
 
     An activation that is the sole reader is merged, as is a Clip behind a Relu; copies before
-    either are looked through.
+    either are looked through, and one behind that writes an output gives it its name.
     """
     stored = node.output
     follower = graph.sole_consumer(node.output)
     while follower is not None and follower.operator in ("Relu", "Clip", "Identity"):
         name = follower.output
-        if follower.operator != "Identity":
+        if follower.operator != "Identity" or name in graph.output_names:
             stored = name
         follower = graph.sole_consumer(name)
     return stored
@@ -142,6 +142,12 @@ def _map_format(array: NDArray[Any], rng: np.random.Generator, widths: Widths) -
     bits = int(rng.choice(widths.maps))
     frac_bits = _fitting_frac_bits(array, bits, signed) + int(rng.choice(widths.excess))
     return {"bits": bits, "frac_bits": frac_bits, "signed": signed}
+
+
+def _constant_format(
+    constant: NDArray[Any], rng: np.random.Generator, widths: Widths
+) -> FormatEntry:
+    return _map_format(constant, rng, replace(widths, are_all_signed=True))
 
 
 def _weights_format(weights: NDArray[Any], rng: np.random.Generator, widths: Widths) -> FormatEntry:

@@ -289,3 +289,22 @@ def test_a_network_ends_before_a_final_softmax(operator: str, run: Run, tmp_path
         "x": [[-3, 4]],
         "relu": [[0, 4]],
     }
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["joined", "copied", "y"])
+def test_the_format_of_a_concat_may_be_that_of_its_copy(
+    name: str, run: Run, tmp_path: Path
+) -> None:
+    path = build(
+        tmp_path,
+        [
+            helper.make_node("Concat", ["x", "x"], ["joined"], axis=1),
+            helper.make_node("Identity", ["joined"], ["copied"]),
+            helper.make_node("Dropout", ["copied"], ["y"]),
+        ],
+        {},
+        input_shape=(1,),
+    )
+    tensors = run(path, {"x": s8(1), name: s8(0)}, np.array([[2.5]]))
+    assert tensors["y"].tolist() == [[3, 3]]

@@ -8,8 +8,9 @@ import onnx
 import pytest
 from onnx import helper
 
-from tests.oracles import integer_network, network_blocks, qonnx_network
+from tests.oracles import integer_network, qonnx_network
 from tests.oracles.fixed_point import ROUNDINGS
+from tests.oracles.network_blocks import QONNX_BLOCKS
 from tests.oracles.networks import random_network
 from tests.oracles.onnx_graph import AVERAGES
 from tests.oracles.qonnx_network import NotExpressible
@@ -17,32 +18,16 @@ from tests.oracles_self_tests.both_networks import assert_equal
 from tests.oracles_self_tests.float_reference import NARROW, random_formats
 from tests.oracles_self_tests.small_networks import build, s8, save
 
-EXPRESSIBLE_BLOCKS = (
-    network_blocks.convolution,
-    network_blocks.depthwise,
-    network_blocks.residual,
-    network_blocks.branches,
-    network_blocks.standing_activation,
-    network_blocks.copy,
-    network_blocks.constant_operand,
-    network_blocks.shuffle,
-    network_blocks.turn,
-    network_blocks.sliced,
-    network_blocks.padded,
-    network_blocks.depth_and_space,
-    network_blocks.grown,
-)
-
 
 def averages(seed: int) -> bool:
     """Whether a network averages: mostly over a number that float32 cannot divide by."""
-    nodes = random_network(seed, EXPRESSIBLE_BLOCKS).graph.node
+    nodes = random_network(seed, QONNX_BLOCKS).graph.node
     return any(node.op_type in AVERAGES for node in nodes)
 
 
 @pytest.mark.parametrize("seed", [seed for seed in range(36) if not averages(seed)])
 def test_random_networks_equal_the_interpreter(seed: int, tmp_path: Path) -> None:
-    model = random_network(seed, EXPRESSIBLE_BLOCKS)
+    model = random_network(seed, QONNX_BLOCKS)
     path = save(model, tmp_path)
     rng = np.random.default_rng(seed)
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]]

@@ -30,6 +30,7 @@ from accel_sim.timing.cycle_bound import (
     count_read_batches,
     edge_cycles,
 )
+from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
@@ -54,16 +55,18 @@ def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary"):
     return nest, hardware, space, tiles, moved
 
 
+def cost_of(nest, hardware):
+    constants = energy_constants(hardware)
+    return lambda tiles, moved: search_cost(nest, hardware, constants, tiles, moved)
+
+
 @pytest.mark.parametrize("objective", ["latency", "energy", "energy_delay", "dram_bytes"])
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
 @pytest.mark.parametrize("seed", range(10))
 def test_search_finds_the_best_of_all(seed, dataflow, objective):
     nest, hardware, space, tiles, moved = small_case(seed, objective, dataflow=dataflow)
     constants = energy_constants(hardware)
-    found = search_tiles(
-        nest, hardware, space, tiles, moved,
-        search_cost(nest, hardware, constants, tiles, moved),
-    )  # fmt: skip
+    found = search_tiles(nest, hardware, space, cost_of(nest, hardware))
 
     def price(order_number, candidate):
         """Objective, cycles and bits of one mapping, priced as the report prices it."""
@@ -108,6 +111,15 @@ def test_search_finds_the_best_of_all(seed, dataflow, objective):
     assert found.cycles.total == chosen[1]
 
 
+@pytest.mark.parametrize("objective", ["latency", "energy_delay"])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_size_of_blocks_changes_nothing(seed, objective):
+    nest, hardware, space, _, _ = small_case(seed, objective)
+    assert len(space.feasible) > 3
+    whole = search_tiles(nest, hardware, space, cost_of(nest, hardware))
+    assert search_tiles(nest, hardware, space, cost_of(nest, hardware), block=3) == whole
+
+
 @pytest.mark.parametrize(
     ("kind", "dataflow"),
     [
@@ -120,13 +132,14 @@ def test_bounds_are_never_above_the_cycles(seed, kind, dataflow):
     nest, hardware, space, tiles, moved = small_case(seed, "latency", kind, dataflow)
     rng = np.random.default_rng(seed)
     busy = bound_busy_cycles(nest, hardware, tiles)
-    edges = edge_cycles(nest, hardware, space)
+    timing = dram_timing(hardware)
+    edges = edge_cycles(nest, hardware, timing, space)
     batches = count_read_batches(nest, space, tiles)
     chosen = rng.integers(0, len(space.feasible), 12)
-    series = tile_series(nest, hardware.mac_array, space, tiles, chosen)
+    series = tile_series(nest, hardware.mac_array, space, tiles)
     for order, bits in zip(loop_orders(nest), moved, strict=True):
-        coarse = bound_cycles(hardware, busy, edges, batches, bits)[chosen]
-        close = bound_steps(nest, hardware, series, order) + edges[chosen]
+        coarse = bound_cycles(timing, busy, edges, batches, bits)[chosen]
+        close = (bound_steps(nest, hardware, timing, series, order) + edges)[chosen]
         for at, candidate in enumerate(chosen):
             sizes = tile_sizes(nest, space, int(candidate))
             total = layer_cycles(schedule_rules(nest, hardware), sizes, order).total
@@ -146,11 +159,11 @@ def test_the_bound_is_close_to_the_best_mapping():
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
     moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
-    cost = search_cost(nest, hardware, energy_constants(hardware), tiles, moved)
-    found = search_tiles(nest, hardware, space, tiles, moved, cost)
+    found = search_tiles(nest, hardware, space, cost_of(nest, hardware))
     bits = moved[loop_orders(nest).index(found.loop_order)]
+    timing = dram_timing(hardware)
     bound = bound_cycles(
-        hardware, bound_busy_cycles(nest, hardware, tiles), edge_cycles(nest, hardware, space),
-        count_read_batches(nest, space, tiles), bits,
+        timing, bound_busy_cycles(nest, hardware, tiles),
+        edge_cycles(nest, hardware, timing, space), count_read_batches(nest, space, tiles), bits,
     )  # fmt: skip
     assert bound[found.candidate] > 0.999 * found.cycles.total
