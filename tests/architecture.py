@@ -34,6 +34,7 @@ ORDER = (
         "quantizer.sample_sums",
         "quantizer.format_classes",
         "quantizer.fraction_length",
+        "quantizer.histogram_error",
     ),
     (
         "quantizer.calibrate",
@@ -43,7 +44,8 @@ ORDER = (
         "quantizer.formats_file",
         "quantizer.lookup_table",
     ),
-    ("quantizer.step_size",),
+    ("quantizer.baselines", "quantizer.step_size"),
+    ("quantizer.step_rules",),
     ("quantizer.given_formats", "quantizer.map_formats"),
     ("quantizer.encode_constants",),
     ("quantizer.quantize", "quantizer.move_formats"),
@@ -87,6 +89,7 @@ THIRD_PARTY = {
     "llvmlite": ("quantizer.fixedpoint.jit",),
     "scipy": (
         "quantizer.function_values",
+        "quantizer.baselines",
         "quantizer.closed_forms",
         "quantizer.estimators",
         "quantizer.ggd",

@@ -1,0 +1,1 @@
+"""Quantized networks as QONNX files: float graphs with Quant nodes in them."""
