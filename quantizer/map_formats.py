@@ -1,97 +1,137 @@
-"""The format of a feature map: candidates from its distribution, choice by its samples."""
+"""The format of a feature map: a step by a rule, rounded to a power of two."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from quantizer import fraction_length
-from quantizer.calibrate import FormatError, TensorStatistics
-from quantizer.distortion import Side
-from quantizer.estimators import fit_moments
-from quantizer.fixedpoint.qformat import QFormat, Rounding, round_real
-from quantizer.ggd import GeneralizedGamma
-from quantizer.step_size import optimum_step
+from quantizer.baselines.ranges import min_max_step
+from quantizer.calibrate import CalibratedMap
+from quantizer.distortion import distortion, predicted_sqnr_dB
+from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS, QFormat, Rounding, round_real
+from quantizer.format_errors import FormatErrors
+from quantizer.grid import Grid
+from quantizer.quantized import MapChoice
+from quantizer.step_rules import ChosenStep, NamedRule, StepRounding
 
 _FINE_GRID = 8
 """From this many places on, a sum's own grid is as good as continuous."""
 
+_HEADROOM_WIDTH = 12
+"""From this width on, one sample beyond the range can cost more than a bit of resolution."""
 
-def candidate_formats(
-    name: str, statistics: TensorStatistics, bits: int, is_signed: bool
-) -> list[QFormat]:
-    """List the formats of a feature map to compare on its samples, by rising fraction length.
 
-    The two powers of two around the closed-form step. Where no distribution fits (a
-    constant map, a handful of samples) the max-range format and three finer ones.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatMethod:
+    """How formats of feature maps are chosen.
+
+    Attributes
+    ----------
+    rule
+        Of the real-valued step.
+    rounding
+        To a power of two.
+    headroom_bits
+        By how many bits the range of a map of 12 bits or more is widened, 0 or 1.
     """
-    where = f"feature map {name!r}"
-    high = (1 << (bits - is_signed)) - 1
-    low = (1 << (bits - 1)) if is_signed else 0
-    positive, negative = statistics.positive, statistics.negative
-    if statistics.largest == 0.0 or (not is_signed and positive.count == 0):
-        return [QFormat(bits=bits, frac_bits=bits - is_signed, signed=is_signed)]
-    # The clamp to max / R: a coarser step than the one that just covers the samples
-    # only loses resolution.
-    coarsest = max(positive.largest / high, negative.largest / low if low else 0.0)
-    sides = []
-    used = [(positive, high), (negative, low)] if is_signed else [(positive, high)]
-    count = sum(side.count for side, _ in used)
-    for side, levels in used:
-        if side.count:
-            fit = fit_moments(side.mean, side.mean_square, side.mean_fourth)
-            sides.append((side.count / count, fit, levels))
-    step = _step(sides, bits)
-    if step is None:
-        finest = math.floor(-math.log2(coarsest))
-        lengths = list(range(finest, finest + 4))
-    else:
-        exponent = -math.log2(min(step, coarsest))
-        lengths = sorted({math.floor(exponent), math.ceil(exponent)})
-    return [
-        QFormat(bits=bits, frac_bits=fraction_length.in_range(where, length), signed=is_signed)
-        for length in lengths
-    ]
+
+    rule: NamedRule
+    rounding: StepRounding
+    headroom_bits: int
+
+    def __post_init__(self) -> None:
+        if self.headroom_bits not in (0, 1):
+            raise ValueError(f"headroom_bits must be 0 or 1, got {self.headroom_bits}")
 
 
-def _step(sides: list[tuple[float, GeneralizedGamma | None, int]], bits: int) -> float | None:
-    fitted = [
-        Side(share=share, distribution=fit, levels=levels)
-        for share, fit, levels in sides
-        if fit is not None
-    ]
-    return optimum_step(fitted, bits) if len(fitted) == len(sides) else None
-
-
-def choose_format(candidates: Sequence[QFormat], errors: Sequence[FormatError]) -> QFormat:
-    """Take the candidate of least squared error; on equal error the earlier (coarser) one."""
-    totals = [error.granular + error.overload for error in errors]
-    return candidates[int(np.argmin(totals))]
-
-
-def choose_sum_format(
-    candidates: Sequence[QFormat],
-    errors: Sequence[FormatError],
+def choose_format(
+    name: str,
+    calibrated: CalibratedMap,
+    bits: int,
+    is_signed: bool,
+    method: FormatMethod,
     operands: Sequence[int],
-    rounding: Rounding,
-) -> QFormat:
-    """Take the candidate of least squared error for the output of an Add.
+) -> tuple[QFormat, MapChoice]:
+    """Choose the format of a feature map.
+
+    Where the rule has no answer, the step is the smallest that clips nothing. A map without
+    a sample that the format could hold, other than zero, gets ``bits - is_signed``
+    fraction bits.
+
+    Parameters
+    ----------
+    name
+        For messages.
+    operands
+        Fraction lengths of what is added, where the map is the output of an Add whose
+        operands have formats; else empty.
+
+    Raises
+    ------
+    InputError
+        The samples are so large or so small that no format holds them.
+    """
+    grid = Grid.TWOS_COMPLEMENT if is_signed else Grid.UNSIGNED
+    chosen = method.rule.rule(calibrated.statistics, bits, grid)
+    step = chosen.step or min_max_step(calibrated.statistics, bits, grid)
+    if step is None:
+        fmt = QFormat(bits=bits, frac_bits=bits - is_signed, signed=is_signed)
+        return fmt, MapChoice(shapes=(), step=None, predicted_sqnr_dB=None)
+    where = f"feature map {name!r}"
+    candidates = _candidates(where, step, bits, is_signed, method.rounding)
+    fmt = min(candidates, key=_cost(calibrated.errors, chosen, method.rounding, operands))
+    if bits >= _HEADROOM_WIDTH and method.headroom_bits:
+        lengths = fraction_length.in_range(where, fmt.frac_bits - method.headroom_bits)
+        fmt = QFormat(bits=bits, frac_bits=lengths, signed=is_signed)
+    return fmt, MapChoice(
+        shapes=tuple((side.distribution.k, side.distribution.p) for side in chosen.sides),
+        step=step,
+        predicted_sqnr_dB=(predicted_sqnr_dB(chosen.sides, fmt.step) if chosen.sides else None),
+    )
+
+
+def _candidates(
+    where: str, step: float, bits: int, is_signed: bool, rounding: StepRounding
+) -> list[QFormat]:
+    """List the formats to compare, the coarser first: the earlier wins where all is equal."""
+    exponent = -math.log2(step)
+    match rounding:
+        case StepRounding.SAMPLE_ERROR | StepRounding.MODEL_ERROR:
+            lengths = sorted({math.floor(exponent), math.ceil(exponent)})
+        case StepRounding.NEAREST:
+            lengths = [math.ceil(exponent - 0.5)]
+        case StepRounding.COARSER:
+            lengths = [math.floor(exponent)]
+    known = [length for length in lengths if MIN_FRAC_BITS <= length <= MAX_FRAC_BITS]
+    if not known:
+        fraction_length.in_range(where, lengths[0])
+    return [QFormat(bits=bits, frac_bits=length, signed=is_signed) for length in known]
+
+
+def _cost(
+    errors: FormatErrors, chosen: ChosenStep, rounding: StepRounding, operands: Sequence[int]
+) -> Callable[[QFormat], float]:
+    """Give what makes a candidate worse than another."""
+    if rounding is StepRounding.MODEL_ERROR and chosen.sides:
+        return lambda fmt: distortion(chosen.sides, fmt.step)
+    if operands:
+        return lambda fmt: _sum_error(errors, fmt, max(operands))
+    return lambda fmt: errors.of(fmt).total
+
+
+def _sum_error(errors: FormatErrors, fmt: QFormat, finest: int) -> float:
+    """Squared error of a format on the output of an Add.
 
     The samples are continuous, but what the machine adds already lies on the finer grid
     of its operands. A format as fine as that rounds nothing; one that is a single place
     coarser meets a tie at every other sum. So the granular error of the samples counts by
     how far it is from that of a sum on its grid.
-
-    Parameters
-    ----------
-    operands
-        Fraction lengths of what is added.
     """
-    totals = []
-    for fmt, error in zip(candidates, errors, strict=True):
-        places = max(operands) - fmt.frac_bits
-        totals.append(error.granular * grid_error_ratio(places, rounding) + error.overload)
-    return candidates[int(np.argmin(totals))]
+    error = errors.of(fmt)
+    ratio = grid_error_ratio(finest - fmt.frac_bits, errors.rounding)
+    return error.granular * ratio + error.overload
 
 
 def grid_error_ratio(places: int, rounding: Rounding) -> float:

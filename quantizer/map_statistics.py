@@ -67,8 +67,9 @@ class SignStatistics:
 class Histogram:
     """Samples other than zero, counted in bins of ``width = 2**exponent``.
 
-    Bin ``i`` covers ``[(first + i) * width, (first + i + 1) * width)``. So no bin holds both
-    signs; and where a power-of-two step is at least twice the width, its cells are whole bins.
+    Bin ``i`` lies between ``(first + i) * width`` and ``(first + i + 1) * width``; the end
+    nearer to zero belongs to it. So no bin holds both signs; and where a power-of-two step is
+    at least twice the width, its cells are whole bins.
 
     Attributes
     ----------
@@ -110,6 +111,64 @@ class Histogram:
         indices = np.arange(self.first, self.first + self.counts.size + 1, dtype=np.float64)
         return np.asarray(np.ldexp(indices, self.exponent))
 
+    def merged(self, other: "Histogram") -> "Histogram":
+        """Add the samples of another histogram, in the wider of both bin widths."""
+        if other.counts.size == 0:
+            return self
+        if self.counts.size == 0:
+            return other
+        exponent = max(self.exponent, other.exponent)
+        one, another = self._widened(exponent), other._widened(exponent)
+        first = min(one.first, another.first)
+        end = max(one.first + one.counts.size, another.first + another.counts.size)
+
+        def total(mine: NDArray[Number], theirs: NDArray[Number]) -> NDArray[Number]:
+            made = np.zeros(end - first, mine.dtype)
+            for part, values in ((one, mine), (another, theirs)):
+                made[part.first - first :][: values.size] += values
+            return made
+
+        return Histogram(
+            exponent=exponent,
+            first=first,
+            counts=total(one.counts, another.counts),
+            sums=total(one.sums, another.sums),
+            squares=total(one.squares, another.squares),
+        )
+
+    def _widened(self, exponent: int) -> "Histogram":
+        """Double the bin width until it is ``2**exponent``."""
+        wider = self
+        while wider.exponent < exponent:
+            wider = wider._doubled()
+        return wider
+
+    def _doubled(self) -> "Histogram":
+        """Join bins two at a time, aligned to zero."""
+        around = (self.first % 2, (self.first + self.counts.size) % 2)
+
+        def total(values: NDArray[Number]) -> NDArray[Number]:
+            even = np.pad(values, around)
+            return np.asarray(even[::2] + even[1::2])
+
+        return Histogram(
+            exponent=self.exponent + 1,
+            first=self.first // 2,
+            counts=total(self.counts),
+            sums=total(self.sums),
+            squares=total(self.squares),
+        )
+
+    def mirrored(self) -> "Histogram":
+        """Bins of the samples with the other sign."""
+        return Histogram(
+            exponent=self.exponent,
+            first=-(self.first + self.counts.size),
+            counts=self.counts[::-1],
+            sums=-self.sums[::-1],
+            squares=self.squares[::-1],
+        )
+
     def positive(self) -> "Histogram":
         """Bins of the positive samples, from zero on."""
         below, gap = max(-self.first, 0), max(self.first, 0)
@@ -123,14 +182,7 @@ class Histogram:
 
     def negative(self) -> "Histogram":
         """Bins of the magnitudes of the negative samples, from zero on."""
-        mirrored = Histogram(
-            exponent=self.exponent,
-            first=-(self.first + self.counts.size),
-            counts=self.counts[::-1],
-            sums=-self.sums[::-1],
-            squares=self.squares[::-1],
-        )
-        return mirrored.positive()
+        return self.mirrored().positive()
 
     def magnitudes(self, grid: Grid) -> "Histogram":
         """Bins of the magnitudes that a grid can represent, from zero on.

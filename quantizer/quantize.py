@@ -4,39 +4,89 @@ The paper's order: weights and biases first; then the samples of feature maps, f
 network that already carries the quantized weights; then the formats of the feature maps.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
-from quantizer.calibrate import FormatError, Progress, collect_statistics, measure_errors
+from quantizer.calibrate import CalibratedMap, Progress, collect_maps
 from quantizer.encode_constants import calibration_constants, encode_biases, encode_weights
-from quantizer.errors import InputError, nearest
+from quantizer.errors import InputError
+from quantizer.estimators import Estimator
 from quantizer.fixedpoint.qformat import QFormat
 from quantizer.format_classes import FormatClasses, find_format_classes, never_negative
 from quantizer.formats_file import GivenFormat
 from quantizer.given_formats import GivenFormats
-from quantizer.map_formats import candidate_formats, choose_format, choose_sum_format
+from quantizer.map_formats import FormatMethod, choose_format
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Add
-from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
+from quantizer.quantized import (
+    BitWidths,
+    MapChoice,
+    NumericRules,
+    QuantizedConstant,
+    QuantizedNetwork,
+)
+from quantizer.step_rules import StepRounding, find_step_rule
 
-METHODS: Mapping[str, str] = {
-    "ggd": "generalized gamma fit by moments, end-corrected closed-form step",
-}
-"""Names of the rules for feature maps, and what each does."""
+CalibratedMaps = Mapping[str, CalibratedMap]
+"""What `calibrate` knows of feature maps, by their names."""
 
 
 def _no_progress(done: int, total: int) -> None:
     del done, total
 
 
+def calibrate(
+    network: Network,
+    images: ImageSet,
+    bits: BitWidths,
+    rules: NumericRules | None = None,
+    *,
+    formats: Mapping[str, GivenFormat] | None = None,
+    progress: Progress = _no_progress,
+) -> dict[str, CalibratedMap]:
+    """Collect the samples of every map that decides on a format, from quantized weights.
+
+    `quantize` takes the result in place of the images: any number of methods and widths of
+    feature maps then need one pass. (But for networks that add or multiply constants: these
+    have the width of feature maps.)
+
+    Parameters
+    ----------
+    network, bits, rules, formats
+        As `quantize` takes them.
+    progress
+        Called with images done and images in all.
+
+    Raises
+    ------
+    InputError
+        A given format names no tensor or does not fit; an image makes a map NaN or infinite.
+    """
+    given = GivenFormats(network, formats or {})
+    weights = encode_weights(network, bits, given)
+    open_roots = _open_roots(network, given)
+    return collect_maps(
+        FloatRunner(network, calibration_constants(network, bits, weights, given)),
+        images,
+        # The input tells which maps are never negative, whatever its own format.
+        tuple(dict.fromkeys((network.input, *open_roots))),
+        (rules or NumericRules()).requantize_rounding,
+        progress,
+    )
+
+
 def quantize(
     network: Network,
-    calibration: ImageSet | None,
+    calibration: ImageSet | CalibratedMaps | None,
     bits: BitWidths,
     rules: NumericRules | None = None,
     *,
     method: str = "ggd",
+    estimator: Estimator = Estimator.MOMENTS,
+    step_rounding: StepRounding | None = StepRounding.SAMPLE_ERROR,
+    headroom_bits: int = 0,
     formats: Mapping[str, GivenFormat] | None = None,
     signed_only: bool = False,
     progress: Progress = _no_progress,
@@ -48,120 +98,134 @@ def quantize(
     network
         The float network.
     calibration
-        Images whose feature maps the formats are fitted to. May be None if `formats`
-        names every feature map that has a format of its own.
+        Images whose feature maps the formats are fitted to, or what `calibrate` made of
+        them. May be None if `formats` names every feature map that has a format of its own.
     bits
         Word lengths.
     rules
         Of the machine that will run it; the default where none is known.
     method
-        One of `METHODS`.
+        Name of a rule of `quantizer.step_rules`.
+    estimator
+        Of the methods that fit a generalized gamma distribution.
+    step_rounding
+        From the real-valued step to a power of two; None is the method's own way.
+    headroom_bits
+        By how many bits the range of feature maps of 12 bits and more is widened, 0 or 1:
+        for samples larger than any in calibration.
     formats
         Formats to obey exactly, by tensor name. A given `signed` wins over the rule
         that a map which cannot be negative is unsigned.
     signed_only
         For machines without unsigned operands: every format is signed.
     progress
-        Called with images done and images in all, over both passes.
+        Called with images done and images in all.
 
     Raises
     ------
     InputError
-        A given format names no tensor, contradicts another or does not fit; a bias
-        saturates; calibration images are missing or make a map NaN or infinite.
+        There is no such method; a given format names no tensor, contradicts another or does
+        not fit; a bias saturates; calibration images are missing or make a map NaN or
+        infinite.
     """
-    if method not in METHODS:
-        known = list(METHODS)
-        raise InputError("--method", f"unknown method {method!r}{nearest(method, known)}")
-    rules = rules or NumericRules()
+    rule = find_step_rule(method, estimator)
+    how = FormatMethod(
+        rule=rule, rounding=step_rounding or rule.own_rounding, headroom_bits=headroom_bits
+    )
     given = GivenFormats(network, formats or {})
     weights = encode_weights(network, bits, given)
     classes = find_format_classes(network, given.pinned)
     maps = given.maps(classes)
-    decisive = set(classes.roots.values()) - set(maps)
-    open_roots = [name for name in classes.sources if name in decisive]
+    open_roots = _open_roots(network, given)
+    choices: Mapping[str, MapChoice] = {}
     if open_roots:
         if calibration is None:
             raise InputError(
                 "--calibration",
                 f"feature map {open_roots[0]!r} has no given format; expected calibration images",
             )
-        runner = FloatRunner(network, calibration_constants(network, bits, weights, given))
-        candidates, errors = _measure_candidates(
-            runner, network, calibration, bits, rules, open_roots, signed_only, progress
+        if isinstance(calibration, ImageSet):
+            calibration = calibrate(
+                network, calibration, bits, rules, formats=formats, progress=progress
+            )
+        request = _MapRequest(
+            network=network, bits=bits, signed_only=signed_only, method=how, weights=weights
         )
-        maps |= _choose_formats(network, rules, classes, weights, maps, candidates, errors)
+        maps, choices = _choose_formats(request, classes, maps, calibration, open_roots)
     formats_of_all = {name: maps[classes.root(name, maps)] for name in classes.sources}
     return QuantizedNetwork(
         network=network,
-        rules=rules,
+        rules=rules or NumericRules(),
         bits=bits,
         method=method,
         formats=formats_of_all,
         weights=weights,
         biases=encode_biases(network, formats_of_all, weights, bits, given),
+        choices=choices,
     )
 
 
-def _measure_candidates(
-    runner: FloatRunner,
-    network: Network,
-    images: ImageSet,
-    bits: BitWidths,
-    rules: NumericRules,
-    roots: list[str],
-    signed_only: bool,
-    progress: Progress,
-) -> tuple[dict[str, list[QFormat]], dict[str, list[FormatError]]]:
-    """Fit the named maps and measure on the samples what each candidate format does."""
-    total = 2 * len(images)
-    statistics = collect_statistics(
-        runner,
-        images,
-        dict.fromkeys([network.input, *roots]),
-        lambda done, _: progress(done, total),
-    )
-    positive = never_negative(network, statistics[network.input].negative.count == 0)
-    candidates: dict[str, list[QFormat]] = {}
-    for name in roots:
-        width = bits.input_bits if name == network.input else bits.activations
-        is_signed = signed_only or name not in positive
-        candidates[name] = candidate_formats(name, statistics[name], width, is_signed)
-    errors = measure_errors(
-        runner,
-        images,
-        candidates,
-        rules.requantize_rounding,
-        lambda done, _: progress(len(images) + done, total),
-    )
-    return candidates, errors
+def _open_roots(network: Network, given: GivenFormats) -> list[str]:
+    """List the maps that decide on a format which is not given, in the order of the network."""
+    classes = find_format_classes(network, given.pinned)
+    decisive = set(classes.roots.values()) - set(given.maps(classes))
+    return [name for name in classes.sources if name in decisive]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MapRequest:
+    """What formats of feature maps depend on, but for the samples."""
+
+    network: Network
+    bits: BitWidths
+    signed_only: bool
+    method: FormatMethod
+    weights: Mapping[str, QuantizedConstant]
 
 
 def _choose_formats(
-    network: Network,
-    rules: NumericRules,
+    request: _MapRequest,
     classes: FormatClasses,
-    weights: Mapping[str, QuantizedConstant],
     given: Mapping[str, QFormat],
-    candidates: Mapping[str, list[QFormat]],
-    errors: Mapping[str, list[FormatError]],
-) -> dict[str, QFormat]:
-    """Choose among the candidates of every map, operands of an Add before its output."""
+    calibrated: CalibratedMaps,
+    roots: Collection[str],
+) -> tuple[dict[str, QFormat], dict[str, MapChoice]]:
+    """Choose the format of every root, operands of an Add before its output."""
+    network, bits = request.network, request.bits
+    input_is_positive = calibrated[network.input].statistics.negative.count == 0
+    positive = never_negative(network, input_is_positive)
     adds = {layer.ofm: layer for layer in network.layers if isinstance(layer, Add)}
-    chosen = dict(given)
-    for name in classes.sources:
-        if name not in candidates:
-            continue
-        add = adds.get(name)
-        roots = [classes.root(operand, given) for operand in add.inputs] if add else []
-        if add is None or not chosen.keys() >= set(roots):
-            # An operand that shares the format of a Concat still to come is open here.
-            chosen[name] = choose_format(candidates[name], errors[name])
-            continue
-        operands = [chosen[root].frac_bits for root in roots]
-        if add.constant is not None:
-            operands.append(int(weights[add.constant].frac_bits[0]))
-        chosen[name] = choose_sum_format(
-            candidates[name], errors[name], operands, rules.requantize_rounding
+    formats, choices = dict(given), {}
+    for name in roots:
+        operands: list[int] = []
+        if name in adds:
+            operands = _operand_lengths(request, classes, given, formats, adds[name])
+        formats[name], choices[name] = choose_format(
+            name,
+            calibrated[name],
+            bits.input_bits if name == network.input else bits.activations,
+            request.signed_only or name not in positive,
+            request.method,
+            operands,
         )
-    return chosen
+    return formats, choices
+
+
+def _operand_lengths(
+    request: _MapRequest,
+    classes: FormatClasses,
+    given: Mapping[str, QFormat],
+    chosen: Mapping[str, QFormat],
+    add: Add,
+) -> list[int]:
+    """Fraction lengths of what is added.
+
+    Nothing if one is open: an operand that shares the format of a Concat still to come.
+    """
+    roots = [classes.root(operand, given) for operand in add.inputs]
+    if not chosen.keys() >= set(roots):
+        return []
+    lengths = [chosen[root].frac_bits for root in roots]
+    if add.constant is not None:
+        lengths.append(int(request.weights[add.constant].frac_bits[0]))
+    return lengths

@@ -1,7 +1,7 @@
 """The hand-over from quantizer to simulator: integers, and what they mean."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +51,10 @@ class BitWidths:
     biases: int = 16
 
     def __post_init__(self) -> None:
-        for field in ("weights", "activations", "inputs", "biases"):
-            bits = getattr(self, field)
+        for width in ("weights", "activations", "inputs", "biases"):
+            bits = getattr(self, width)
             if bits is not None and not 2 <= bits <= 16:
-                raise ValueError(f"{field} must be 2 to 16 bits, got {bits}")
+                raise ValueError(f"{width} must be 2 to 16 bits, got {bits}")
 
     @property
     def input_bits(self) -> int:
@@ -101,6 +101,27 @@ class QuantizedConstant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MapChoice:
+    """Why a feature map has its format.
+
+    Attributes
+    ----------
+    shapes
+        Shapes (k, p) of the generalized gamma distribution of the positive and of the
+        negative samples, of those signs that there are. Empty where none was fitted.
+    step
+        Real-valued step before it was rounded to a power of two; None where all samples
+        are zero.
+    predicted_sqnr_dB
+        Of the fitted distribution in the chosen format, zeros left out; None without one.
+    """
+
+    shapes: tuple[tuple[float, float], ...]
+    step: float | None
+    predicted_sqnr_dB: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizedNetwork:
     """A network whose every number is an integer of known format.
 
@@ -121,6 +142,11 @@ class QuantizedNetwork:
     biases
         By layer name, because the format follows the layer's accumulator. Layers
         without a bias have no entry.
+    choices
+        By feature map whose samples decided on a format: how they did. Maps that share its
+        format, and maps whose format was given, have no entry.
+    is_tuned
+        Whether fraction lengths were moved afterwards.
     """
 
     network: Network
@@ -130,6 +156,7 @@ class QuantizedNetwork:
     formats: Mapping[str, QFormat]
     weights: Mapping[str, QuantizedConstant]
     biases: Mapping[str, QuantizedConstant]
+    choices: Mapping[str, MapChoice] = field(default_factory=dict)
     is_tuned: bool = False
 
     def accumulator_frac_bits(self, layer: WeightedLayer) -> NDArray[np.int64]:

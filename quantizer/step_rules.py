@@ -28,12 +28,43 @@ from quantizer.map_statistics import Histogram, MapStatistics, SignStatistics
 from quantizer.step_size import hui_neuhoff_step, optimum_step
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenStep:
+    """What a rule says of a map.
+
+    Attributes
+    ----------
+    step
+        Above 0; None where the rule has no answer for this map.
+    sides
+        The distribution that it fitted; empty where it fits none, or none fits.
+    """
+
+    step: float | None
+    sides: tuple[Side, ...] = ()
+
+
 class StepRule(Protocol):
     """Choose a step from the statistics of a map."""
 
-    def __call__(self, statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
-        """Return a step above 0; None where the rule has no answer for this map."""
+    def __call__(self, statistics: MapStatistics, bits: int, grid: Grid) -> ChosenStep:
+        """Read nothing but the statistics; `bits` is the width of the grid."""
         ...
+
+
+class StepRounding(Enum):
+    """Ways from a real-valued step to one of the two powers of two around it.
+
+    ``SAMPLE_ERROR``: the one of less squared error on the samples. ``MODEL_ERROR``: the one of
+    less distortion of the fitted distribution, without looking at a sample; where none is
+    fitted, as ``SAMPLE_ERROR``. ``NEAREST``: the nearer one by its logarithm. ``COARSER``: the
+    larger one.
+    """
+
+    SAMPLE_ERROR = "sample_error"
+    MODEL_ERROR = "model_error"
+    NEAREST = "nearest"
+    COARSER = "coarser"
 
 
 class ClosedForm(Enum):
@@ -54,11 +85,18 @@ class NamedRule:
     ----------
     summary
         One line: what it does, and whose it is.
+    fits_distribution
+        Whether it depends on the estimator.
+    own_rounding
+        How its source goes to a power of two. Of those that only know real-valued steps, the
+        nearest one.
     """
 
     name: str
     summary: str
     rule: StepRule
+    fits_distribution: bool
+    own_rounding: StepRounding
 
 
 def step_rules(estimator: Estimator) -> tuple[NamedRule, ...]:
@@ -82,11 +120,8 @@ def find_step_rule(name: str, estimator: Estimator) -> NamedRule:
     """
     rules = {entry.name: entry for entry in step_rules(estimator)}
     if name not in rules:
-        known = list(rules)
-        raise InputError(
-            "--method",
-            f"unknown method {name!r}; expected one of {', '.join(known)}{nearest(name, known)}",
-        )
+        hint = nearest(name, list(rules)) or "; give a name of: accel-sim list methods"
+        raise InputError("--method", f"unknown method {name!r}{hint}")
     return rules[name]
 
 
@@ -101,118 +136,200 @@ def _ggd_rules(estimator: Estimator) -> Iterator[NamedRule]:
     for form, summary in summaries.items():
         name = "ggd" if form is ClosedForm.END_CORRECTED else f"ggd:{form.value}"
         rule = partial(ggd_step, form=form, estimator=estimator)
-        yield NamedRule(name=name, summary=summary, rule=rule)
+        yield NamedRule(
+            name=name,
+            summary=summary,
+            rule=rule,
+            fits_distribution=True,
+            own_rounding=StepRounding.SAMPLE_ERROR,
+        )
+
+
+class _Rival(Protocol):
+    def __call__(self, statistics: MapStatistics, bits: int, grid: Grid) -> float | None: ...
 
 
 def _rivals() -> Iterator[NamedRule]:
-    rules: tuple[tuple[str, str, StepRule], ...] = (
-        ("max_range", "smallest power of two that holds the largest (Ristretto)", max_range_step),
-        ("min_max", "nothing is clipped, real-valued", min_max_step),
+    nearest_step, coarser_step = StepRounding.NEAREST, StepRounding.COARSER
+    rules: tuple[tuple[str, str, _Rival, StepRounding], ...] = (
+        (
+            "max_range",
+            "smallest power of two that holds the largest (Ristretto)",
+            max_range_step,
+            nearest_step,  # it is one already
+        ),
+        ("min_max", "nothing is clipped", min_max_step, coarser_step),
         (
             "percentile_99_9",
             "clips 0.1 % of the magnitudes",
             partial(percentile_step, fraction=0.999),
+            nearest_step,
         ),
         (
             "percentile_99_99",
             "clips 0.01 % of the magnitudes",
             partial(percentile_step, fraction=0.9999),
+            nearest_step,
         ),
+        # Lin 2016, section 3: n = -ceil(log2 s).
         (
             "lin_gaussian",
             "Max's table times the root mean square (Lin 2016)",
             partial(lin_step, density=Density.GAUSSIAN),
+            coarser_step,
         ),
         (
             "lin_laplacian",
             "the Laplacian table times the root mean square (Lin 2016)",
             partial(lin_step, density=Density.LAPLACIAN),
+            coarser_step,
         ),
         (
             "lin_gamma",
             "the Gamma table times the root mean square (Lin 2016)",
             partial(lin_step, density=Density.GAMMA),
+            coarser_step,
         ),
-        ("aciq_laplace", "clipping of a Laplacian (Banner 2019)", aciq_laplace_step),
-        ("aciq_gauss", "clipping of a Gaussian (Banner 2019)", aciq_gauss_step),
-        ("tensorrt_kl", "clipping of least divergence (Migacz 2017)", tensorrt_kl_step),
-        ("octav", "clipping of least error, Newton's method (Sakr 2022)", octav_step),
-        ("mse", "step of least error on the samples, exhaustive search", mse_step),
+        ("aciq_laplace", "clipping of a Laplacian (Banner 2019)", aciq_laplace_step, nearest_step),
+        ("aciq_gauss", "clipping of a Gaussian (Banner 2019)", aciq_gauss_step, nearest_step),
+        (
+            "tensorrt_kl",
+            "clipping of least divergence (Migacz 2017)",
+            tensorrt_kl_step,
+            nearest_step,
+        ),
+        (
+            "octav",
+            "clipping of least error, Newton's method (Sakr 2022)",
+            octav_step,
+            nearest_step,
+        ),
+        (
+            "mse",
+            "step of least error on the samples, exhaustive search",
+            mse_step,
+            StepRounding.SAMPLE_ERROR,
+        ),
     )
-    return (NamedRule(name=name, summary=summary, rule=rule) for name, summary, rule in rules)
+    for name, summary, rival, own_rounding in rules:
+        rule = partial(_without_model, rival=rival)
+        yield NamedRule(
+            name=name,
+            summary=summary,
+            rule=rule,
+            fits_distribution=False,
+            own_rounding=own_rounding,
+        )
+
+
+def _without_model(statistics: MapStatistics, bits: int, grid: Grid, rival: _Rival) -> ChosenStep:
+    return ChosenStep(step=rival(statistics, bits, grid))
 
 
 def ggd_step(
     statistics: MapStatistics, bits: int, grid: Grid, form: ClosedForm, estimator: Estimator
-) -> float | None:
+) -> ChosenStep:
     """Fit a generalized gamma distribution, and take its optimum step by a closed form.
 
     Forms of one density (`quantizer.closed_forms`) read the magnitudes of a map with both
     signs as one sample; the others fit each sign. Held at the step that clips nothing: a
     coarser one only loses resolution. Where nothing fits, the step of least error on the
-    histogram.
-
-    Returns
-    -------
-    float or None
-        None where the grid sees no sample other than zero, and where the form has no value.
+    histogram. No step where the grid sees no sample other than zero, and where the form has
+    no value.
     """
     covering = min_max_step(statistics, bits, grid)
     if covering is None:
-        return None
-    match form:
-        case ClosedForm.END_CORRECTED | ClosedForm.HUI_NEUHOFF:
-            sides = fit_sides(statistics, bits, grid, estimator)
-            if sides is None:
-                return mse_step(statistics, bits, grid)
-            if form is ClosedForm.HUI_NEUHOFF:
-                step: float | None = hui_neuhoff_step(sides, grid.cells(bits))
-            else:
-                step = optimum_step(sides, bits)
-        case ClosedForm.LEADING | ClosedForm.LOGLOG | ClosedForm.LAMBERT:
-            magnitudes = statistics.histogram.magnitudes(grid)
-            distribution = _fit(estimator, statistics.seen_by(grid), magnitudes)
-            if distribution is None:
-                return mse_step(statistics, bits, grid)
-            step = _explicit_step(form, distribution, bits, grid)
+        return ChosenStep(step=None)
+    is_of_sides = form in (ClosedForm.END_CORRECTED, ClosedForm.HUI_NEUHOFF)
+    fit_to = fit_sides if is_of_sides else fit_magnitudes
+    sides = fit_to(statistics, bits, grid, estimator)
+    if not sides:
+        return ChosenStep(step=mse_step(statistics, bits, grid))
+    step = _closed_form_step(form, sides, bits, grid)
     if step is None or not math.isfinite(step):
-        return None
-    return min(step, covering)
+        return ChosenStep(step=None, sides=sides)
+    return ChosenStep(step=min(step, covering), sides=sides)
 
 
-def _explicit_step(
-    form: ClosedForm, distribution: GeneralizedGamma, bits: int, grid: Grid
+def _closed_form_step(
+    form: ClosedForm, sides: tuple[Side, ...], bits: int, grid: Grid
 ) -> float | None:
-    if form is ClosedForm.LEADING:
-        return leading_step(distribution, bits, grid)
-    if form is ClosedForm.LOGLOG:
-        return loglog_step(distribution, bits, grid)
-    return lambert_step(distribution, bits, grid)
+    distribution = sides[0].distribution
+    match form:
+        case ClosedForm.END_CORRECTED:
+            return optimum_step(sides, bits)
+        case ClosedForm.HUI_NEUHOFF:
+            return hui_neuhoff_step(sides, grid.cells(bits))
+        case ClosedForm.LEADING:
+            return leading_step(distribution, bits, grid)
+        case ClosedForm.LOGLOG:
+            return loglog_step(distribution, bits, grid)
+        case ClosedForm.LAMBERT:
+            return lambert_step(distribution, bits, grid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SignOnGrid:
+    """Samples of one sign, and the outermost level that a grid has for them."""
+
+    statistics: SignStatistics
+    magnitudes: Histogram
+    levels: int
+
+
+def _signs_on(statistics: MapStatistics, bits: int, grid: Grid) -> list[_SignOnGrid]:
+    """List the signs that have both samples and levels."""
+    signs = [
+        _SignOnGrid(
+            statistics=statistics.positive,
+            magnitudes=statistics.histogram.positive(),
+            levels=grid.highest(bits),
+        )
+    ]
+    if grid.is_signed:
+        signs.append(
+            _SignOnGrid(
+                statistics=statistics.negative,
+                magnitudes=statistics.histogram.negative(),
+                levels=grid.lowest(bits),
+            )
+        )
+    return [sign for sign in signs if sign.statistics.count]
 
 
 def fit_sides(
     statistics: MapStatistics, bits: int, grid: Grid, estimator: Estimator
-) -> list[Side] | None:
-    """Fit each sign that has samples and levels.
-
-    Returns
-    -------
-    list of Side or None
-        None where one of them cannot be fitted, or there is none.
-    """
-    used = [(statistics.positive, statistics.histogram.positive(), grid.highest(bits))]
-    if grid.is_signed:
-        used.append((statistics.negative, statistics.histogram.negative(), grid.lowest(bits)))
-    count = sum(sign.count for sign, _, _ in used)
+) -> tuple[Side, ...]:
+    """Fit each sign that has samples and levels; nothing where one of them cannot be fitted."""
+    signs = _signs_on(statistics, bits, grid)
+    count = sum(sign.statistics.count for sign in signs)
     sides = []
-    for sign, magnitudes, levels in used:
-        if sign.count == 0:
-            continue
-        distribution = _fit(estimator, sign, magnitudes)
+    for sign in signs:
+        distribution = _fit(estimator, sign.statistics, sign.magnitudes)
         if distribution is None:
-            return None
-        sides.append(Side(share=sign.count / count, distribution=distribution, levels=levels))
-    return sides or None
+            return ()
+        share = sign.statistics.count / count
+        sides.append(Side(share=share, distribution=distribution, levels=sign.levels))
+    return tuple(sides)
+
+
+def fit_magnitudes(
+    statistics: MapStatistics, bits: int, grid: Grid, estimator: Estimator
+) -> tuple[Side, ...]:
+    """Fit the magnitudes of both signs at once: sides of one distribution, or nothing."""
+    signs = _signs_on(statistics, bits, grid)
+    seen = statistics.seen_by(grid)
+    distribution = _fit(estimator, seen, statistics.histogram.magnitudes(grid))
+    if distribution is None:
+        return ()
+    return tuple(
+        Side(
+            share=sign.statistics.count / seen.count,
+            distribution=distribution,
+            levels=sign.levels,
+        )
+        for sign in signs
+    )
 
 
 def _fit(

@@ -15,7 +15,7 @@ from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import QFormat, Rounding
 from quantizer.formats_file import formats_to_json, read_formats
 from quantizer.fraction_length import max_range, search
-from quantizer.map_formats import candidate_formats, grid_error_ratio
+from quantizer.map_formats import grid_error_ratio
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet, Preprocessing
@@ -272,48 +272,6 @@ def test_the_search_finds_the_best_fraction_length(bits: int, kind: str) -> None
 def test_max_range_at_powers_of_two() -> None:
     for largest, expected in ((1.0, 7), (1.0 + 2**-40, 6), (0.5, 8), (3.0, 5), (0.0, 7)):
         assert max_range(np.array([largest, -0.1 * largest]), 8) == expected
-
-
-def side(values: NDArray[np.float64]) -> Any:
-    from quantizer.calibrate import SideStatistics
-
-    return SideStatistics(
-        count=values.size,
-        mean=float(values.mean()) if values.size else 0.0,
-        mean_square=float((values**2).mean()) if values.size else 0.0,
-        mean_fourth=float((values**4).mean()) if values.size else 0.0,
-        largest=float(values.max(initial=0.0)),
-    )
-
-
-@pytest.mark.parametrize(
-    ("positive", "negative", "is_signed", "expected"),
-    [
-        ([], [], False, [8]),
-        ([], [], True, [7]),
-        ([], [2.0], False, [8]),
-        ([3.0], [], False, [6, 7, 8, 9]),
-        ([3.0] * 10, [3.0] * 10, True, [5, 6, 7, 8]),
-        ([1e-3, 1e30], [], False, None),
-    ],
-)
-def test_maps_without_a_distribution_still_get_formats(
-    positive: list[float], negative: list[float], is_signed: bool, expected: list[int] | None
-) -> None:
-    from quantizer.calibrate import TensorStatistics
-
-    statistics = TensorStatistics(
-        positive=side(np.array(positive)), negative=side(np.array(negative))
-    )
-    if expected is None:
-        with pytest.raises(InputError) as error:
-            candidate_formats("m", statistics, 8, is_signed)
-        assert str(error.value) == (
-            "feature map 'm': its values need a step of 2**92; formats reach from 2**-64 to 2**64"
-        )
-        return
-    found = candidate_formats("m", statistics, 8, is_signed)
-    assert [fmt.frac_bits for fmt in found] == expected
 
 
 @pytest.mark.parametrize("rounding", Rounding)

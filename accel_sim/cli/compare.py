@@ -48,6 +48,8 @@ def compare(
     activation_bits: options.ActivationBits = None,
     input_bits: options.InputBits = None,
     method: options.Method = None,
+    estimator: options.EstimatorName = None,
+    headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
     override: options.Override = None,
     batch: options.Batch = None,
@@ -69,7 +71,13 @@ def compare(
         needs_images=not no_values,
         has_formats=formats is not None,
     )
-    numbers = FormatRequest(input_bits=input_bits, method=method, formats=formats)
+    numbers = FormatRequest(
+        input_bits=input_bits,
+        method=method,
+        estimator=estimator,
+        headroom_bits=headroom_bits,
+        formats=formats,
+    )
     check_outputs({"--json": json}, (*request.input_paths, formats, *map(Path, sides)))
 
     from accel_sim.hardware.load import load_hardware

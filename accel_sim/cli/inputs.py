@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quantizer.network.images import Preprocessing
 
 DEFAULT_METHOD = "ggd"
+DEFAULT_ESTIMATOR = "moments"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +74,20 @@ class FormatRequest:
 
     input_bits: int | None
     method: str | None
+    estimator: str | None
+    headroom_bits: int | None
     formats: Path | None
 
     def arguments(self) -> list[str]:
         """Options that ask for the same again."""
         return as_arguments(
-            {"--input-bits": self.input_bits, "--method": self.method, "--formats": self.formats}
+            {
+                "--input-bits": self.input_bits,
+                "--method": self.method,
+                "--estimator": self.estimator,
+                "--headroom-bits": self.headroom_bits,
+                "--formats": self.formats,
+            }
         )
 
 

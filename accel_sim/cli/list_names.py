@@ -68,10 +68,12 @@ def _devices() -> Rows:
 
 
 def _methods() -> Rows:
-    from quantizer.quantize import METHODS
+    from quantizer.estimators import Estimator
+    from quantizer.step_rules import step_rules
 
-    yield "method", "feature-map formats by"
-    yield from METHODS.items()
+    yield "method", "how the step of a feature map is chosen"
+    for rule in step_rules(Estimator.MOMENTS):
+        yield rule.name, rule.summary
 
 
 def _operators() -> Rows:

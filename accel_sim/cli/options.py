@@ -22,6 +22,13 @@ def parse_width(text: str) -> int:
     return int(text)
 
 
+def parse_headroom(text: str) -> int:
+    """Read by how many bits a range is widened."""
+    if text not in ("0", "1"):
+        raise typer.BadParameter(f"expected 0 or 1, got {text!r}")
+    return int(text)
+
+
 def parse_count(text: str) -> int:
     """Count something, at least one."""
     if not (is_number(text) and int(text) >= 1):
@@ -173,6 +180,24 @@ Method = Annotated[
         metavar="NAME",
         parser=parse_name,
         help="How feature-map formats are chosen; default ggd (see: accel-sim list methods).",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+EstimatorName = Annotated[
+    Literal["moments", "maximum_likelihood", "log_cumulants"] | None,
+    typer.Option(
+        "--estimator",
+        help="How the ggd methods fit their distribution; default: moments.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+HeadroomBits = Annotated[
+    int | None,
+    typer.Option(
+        "--headroom-bits",
+        metavar="BITS",
+        parser=parse_headroom,
+        help="Widen the range of feature maps of 12 bits and more: 0 or 1 bit; default 0.",
         rich_help_panel=_NUMBERS,
     ),
 ]

@@ -36,7 +36,7 @@ def simulate_points(
                 points,
                 quantize,
                 workload.images,
-                image_steps=0 if workload.calibration is None else 2 * len(workload.calibration),
+                image_steps=0 if workload.calibration is None else len(workload.calibration),
                 progress=progress,
             )
         )

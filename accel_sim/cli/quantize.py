@@ -7,9 +7,9 @@ import typer
 
 from accel_sim.cli import options
 from accel_sim.cli.console import progress_bar, show
-from accel_sim.cli.inputs import DEFAULT_METHOD, NetworkRequest
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest
 from accel_sim.cli.outputs import check_outputs
-from accel_sim.cli.workload import load_workload
+from accel_sim.cli.workload import choose_formats, load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def quantize(
     activation_bits: ActivationBits = None,
     input_bits: options.InputBits = None,
     method: options.Method = None,
+    estimator: options.EstimatorName = None,
+    headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
     write_formats: FormatsOut = None,
 ) -> None:
@@ -88,29 +90,34 @@ def quantize(
         needs_formats=True,
         has_formats=formats is not None,
     )
+    numbers = FormatRequest(
+        input_bits=input_bits,
+        method=method,
+        estimator=estimator,
+        headroom_bits=headroom_bits,
+        formats=formats,
+    )
     check_outputs({"--write-formats": write_formats}, (*request.input_paths, formats))
 
     from accel_sim.report.as_json import to_json_bytes
     from accel_sim.report.output_file import write_file
-    from quantizer.formats_file import formats_to_json, read_formats
-    from quantizer.quantize import quantize as choose_formats
-    from quantizer.quantized import BitWidths
+    from quantizer.formats_file import formats_to_json
+    from quantizer.quantized import BitWidths, NumericRules
 
     workload = load_workload(request)
     if workload.calibration is None and formats is None:
         raise InputError(network, "needs images to choose its formats; give --calibration")
     with progress_bar("Quantizing") as progress:
         quantized = choose_formats(
-            workload.network,
-            workload.calibration,
+            workload,
             BitWidths(
                 weights=weight_bits or DEFAULT_BITS,
                 activations=activation_bits or DEFAULT_BITS,
                 inputs=input_bits,
             ),
-            method=method or DEFAULT_METHOD,
-            formats=None if formats is None else read_formats(formats),
-            progress=progress,
+            NumericRules(),
+            numbers,
+            progress,
         )
     if write_formats is not None:
         content = to_json_bytes(formats_to_json(quantized))

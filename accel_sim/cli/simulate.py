@@ -25,6 +25,8 @@ def simulate(
     activation_bits: options.ActivationBits = None,
     input_bits: options.InputBits = None,
     method: options.Method = None,
+    estimator: options.EstimatorName = None,
+    headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
     override: options.Override = None,
     batch: options.Batch = None,
@@ -46,7 +48,13 @@ def simulate(
         needs_images=not no_values,
         has_formats=formats is not None,
     )
-    numbers = FormatRequest(input_bits=input_bits, method=method, formats=formats)
+    numbers = FormatRequest(
+        input_bits=input_bits,
+        method=method,
+        estimator=estimator,
+        headroom_bits=headroom_bits,
+        formats=formats,
+    )
     check_outputs(
         {"--json": json, "--csv": csv, "--save-tensors": save_tensors},
         (*request.input_paths, formats, Path(hardware)),

@@ -79,6 +79,8 @@ def sweep(
     activation_bits: ActivationBitsList = None,
     input_bits: options.InputBits = None,
     method: options.Method = None,
+    estimator: options.EstimatorName = None,
+    headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
     override: OverrideList = None,
     batch: options.Batch = None,
@@ -101,7 +103,13 @@ def sweep(
         needs_images=not no_values,
         has_formats=formats is not None,
     )
-    numbers = FormatRequest(input_bits=input_bits, method=method, formats=formats)
+    numbers = FormatRequest(
+        input_bits=input_bits,
+        method=method,
+        estimator=estimator,
+        headroom_bits=headroom_bits,
+        formats=formats,
+    )
     if output is not None and output.suffix != ".csv":
         raise InputError("--output", f"{str(output)!r} has another ending than .csv; give F.csv")
     check_outputs({"--output": output}, (*request.input_paths, formats, *map(Path, hardware)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from accel_sim.cli.console import Progress
 from accel_sim.cli.inputs import (
+    DEFAULT_ESTIMATOR,
     DEFAULT_METHOD,
     FormatRequest,
     NetworkRequest,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig
     from quantizer.network.graph import Network
     from quantizer.network.images import ImageSet, Preprocessing
-    from quantizer.quantized import BitWidths, QuantizedNetwork
+    from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
 
 CALIBRATION_IMAGES = range(2)
 TEST_IMAGES = range(2, 3)
@@ -238,16 +239,50 @@ def quantize_for(
     if workload.calibration is None and request.formats is None:
         return workload.network
     from accel_sim.hardware.choices import Activations
+
+    is_signed = hardware.precision.activations is Activations.SIGNED
+    return choose_formats(
+        workload, bits, hardware.numeric_rules, request, progress, signed_only=is_signed
+    )
+
+
+def choose_formats(
+    workload: Workload,
+    bits: "BitWidths",
+    rules: "NumericRules",
+    request: FormatRequest,
+    progress: Progress,
+    *,
+    signed_only: bool = False,
+) -> "QuantizedNetwork":
+    """Quantize as the options ask for.
+
+    Raises
+    ------
+    InputError
+        If an option has no use with the method.
+    """
+    from quantizer.estimators import Estimator
     from quantizer.formats_file import read_formats
     from quantizer.quantize import quantize
+    from quantizer.step_rules import find_step_rule
 
+    method = request.method or DEFAULT_METHOD
+    estimator = Estimator(request.estimator or DEFAULT_ESTIMATOR)
+    if request.estimator is not None and not find_step_rule(method, estimator).fits_distribution:
+        raise InputError(
+            "--estimator",
+            f"has no use with --method {method}, which fits no distribution; leave one of them out",
+        )
     return quantize(
         workload.network,
         workload.calibration,
         bits,
-        rules=hardware.numeric_rules,
-        method=request.method or DEFAULT_METHOD,
+        rules,
+        method=method,
+        estimator=estimator,
+        headroom_bits=request.headroom_bits or 0,
         formats=None if request.formats is None else read_formats(request.formats),
-        signed_only=hardware.precision.activations is Activations.SIGNED,
+        signed_only=signed_only,
         progress=progress,
     )

@@ -240,4 +240,3 @@ def _as_operator_wants(
     if len(network.shapes[layer.ifm]) == 2:
         return values[:, :, 0], lengths[:, :, 0]
     return values, lengths
-
