@@ -58,7 +58,7 @@ def write_arithmetic(writer: NodeWriter, layer: ArithmeticLayer, ofm: str) -> No
         case Mul():
             writer.write("Mul", _operands(layer), ofm)
         case AveragePool():
-            attributes = pool_attributes(writer, layer)
+            attributes = pool_attributes(writer.shapes, layer)
             attributes["count_include_pad"] = int(layer.counts_padding)
             write_window(writer, layer, "AveragePool", ofm, attributes)
         case PRelu():

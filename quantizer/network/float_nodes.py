@@ -42,7 +42,7 @@ def _write_move(
     axes = range(1, len(shape) + 1)
     match layer:
         case MaxPool():
-            write_window(writer, layer, "MaxPool", layer.ofm, pool_attributes(writer, layer))
+            write_window(writer, layer, "MaxPool", layer.ofm, pool_attributes(writer.shapes, layer))
         case Concat():
             writer.write("Concat", layer.inputs, layer.ofm, {"axis": layer.axis + 1})
         case Reshape():

@@ -92,24 +92,24 @@ def write_window(
         writer.reshape(image, shapes[layer.ofm], ofm)
 
 
-def pool_attributes(writer: NodeWriter, layer: MaxPool | AveragePool) -> dict[str, Any]:
+def pool_attributes(shapes: Mapping[str, Shape], layer: MaxPool | AveragePool) -> dict[str, Any]:
     """Give the attributes of a pool, ceil_mode where its output asks for it."""
     return {
         "kernel_shape": layer.kernel,
         "strides": layer.stride,
         "pads": layer.pads,
         "dilations": layer.dilation,
-        "ceil_mode": int(_rounds_up(writer, layer)),
+        "ceil_mode": int(_rounds_up(shapes, layer)),
     }
 
 
-def _rounds_up(writer: NodeWriter, layer: MaxPool | AveragePool) -> bool:
+def _rounds_up(shapes: Mapping[str, Shape], layer: MaxPool | AveragePool) -> bool:
     """Whether there are more windows than fit into the padded map."""
-    _, *sizes = as_image(writer.shapes[layer.ifm])
+    _, *sizes = as_image(shapes[layer.ifm])
     count = 1
     for axis, size in enumerate(sizes):
         extent = (layer.kernel[axis] - 1) * layer.dilation[axis] + 1
         padded = size + layer.pads[axis] + layer.pads[axis + 2]
         count *= (padded - extent) // layer.stride[axis] + 1
-    _, *found = as_image(writer.shapes[layer.ofm])
+    _, *found = as_image(shapes[layer.ofm])
     return bool(count != np.prod(found))

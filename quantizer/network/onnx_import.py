@@ -7,7 +7,7 @@ what it folds; every name that a user sees is put back to the one in the file.
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +55,12 @@ def load_onnx(path: Path | str, input_shape: Shape | None = None) -> Network:
 
 
 def import_model(
-    path: Path, model: ModelProto, digest: str, input_shape: Shape | None = None
+    path: Path,
+    model: ModelProto,
+    digest: str,
+    input_shape: Shape | None = None,
+    *,
+    stored: Collection[str] | None = None,
 ) -> Network:
     """Make a float network of a model that was read from a file; the model is changed.
 
@@ -65,6 +70,10 @@ def import_model(
         Of the file, for its name and for messages.
     digest
         Of the file.
+    stored
+        Feature maps that have a format, of a graph that is to stay as it is: none of them
+        is merged away, and no node is folded into the constants of another. None for a
+        float graph.
 
     Raises
     ------
@@ -75,7 +84,7 @@ def import_model(
     bind_input_shape(path, model, input_shape)
     names = OriginalNames(model.graph)
     hidden = hide_functions(path, model)
-    optimised = _optimise(path, model)
+    optimised = _optimise(path, model, fuse=stored is None)
     graph = optimised.graph
     outputs, notes = _without_softmax(graph)
     nodes = _reachable(graph, outputs)
@@ -101,6 +110,7 @@ def import_model(
         shapes=shapes,
         readers=_readers(nodes),
         outputs=outputs,
+        stored=stored or (),
         names=names,
         opset=opset_of(optimised),
     )
@@ -123,12 +133,12 @@ def import_model(
     )
 
 
-def _optimise(path: Path, model: ModelProto) -> ModelProto:
+def _optimise(path: Path, model: ModelProto, *, fuse: bool) -> ModelProto:
     """Run onnxruntime's basic (level 1) graph optimisation and read its result back."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "optimised.onnx"
         try:
-            start_session(model, optimise=True, save_to=target)
+            start_session(model, optimise=True, fuse=fuse, save_to=target)
             return onnx.load(target)
         except Exception as error:  # onnxruntime raises several unrelated types
             raise InputError(

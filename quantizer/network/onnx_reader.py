@@ -31,6 +31,9 @@ class NodeReader:
         The nodes that read each tensor.
     outputs
         The network's outputs.
+    stored
+        Maps that have a format in the file. They stay, as outputs do: nothing takes in what
+        a layer computes before it is stored.
     names
         The way back to the user's names.
     opset
@@ -46,6 +49,7 @@ class NodeReader:
     shapes: dict[str, Shape]
     readers: Mapping[str, Sequence[NodeProto]]
     outputs: Collection[str]
+    stored: Collection[str]
     names: OriginalNames
     opset: int
     kept_constants: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -148,7 +152,8 @@ class NodeReader:
     def sole_reader(self, tensor: str) -> NodeProto | None:
         """Find the one node that reads a tensor, if nothing else sees what is in it."""
         readers = self.readers.get(tensor, ())
-        return readers[0] if len(readers) == 1 and tensor not in self.outputs else None
+        is_seen = tensor in self.outputs or tensor in self.stored
+        return readers[0] if len(readers) == 1 and not is_seen else None
 
     def clamp(self, node: NodeProto) -> Clamp | None:
         """Bounds that a Relu, a Clip, or a Min or Max with a number puts on its input."""

@@ -37,11 +37,20 @@ _REWRITES = [
 ]
 """Basic optimisations that are not done: what remains would not be the user's graph."""
 
+_FUSIONS = [
+    *("ConvAddFusion", "ConvBNFusion", "ConvMulFusion", "MatMul_BatchNormalization_Fusion"),
+    *("GemmSumFusion", "GemmTransposeFusion", "DivMulFusion", "FuseReluClip", "Pad_Fusion"),
+    *("EliminateDropout", "EliminateIdentity", "EliminateSlice", "NoopElimination"),
+    "ReshapeFusion",
+]
+"""Basic optimisations that take out a feature map, or compute with constants."""
+
 
 def start_session(
     model: ModelProto,
     *,
     optimise: bool,
+    fuse: bool = True,
     save_to: Path | None = None,
     weights: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> ort.InferenceSession:
@@ -52,6 +61,8 @@ def start_session(
     optimise
         Whether to do the basic graph optimisation: constants and batch-norm folded, and
         nothing that takes the graph apart.
+    fuse
+        Whether that may take out feature maps, and fold more than constants.
     save_to
         File for the model as it is after that.
     weights
@@ -70,7 +81,10 @@ def start_session(
         options.add_external_initializers(list(weights), values)
     content = model.SerializeToString()
     return ort.InferenceSession(
-        content, options, providers=["CPUExecutionProvider"], disabled_optimizers=_REWRITES
+        content,
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=_REWRITES if fuse else [*_REWRITES, *_FUSIONS],
     )
 
 

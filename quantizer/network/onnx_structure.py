@@ -1,7 +1,7 @@
 """What of an ONNX graph its outputs need, in an order in which it can run."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -16,8 +16,13 @@ _OLDEST_OPSET = 7
 """The first that onnxruntime has kernels for."""
 
 
-def keep_needed_nodes(path: Path, model: ModelProto) -> None:
+def keep_needed_nodes(path: Path, model: ModelProto, extensions: Collection[str] = ()) -> None:
     """Drop the nodes that no output needs, and put the others in order, in place.
+
+    Parameters
+    ----------
+    extensions
+        Domains beside the standard's whose nodes may stay.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def keep_needed_nodes(path: Path, model: ModelProto) -> None:
     if all(max(before, default=-1) < index for index, before in sources.items()):
         order.sort()  # the file's own order is one, as the standard asks
     nodes = [needed[index] for index in order]
-    _check_operators(path, model, nodes)
+    _check_operators(path, model, [node for node in nodes if node.domain not in extensions])
     del graph.node[:]
     graph.node.extend(nodes)
 

@@ -1,40 +1,34 @@
-"""A QONNX graph taken apart: the float graph without Quant nodes, and what they said.
+"""A QONNX graph taken apart: the float graph without its Quant nodes, and what they said.
 
-A tensor that passes a Quant node is one tensor afterwards, with the name behind the node;
-the network input and constants keep theirs. An Add of half a step before a floor belongs to
-the node.
+A tensor and what a Quant node makes of it are one tensor afterwards. It has the name behind
+the node; the network input and constants keep theirs. An Add of half a step before a floor is
+part of the node.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Rounding
-from quantizer.network.onnx_structure import refuse
-from quantizer.qonnx.quant_node import QuantNode, is_from_qonnx, read_quant_node
+from quantizer.network.onnx_reader import STANDARD_DOMAINS
+from quantizer.qonnx.quant_node import DOMAINS, QuantNode, is_from_qonnx, read_quant_node
+
+_SIZES = ("Shape", "Size")
+"""What these give of a map does not depend on its values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizedConstantUse:
-    """A constant behind a Quant node.
-
-    Attributes
-    ----------
-    values
-        Float, as the file has them.
-    readers
-        Nodes that read what is behind the node, each with the place among its inputs.
-    """
+class QuantizedConstant:
+    """An initializer behind a Quant node, and its float values."""
 
     quant: QuantNode
     values: NDArray[Any]
-    readers: tuple[tuple[NodeProto, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +36,7 @@ class QuantNodes:
     """What the Quant nodes of a file said, by the name of the tensor in the float graph."""
 
     maps: Mapping[str, QuantNode]
-    constants: Mapping[str, QuantizedConstantUse]
+    constants: Mapping[str, QuantizedConstant]
 
 
 def has_quant_nodes(model: ModelProto) -> bool:
@@ -50,168 +44,194 @@ def has_quant_nodes(model: ModelProto) -> bool:
     return any(is_from_qonnx(node) for node in model.graph.node)
 
 
-def bypass_quant_nodes(path: Path, model: ModelProto) -> QuantNodes:
+def take_out_quant_nodes(path: Path, model: ModelProto) -> QuantNodes:
     """Take all Quant nodes out of a model, in place.
+
+    Parameters
+    ----------
+    model
+        Its nodes are in an order in which they can run.
 
     Raises
     ------
     InputError
-        A node is not supported, a tensor is read both with and without its Quant node, or
-        is quantized in two ways.
+        A node of QONNX is not supported; a tensor is quantized in two ways, or is read, or
+        is an output, both with and without its Quant node.
     """
-    graph = model.graph
-    constants = dict(_constants(graph))
-    readers: dict[str, list[tuple[NodeProto, int]]] = {}
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            readers.setdefault(name, []).append((node, place))
-    bypass = _Bypass(path=path, graph=graph, constants=constants, readers=readers)
-    for node in graph.node:
-        if is_from_qonnx(node):
-            bypass.add(read_quant_node(path, node, constants))
-    return bypass.finish()
+    bypass = _Bypass(path, model.graph)
+    for node in model.graph.node:
+        bypass.visit(node)
+    found = bypass.finish()
+    # Exporters may ship what stands for a Quant node where nobody knows it.
+    functions = [function for function in model.functions if function.domain not in DOMAINS]
+    del model.functions[:]
+    model.functions.extend(functions)
+    return found
 
 
-def _constants(graph: GraphProto) -> Iterator[tuple[str, NDArray[Any]]]:
-    for tensor in graph.initializer:
-        yield tensor.name, numpy_helper.to_array(tensor)
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            yield node.output[0], numpy_helper.to_array(node.attribute[0].t)
+class _Constants:
+    """Initializers and Constant nodes of a graph, decoded when they are asked for."""
+
+    def __init__(self, path: Path, graph: GraphProto) -> None:
+        self._path = path
+        self._tensors = {tensor.name: tensor for tensor in graph.initializer}
+        self._tensors |= {
+            node.output[0]: tensor
+            for node in graph.node
+            if node.op_type == "Constant" and (tensor := _tensor_of(node)) is not None
+        }
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def find(self, name: str) -> NDArray[Any] | None:
+        """Give the values of a constant, None if the tensor is none."""
+        tensor = self._tensors.get(name)
+        try:
+            return None if tensor is None else numpy_helper.to_array(tensor)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{self._path}: constant {name!r}", "holds other values than its shape and type say"
+            ) from None
+
+
+def _tensor_of(node: NodeProto) -> TensorProto | None:
+    """Value of a Constant node, if it is one tensor of numbers."""
+    for attribute in node.attribute:
+        value = helper.get_attribute_value(attribute)
+        match attribute.name:
+            case "value":
+                return value if isinstance(value, TensorProto) else None
+            case "value_float" | "value_floats":
+                return numpy_helper.from_array(np.array(value, np.float32))
+            case "value_int" | "value_ints":
+                return numpy_helper.from_array(np.array(value, np.int64))
+    return None
 
 
 class _Bypass:
-    """Collects Quant nodes, then changes the graph."""
+    """Walks through a graph in order and collects its Quant nodes, then changes it."""
 
-    def __init__(
-        self,
-        *,
-        path: Path,
-        graph: GraphProto,
-        constants: Mapping[str, NDArray[Any]],
-        readers: Mapping[str, list[tuple[NodeProto, int]]],
-    ) -> None:
+    def __init__(self, path: Path, graph: GraphProto) -> None:
         self._path = path
         self._graph = graph
-        self._constants = constants
-        self._readers = readers
+        self._constants = _Constants(path, graph)
+        self._inputs = {value.name for value in graph.input} - {
+            tensor.name for tensor in graph.initializer
+        }
+        self._outputs = {value.name for value in graph.output}
         self._producers = {name: node for node in graph.node for name in node.output}
-        self._quants: dict[str, QuantNode] = {}
-        # For every tensor that goes, the one before it.
-        self._before: dict[str, str] = {}
+        self._readers: dict[str, list[NodeProto]] = {}
+        for node in graph.node:
+            for name in node.input:
+                self._readers.setdefault(name, []).append(node)
+        # Tensors that depend on the network input.
+        self._live = set(self._inputs)
+        # For every tensor that goes, the one that it was made of.
+        self._roots: dict[str, str] = {}
+        # By the tensor that they quantize.
+        self._quants: dict[str, list[QuantNode]] = {}
 
-    def add(self, quant: QuantNode) -> None:
-        """Take note of a node; what it reads may come from nodes still to come."""
-        source = quant.source
-        if (raised := self._half_step(quant)) is not None:
+    def visit(self, node: NodeProto) -> None:
+        """Take note of a node; those before it are known."""
+        if not is_from_qonnx(node):
+            if self._live.intersection(node.input) and node.op_type not in _SIZES:
+                self._live.update(node.output)
+            return
+        quant = read_quant_node(self._path, node, self._constants.find)
+        raised = self._take_half_step(quant)
+        if raised is not None:
+            self._roots[quant.source] = self._root(raised)
             quant = replace(quant, rounding=Rounding.TIES_POS)
-            self._before[source] = raised
-        self._before[quant.target] = source
-        self._quants[quant.target] = quant
+        root = self._root(quant.source)
+        if root in self._live:
+            self._live.add(quant.target)
+        elif root not in self._constants:
+            raise InputError(
+                quant.where,
+                f"quantizes {root!r}, which is computed from constants; "
+                "expected a constant (qonnx-cleanup makes one)",
+            )
+        self._roots[quant.target] = root
+        known = self._quants.setdefault(root, [])
+        if known and not quant.says_the_same(known[0]):
+            raise InputError(
+                quant.where,
+                f"quantizes {root!r} in another way than {known[0].target!r} is; "
+                "expected one format for a tensor",
+            )
+        known.append(quant)
 
-    def _half_step(self, quant: QuantNode) -> str | None:
-        """Give what half a step is added to, if this is what feeds a floor."""
+    def _root(self, tensor: str) -> str:
+        return self._roots.get(tensor, tensor)
+
+    def _take_half_step(self, quant: QuantNode) -> str | None:
+        """Name what half a step is added to, if such a sum is what a floor is taken of."""
         node = self._producers.get(quant.source)
-        fmt = quant.format
-        if node is None or node.op_type != "Add" or node.domain or fmt is None:
+        length = quant.uniform_frac_bits
+        if (
+            quant.rounding is not Rounding.TO_NEG
+            or length is None
+            or node is None
+            or node.op_type != "Add"
+            or node.domain not in STANDARD_DOMAINS
+            or len(self._readers[quant.source]) > 1
+            or quant.source in self._outputs
+        ):
             return None
         numbers = [name for name in node.input if name in self._constants]
         others = [name for name in node.input if name not in self._constants]
-        is_half = (
-            quant.rounding is Rounding.TO_NEG
-            and len(numbers) == len(others) == 1
-            and self._constants[numbers[0]].size == 1
-            and float(self._constants[numbers[0]].item()) == fmt.step / 2
-            and len(self._readers[quant.source]) == 1
-            and quant.source not in {value.name for value in self._graph.output}
-        )
+        if len(numbers) != 1 or len(others) != 1:
+            return None
+        value = self._constants.find(numbers[0])
+        is_half = value is not None and value.size == 1 and value.item() == 2.0 ** -(length + 1)
         return others[0] if is_half else None
 
     def finish(self) -> QuantNodes:
-        """Rename what is read, and drop the nodes."""
-        quants: dict[str, list[QuantNode]] = {}
-        for target, quant in self._quants.items():
-            quants.setdefault(self._root(target), []).append(quant)
-        names: dict[str, str] = {}
-        for root, found in quants.items():
-            self._check(root, found)
-            names[root] = self._name(root, found)
-            for tensor in self._before:
-                if self._root(tensor) == root:
-                    names[tensor] = names[root]
-        constants = {}
-        for root, found in quants.items():
-            if root in self._constants:
-                constants[root] = QuantizedConstantUse(
-                    quant=found[0],
-                    values=self._constants[root],
-                    readers=tuple(
-                        reader for quant in found for reader in self._readers.get(quant.target, ())
-                    ),
-                )
-        self._rename(names)
-        return QuantNodes(
-            maps={
-                names[root]: found[0]
-                for root, found in quants.items()
-                if root not in self._constants
-            },
-            constants=constants,
-        )
+        """Name every quantized tensor, rename what reads it, and drop the nodes."""
+        names = {root: self._name(root, quants) for root, quants in self._quants.items()}
+        names |= {gone: names[root] for gone, root in self._roots.items()}
+        maps: dict[str, QuantNode] = {}
+        constants: dict[str, QuantizedConstant] = {}
+        for root, quants in self._quants.items():
+            values = self._constants.find(root)
+            if values is None:
+                maps[names[root]] = quants[0]
+            else:
+                constants[root] = QuantizedConstant(quant=quants[0], values=values)
+        self._rename(names, constants)
+        return QuantNodes(maps=maps, constants=constants)
 
-    def _root(self, tensor: str) -> str:
-        seen = set()
-        while tensor in self._before:
-            if tensor in seen:
-                node = self._producers[tensor]
-                raise refuse(
-                    self._path, node, "depends on its own output; expected a graph without cycles"
-                )
-            seen.add(tensor)
-            tensor = self._before[tensor]
-        return tensor
-
-    def _check(self, root: str, found: list[QuantNode]) -> None:
-        first, *others = found
-        for other in others:
-            if _meaning(other) != _meaning(first):
-                raise InputError(
-                    other.where,
-                    f"quantizes {root!r} in another way than {first.where.partition(': ')[2]}; "
-                    "expected one format for a tensor",
-                )
-        for node, _ in self._readers.get(root, ()):
-            if not is_from_qonnx(node) and node.output[0] not in self._before:
+    def _name(self, root: str, quants: Sequence[QuantNode]) -> str:
+        """Name a tensor and its quantized values as one, if nothing tells the two apart."""
+        first = quants[0]
+        for node in self._readers.get(root, ()):
+            is_taken_out = is_from_qonnx(node) or node.output[0] in self._roots
+            if not is_taken_out and node.op_type not in _SIZES:
                 raise InputError(
                     first.where,
                     f"quantizes {root!r}, which {node.op_type} {node.name or node.output[0]!r} "
                     "reads without it; expected all readers behind it",
                 )
-
-    def _name(self, root: str, found: list[QuantNode]) -> str:
-        if root in self._constants or root in {value.name for value in self._graph.input}:
+        visible = [quant.target for quant in quants if quant.target in self._outputs]
+        if root in self._outputs or len(set(visible)) > 1:
+            raise InputError(
+                first.where,
+                f"quantizes {root!r}, which is an output with and without it, or twice; "
+                "expected one output of a tensor",
+            )
+        if root in self._constants or root in self._inputs:
             return root
-        outputs = {value.name for value in self._graph.output}
-        visible = [quant for quant in found if quant.target in outputs]
-        if len(visible) > 1 or (visible and root in outputs):
-            raise InputError(
-                visible[-1].where,
-                f"makes a second output of {root!r}; expected each map as one output at most",
-            )
-        if root in outputs:
-            raise InputError(
-                found[0].where,
-                f"quantizes {root!r}, which is also an output; expected one of the two as output",
-            )
-        return (visible or found)[0].target
+        return visible[0] if visible else first.target
 
-    def _rename(self, names: Mapping[str, str]) -> None:
+    def _rename(self, names: Mapping[str, str], constants: Mapping[str, QuantizedConstant]) -> None:
         graph = self._graph
-        kept = [
-            node
-            for node in graph.node
-            if not is_from_qonnx(node) and node.output[0] not in self._before
-        ]
+        made = {tensor.name for tensor in graph.initializer}
+        # Quantized constants are initializers from now on.
+        for name, constant in constants.items():
+            if name not in made:
+                graph.initializer.append(numpy_helper.from_array(constant.values, name))
+        kept = list(self._kept_nodes(constants))
         for node in kept:
             for place, name in enumerate(node.input):
                 node.input[place] = names.get(name, name)
@@ -222,7 +242,8 @@ class _Bypass:
         del graph.node[:]
         graph.node.extend(kept)
 
-
-def _meaning(quant: QuantNode) -> tuple[object, ...]:
-    lengths = quant.frac_bits.shape, quant.frac_bits.tobytes()
-    return quant.bits, quant.signed, quant.rounding, quant.is_narrow, lengths
+    def _kept_nodes(self, constants: Mapping[str, QuantizedConstant]) -> Iterator[NodeProto]:
+        for node in self._graph.node:
+            is_constant = node.op_type == "Constant" and node.output[0] in constants
+            if not is_from_qonnx(node) and not is_constant and node.output[0] not in self._roots:
+                yield node

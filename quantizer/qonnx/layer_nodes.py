@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from quantizer.network.float_writer import NodeWriter, pool_attributes
+from quantizer.network.float_writer import pool_attributes
 from quantizer.network.layers import (
     Add,
     ArithmeticLayer,
@@ -216,10 +216,10 @@ def _write_pool(
     source, target = shapes[layer.ifm], shapes[layer.ofm]
     if len(source) != len(target):
         op = "ReduceMean" if is_average else "ReduceMax"
-        axes = graph.integers(f"{layer.name}.axes", _reduced_axes(layer, len(source) - len(target)))
+        axes = graph.integers(f"{layer.name}.axes", _reduced_axes(layer, source, target))
         graph.write(op, [ifm, axes], ofm, name=layer.name, attributes={"keepdims": 0})
         return
-    attributes = pool_attributes(NodeWriter(shapes=shapes), layer)
+    attributes = pool_attributes(shapes, layer)
     if isinstance(layer, AveragePool):
         attributes["count_include_pad"] = int(layer.counts_padding)
     if len(source) == 2:
@@ -230,10 +230,10 @@ def _write_pool(
     graph.write(op, [ifm], ofm, name=layer.name, attributes=attributes)
 
 
-def _reduced_axes(layer: MaxPool | AveragePool, count: int) -> list[int]:
+def _reduced_axes(layer: MaxPool | AveragePool, source: Shape, target: Shape) -> list[int]:
     """Axes of space, the batch counted, that a reduction drops."""
-    if count == 2:
-        return [2, 3]
+    if len(target) == 1:
+        return list(range(2, len(source) + 1))
     return [3] if layer.kernel[1] > 1 else [2]
 
 

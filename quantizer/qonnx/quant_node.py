@@ -3,10 +3,11 @@
 Notes
 -----
 A. Pappalardo et al., "QONNX: Representing Arbitrary-Precision Quantized Neural Networks",
-2022; the words of the rounding modes and the narrow range are those of qonnx 1.0.
+2022; attributes, defaults and the words of the rounding modes are those of the operator's
+page in qonnx 1.0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,15 @@ from numpy.typing import NDArray
 from onnx import NodeProto
 
 from quantizer.errors import InputError
-from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS, QFormat, Rounding
+from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS, Rounding
 from quantizer.network.onnx_reader import attributes
 
 DOMAIN = "qonnx.custom_op.general"
 DOMAINS = (DOMAIN, "onnx.brevitas", "finn.custom_op.general")
-"""Where the nodes of QONNX are found; older exporters wrote the others."""
+"""Where the nodes of QONNX are found; Brevitas and old FINN write the others."""
 
 _OPERATORS = ("Quant", "IntQuant")
-"""Two names of one operator; qonnx 0.4 and later write the second."""
+"""Two names of one operator; the second is the younger."""
 
 ROUNDING_MODES: Mapping[Rounding, str] = {
     Rounding.TIES_EVEN: "ROUND",
@@ -43,10 +44,13 @@ _ROUNDINGS: Mapping[str, Rounding] = {
     "DOWN": Rounding.TO_ZERO,
 }
 
+FindConstant = Callable[[str], NDArray[Any] | None]
+"""Gives the values of an initializer or Constant node; None for any other tensor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantNode:
-    """A Quant node with a power of two for a scale.
+    """A Quant node with powers of two for scales.
 
     Attributes
     ----------
@@ -57,7 +61,7 @@ class QuantNode:
     bits, signed, rounding
         As of a format; `TIES_POS` is the floor behind half a step.
     is_narrow
-        Whether the smallest value (of an unsigned format: the largest) is left out.
+        Whether the smallest integer (of an unsigned format: the largest) is left out.
     frac_bits
         int64, of the shape of the scale.
     """
@@ -72,12 +76,20 @@ class QuantNode:
     frac_bits: NDArray[np.int64]
 
     @property
-    def format(self) -> QFormat | None:
-        """The one format of the tensor; None where the fraction lengths differ."""
-        lengths = {int(length) for length in self.frac_bits.ravel()}
-        if len(lengths) != 1:
-            return None
-        return QFormat(bits=self.bits, frac_bits=lengths.pop(), signed=self.signed)
+    def uniform_frac_bits(self) -> int | None:
+        """The one fraction length of the tensor; None where they differ."""
+        lengths = set(self.frac_bits.ravel().tolist())
+        return lengths.pop() if len(lengths) == 1 else None
+
+    def says_the_same(self, other: "QuantNode") -> bool:
+        """Whether the two make the same integers of a tensor."""
+        return (
+            self.bits == other.bits
+            and self.signed is other.signed
+            and self.rounding is other.rounding
+            and self.is_narrow is other.is_narrow
+            and np.array_equal(self.frac_bits, other.frac_bits)
+        )
 
 
 def is_from_qonnx(node: NodeProto) -> bool:
@@ -85,15 +97,8 @@ def is_from_qonnx(node: NodeProto) -> bool:
     return node.domain in DOMAINS
 
 
-def read_quant_node(
-    path: Path, node: NodeProto, constants: Mapping[str, NDArray[Any]]
-) -> QuantNode:
+def read_quant_node(path: Path, node: NodeProto, find_constant: FindConstant) -> QuantNode:
     """Read a node of QONNX.
-
-    Parameters
-    ----------
-    constants
-        Values of the file's initializers and Constant nodes.
 
     Raises
     ------
@@ -102,59 +107,80 @@ def read_quant_node(
     """
     where = f"{path}: node {node.name or node.output[0]!r} ({node.op_type})"
     if node.op_type not in _OPERATORS:
-        raise InputError(
-            where, "is not supported; expected Quant nodes, of 2 bits or more, as the only ones"
-        )
-    if len(node.input) != 4 or len(node.output) != 1 or not node.input[0]:
-        raise InputError(where, "expected four inputs and one output")
-    found = {}
-    for what, name in zip(("scale", "zero point", "bit width"), node.input[1:], strict=True):
-        if name not in constants:
-            raise InputError(where, f"{what} {name!r} is computed; expected a constant")
-        found[what] = np.asarray(constants[name])
-        if not found[what].size or not np.issubdtype(found[what].dtype, np.number):
-            raise InputError(where, f"{what} {name!r} holds no number; expected one")
-    if found["zero point"].any():
-        raise InputError(where, f"has zero point {_first(found['zero point'])}; expected 0")
+        raise InputError(where, "is not supported; of QONNX's nodes, Quant alone is")
+    if len(node.input) != 4 or len(node.output) != 1 or not all(node.input):
+        raise InputError(where, "expected four inputs and one output, none of them left out")
+    source, *parameters = node.input
+    scale, zero_point, width = (
+        _numbers(where, what, name, find_constant(name))
+        for what, name in zip(("scale", "zero point", "bit width"), parameters, strict=True)
+    )
+    if zero_point.any():
+        raise InputError(where, f"has zero point {_first(zero_point):g}; expected 0")
     given = attributes(node)
-    mode = given.get("rounding_mode", b"ROUND")
-    mode = mode.decode(errors="replace") if isinstance(mode, bytes) else str(mode)
-    if mode.upper() not in _ROUNDINGS:
-        raise InputError(where, f"rounds by {mode!r}; expected one of {', '.join(_ROUNDINGS)}")
     return QuantNode(
         where=where,
-        source=node.input[0],
+        source=source,
         target=node.output[0],
-        bits=_bits(where, found["bit width"]),
-        signed=bool(given.get("signed", 1)),
-        rounding=_ROUNDINGS[mode.upper()],
-        is_narrow=bool(given.get("narrow", 0)),
-        frac_bits=_frac_bits(where, found["scale"]),
+        bits=_bits(where, width),
+        signed=_flag(where, given, "signed", otherwise=True),
+        rounding=_rounding(where, given),
+        is_narrow=_flag(where, given, "narrow", otherwise=False),
+        frac_bits=_frac_bits(where, scale),
     )
 
 
-def _bits(where: str, widths: NDArray[Any]) -> int:
-    width = _first(widths)
-    if (widths != width).any() or width not in range(2, 17):
-        raise InputError(where, f"has bit width {width}; expected one integer from 2 to 16")
-    return int(width)
+def _numbers(where: str, what: str, name: str, values: NDArray[Any] | None) -> NDArray[np.float64]:
+    if values is None:
+        raise InputError(
+            where, f"{what} {name!r} is computed; expected a constant (qonnx-cleanup makes one)"
+        )
+    if not values.size or values.dtype.kind not in "fiu":
+        raise InputError(where, f"{what} {name!r} holds no number; expected one or more")
+    return values.astype(np.float64)
 
 
-def _frac_bits(where: str, scales: NDArray[Any]) -> NDArray[np.int64]:
-    mantissas, exponents = np.frexp(scales.astype(np.float64))
+def _bits(where: str, widths: NDArray[np.float64]) -> int:
+    is_wrong = ~np.isin(widths, range(2, 17))
+    if is_wrong.any():
+        raise InputError(
+            where, f"has bit width {_first(widths[is_wrong]):g}; expected an integer from 2 to 16"
+        )
+    if (widths != widths.flat[0]).any():
+        raise InputError(where, "has more than one bit width; expected one for the tensor")
+    return int(widths.flat[0])
+
+
+def _frac_bits(where: str, scales: NDArray[np.float64]) -> NDArray[np.int64]:
+    mantissas, exponents = np.frexp(scales)
     is_wrong = mantissas != 0.5
     if is_wrong.any():
-        raise InputError(where, f"has scale {_first(scales[is_wrong])}; expected powers of two")
+        raise InputError(where, f"has scale {_first(scales[is_wrong]):.9g}; expected powers of two")
     lengths = 1 - exponents.astype(np.int64)
     is_wrong = (lengths < MIN_FRAC_BITS) | (lengths > MAX_FRAC_BITS)
     if is_wrong.any():
         raise InputError(
             where,
-            f"has scale {_first(scales[is_wrong])}; "
+            f"has scale 2**{-int(lengths[is_wrong].flat[0])}; "
             f"expected one from 2**{-MAX_FRAC_BITS} to 2**{-MIN_FRAC_BITS}",
         )
     return lengths
 
 
-def _first(numbers: NDArray[Any]) -> float:
-    return float(numbers.ravel()[0])
+def _flag(where: str, given: Mapping[str, Any], name: str, *, otherwise: bool) -> bool:
+    value = given.get(name, int(otherwise))
+    if not isinstance(value, int) or value not in (0, 1):
+        raise InputError(where, f"has {name} {value!r}; expected 0 or 1")
+    return bool(value)
+
+
+def _rounding(where: str, given: Mapping[str, Any]) -> Rounding:
+    word = given.get("rounding_mode", b"ROUND")
+    word = word.decode(errors="replace") if isinstance(word, bytes) else str(word)
+    if word.upper() not in _ROUNDINGS:
+        raise InputError(where, f"rounds by {word!r}; expected one of {', '.join(_ROUNDINGS)}")
+    return _ROUNDINGS[word.upper()]
+
+
+def _first(numbers: NDArray[np.float64]) -> float:
+    return float(numbers.flat[0])

@@ -31,10 +31,9 @@ from quantizer.network.layers import (
     PRelu,
     WeightedLayer,
 )
-from quantizer.qonnx.constant_layout import to_transposed_conv
 from quantizer.qonnx.graph_writer import GraphWriter
 from quantizer.qonnx.layer_nodes import write_layer
-from quantizer.qonnx.metadata import facts_of, write_facts
+from quantizer.qonnx.metadata import write_facts
 from quantizer.qonnx.quant_node import DOMAIN, ROUNDING_MODES
 from quantizer.quantized import QuantizedConstant, QuantizedNetwork
 
@@ -50,7 +49,8 @@ def to_qonnx(network: QuantizedNetwork) -> bytes:
     Raises
     ------
     InputError
-        The weights are beyond what such a file can hold.
+        The weights are beyond what such a file can hold, or are not what their float values
+        round to.
     """
     weights_bytes = sum(value.nbytes for value in network.network.constants.values())
     if weights_bytes >= _MAX_BYTES:
@@ -58,7 +58,7 @@ def to_qonnx(network: QuantizedNetwork) -> bytes:
             network.network.name,
             f"has {weights_bytes / 2**30:.1f} GiB of weights; an .onnx file holds less than 2",
         )
-    return _Writer(network).model().SerializeToString(deterministic=True)
+    return bytes(_Writer(network).model().SerializeToString(deterministic=True))
 
 
 class _Writer:
@@ -68,26 +68,19 @@ class _Writer:
         network = quantized.network
         self._quantized = quantized
         self._network = network
-        layers = network.layers
         self._graph = GraphWriter(
-            taken={*network.shapes, *network.constants, *(layer.name for layer in layers)}
+            taken={*network.shapes, *network.constants, *(layer.name for layer in network.layers)}
         )
-        # Name of the tensor in the file that holds the quantized values of one of the network.
-        self._tensors: dict[str, str] = {name: name for name in network.shapes}
-        self._constants: dict[tuple[str, int, bytes], str] = {}
-        self._kept: set[str] = set()
+        self._zero_point = self._graph.constant("zero_point", np.array(0.0, np.float32))
+        # Tensors with the quantized values of maps, and of constants, by name.
+        self._maps = {name: name for name in network.shapes}
+        self._maps[network.input] = self._graph.free(f"{network.input}.quantized")
+        self._constants: dict[str, str] = {}
 
     def model(self) -> ModelProto:
         """Write everything."""
         graph, network = self._graph, self._network
-        self._zero_point = graph.constant("zero_point", np.array(0.0, np.float32))
-        self._tensors[network.input] = graph.free(f"{network.input}.quantized")
-        self._quantize_map(
-            network.input,
-            network.input,
-            self._tensors[network.input],
-            self._quantized.rules.requantize_rounding,
-        )
+        self._quantize_map(network.input, network.input, is_average=False)
         for layer in network.layers:
             self._write_layer(layer)
         onnx_graph = helper.make_graph(
@@ -105,17 +98,16 @@ class _Writer:
             ir_version=helper.find_min_ir_version_for(opsets[:1]),
             producer_name="accel-sim",
         )
-        write_facts(model, facts_of(self._quantized))
+        write_facts(model, self._quantized)
         return model
 
     def _value(self, name: str) -> ValueInfoProto:
-        return helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, (1, *self._network.shapes[name])
-        )
+        shape = (1, *self._network.shapes[name])
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     def _write_layer(self, layer: Layer) -> None:
-        graph, network, rules = self._graph, self._network, self._quantized.rules
-        operands = [self._tensors[name] for name in layer.inputs] + self._operands(layer)
+        graph, network = self._graph, self._network
+        operands = [self._maps[name] for name in layer.inputs] + self._operands(layer)
         if layer.ofm not in network.outputs:
             graph.declare(layer.ofm, (1, *network.shapes[layer.ofm]))
         if isinstance(layer, MovingLayer) and not isinstance(layer, Clip | Pad):
@@ -124,14 +116,13 @@ class _Writer:
         exact = graph.free(f"{layer.ofm}.exact")
         graph.declare(exact, (1, *network.shapes[layer.ofm]))
         write_layer(graph, network.shapes, layer, operands, exact)
-        is_average = isinstance(layer, AveragePool)
-        rounding = rules.average_pool_rounding if is_average else rules.requantize_rounding
-        self._quantize_map(layer.ofm, exact, layer.ofm, rounding)
+        self._quantize_map(layer.ofm, exact, is_average=isinstance(layer, AveragePool))
 
     # Feature maps.
 
-    def _quantize_map(self, name: str, exact: str, quantized: str, rounding: Rounding) -> None:
-        graph, fmt = self._graph, self._quantized.formats[name]
+    def _quantize_map(self, name: str, exact: str, *, is_average: bool) -> None:
+        graph, rules, fmt = self._graph, self._quantized.rules, self._quantized.formats[name]
+        rounding = rules.average_pool_rounding if is_average else rules.requantize_rounding
         shape = (1, *self._network.shapes[name])
         if rounding is Rounding.TIES_POS:
             half = graph.constant(f"{name}.half_step", np.array(fmt.step / 2, np.float32))
@@ -139,6 +130,7 @@ class _Writer:
             graph.declare(raised, shape)
             graph.write("Add", [exact, half], raised, name=graph.free(f"{name}.raise"))
             exact = raised
+        quantized = self._maps[name]
         if quantized != name:
             graph.declare(quantized, shape)
         self._write_quant(name, exact, quantized, fmt, np.array(fmt.step), rounding)
@@ -172,52 +164,61 @@ class _Writer:
     def _operands(self, layer: Layer) -> list[str]:
         """Tensors of a layer's quantized constants, in the order of the operator's inputs."""
         weights = self._quantized.weights
-        match layer:
-            case PRelu():
-                return [self._constant(layer.slopes, weights[layer.slopes], layer)]
-            case _ if isinstance(layer, WeightedLayer):
-                found = [self._constant(layer.weights, weights[layer.weights], layer)]
-                if layer.bias is not None:
-                    bias = self._quantized.biases[layer.name]
-                    found.append(self._constant(layer.bias, bias, None))
-                return found
-            case _:
-                name = getattr(layer, "constant", None)
-                return [] if name is None else [self._constant(name, weights[name], layer)]
+        if isinstance(layer, WeightedLayer):
+            found = [self._constant(layer.weights, weights[layer.weights], layer)]
+            if layer.bias is not None:
+                bias = self._quantized.biases[layer.name]
+                found.append(self._constant(layer.bias, bias, None))
+            return found
+        name = layer.slopes if isinstance(layer, PRelu) else getattr(layer, "constant", None)
+        return [] if name is None else [self._constant(name, weights[name], None)]
 
     def _constant(self, name: str, quantized: QuantizedConstant, layer: Layer | None) -> str:
-        """Quantized values of a constant; several layers that use them share one node.
+        """Quantized values of a constant; all layers that use it share them.
 
         Parameters
         ----------
         layer
-            Whose operator decides about the order of axes; None for a bias.
+            Whose operator decides about the order of axes; None where none does.
         """
-        key = name, quantized.bits, quantized.frac_bits.tobytes()
-        if key in self._constants:
-            return self._constants[key]
+        if name in self._constants:
+            return self._constants[name]
         graph = self._graph
         values = self._network.constants[name]
-        shape = (-1,) + (1,) * (values.ndim - 1)
-        lengths = quantized.frac_bits.reshape(shape)
+        lengths = quantized.frac_bits.reshape(-1, *(1 for _ in values.shape[1:]))
+        _check_integers(name, values, lengths, quantized)
         values, lengths = _as_operator_wants(layer, self._network, values, lengths)
-        if name not in self._kept:
-            self._kept.add(name)
-            graph.keep(name, values)
+        graph.keep(name, values)
         if not quantized.is_per_channel:
             lengths = lengths.ravel()[0]
-        target = graph.free(f"{name}.quantized")
+        target = self._constants[name] = graph.free(f"{name}.quantized")
         graph.declare(target, values.shape)
         fmt = QFormat(bits=quantized.bits, frac_bits=0)
-        scale = np.ldexp(1.0, -lengths)
-        self._write_quant(name, name, target, fmt, np.asarray(scale), Rounding.TIES_EVEN)
-        self._constants[key] = target
+        scale = np.asarray(np.ldexp(1.0, -lengths))
+        self._write_quant(name, name, target, fmt, scale, Rounding.TIES_EVEN)
         return target
 
 
 def _opset(network: Network) -> int:
     kinds = {layer.function.kind for layer in network.layers if isinstance(layer, Lookup)}
     return _OPSET_OF_SWISH if FunctionKind.SWISH in kinds else _OPSET
+
+
+def _check_integers(
+    name: str,
+    values: NDArray[np.float32],
+    lengths: NDArray[np.int64],
+    quantized: QuantizedConstant,
+) -> None:
+    """Refuse integers that a Quant node would not make of the float values in the file."""
+    fmt = QFormat(bits=quantized.bits, frac_bits=0)
+    rounded = np.rint(np.ldexp(values.astype(np.float64), lengths))
+    if not np.array_equal(np.clip(rounded, fmt.raw_min, fmt.raw_max), quantized.raw):
+        raise InputError(
+            f"constant {name!r}",
+            "has other integers than its float values round to, which a QONNX file cannot say; "
+            "expected the nearest",
+        )
 
 
 def _as_operator_wants(
@@ -229,8 +230,9 @@ def _as_operator_wants(
             return values.T, lengths.T
         case ConvTranspose():
             of_each = np.broadcast_to(lengths, (*values.shape[:2], 1, 1))
-            values = to_transposed_conv(values, layer.groups)
-            lengths = to_transposed_conv(of_each, layer.groups)
+            values, lengths = (
+                _as_transposed_conv(array, layer.groups) for array in (values, of_each)
+            )
             if layer.groups == 1:
                 lengths = lengths[:1]
         case Conv():
@@ -240,3 +242,10 @@ def _as_operator_wants(
     if len(network.shapes[layer.ifm]) == 2:
         return values[:, :, 0], lengths[:, :, 0]
     return values, lengths
+
+
+def _as_transposed_conv(filters: NDArray[Any], groups: int) -> NDArray[Any]:
+    """``[K, C/groups, R, S]`` as ConvTranspose wants it, ``[C, K/groups, R, S]``."""
+    count, channels, *taps = filters.shape
+    grouped = filters.reshape(groups, count // groups, channels, *taps)
+    return grouped.swapaxes(1, 2).reshape(groups * channels, count // groups, *taps)
