@@ -69,24 +69,40 @@ def choose_bits(
     )
 
 
-def check_fit(hardware: HardwareConfig, network: Network, bits: BitWidths) -> None:
+def check_fit(
+    hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths
+) -> None:
     """Refuse what a machine cannot run, before any image does.
+
+    Parameters
+    ----------
+    bits
+        Widths of a float network.
 
     Raises
     ------
     InputError
         An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
     """
-    widths = plan_word_lengths(network, bits)
+    graph, widths = _word_lengths(network, bits)
     nests = lay_out_layers(
         hardware,
-        network,
+        graph,
         widths.feature_maps,
         widths.constants,
         widths.biases,
         widths.requantized_inputs,
     )
-    _check_work(network, not all(nest.kind.is_free for nest in nests))
+    _check_work(graph, not all(nest.kind.is_free for nest in nests))
+
+
+def _word_lengths(
+    network: QuantizedNetwork | Network, bits: BitWidths
+) -> tuple[Network, WordLengths]:
+    """Give the float network, and its word lengths: those that it has, or will have."""
+    if isinstance(network, QuantizedNetwork):
+        return network.network, read_word_lengths(network)
+    return network, plan_word_lengths(network, bits)
 
 
 def check_signs(hardware: HardwareConfig, network: QuantizedNetwork) -> None:
@@ -183,14 +199,13 @@ def assemble_report(
     started
         `time.perf_counter` at the start of the run.
     """
+    bits = bits or choose_bits(hardware)
+    graph, widths = _word_lengths(network, bits)
     if isinstance(network, QuantizedNetwork):
-        graph, widths = network.network, read_word_lengths(network)
         quantization = QuantizationFacts(
             method=network.method, bits=network.bits, is_tuned=network.is_tuned
         )
     else:
-        graph, bits = network, bits or choose_bits(hardware)
-        widths = plan_word_lengths(graph, bits)
         quantization = QuantizationFacts(method=None, bits=bits, is_tuned=False)
 
     activity = None if values is None else _activity(values)

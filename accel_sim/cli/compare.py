@@ -8,7 +8,14 @@ import typer
 
 from accel_sim.cli import options
 from accel_sim.cli.console import show
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_arguments
+from accel_sim.cli.formats import refuse_numbers
+from accel_sim.cli.inputs import (
+    FormatRequest,
+    NetworkRequest,
+    add_batch,
+    as_arguments,
+    as_widths,
+)
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.workload import load_workload
@@ -87,9 +94,9 @@ def compare(
     from accel_sim.simulation import choose_bits
     from accel_sim.sweep import SweepPoint
 
+    widths = as_widths(weight_bits, activation_bits)
     are_reports = [side.endswith(".json") for side in sides]
     if all(are_reports):
-        widths = {"--weight-bits": weight_bits, "--activation-bits": activation_bits}
         machine_options = {"--set": override or None, "--batch": batch}
         given = as_arguments({**widths, **machine_options})
         _refuse_options([*request.arguments(), *numbers.arguments(), *given])
@@ -109,7 +116,9 @@ def compare(
             )
             for machine in (load_hardware(side, add_batch(override or [], batch)) for side in sides)
         ]
-        results = simulate_points(points, load_workload(request), numbers)
+        workload = load_workload(request)
+        refuse_numbers(workload, widths | numbers.given)
+        results = simulate_points(points, workload, numbers)
         reports = [result.report.to_document() for result in results]
     labels = [Path(side).stem for side in sides]
     if json is not None:

@@ -78,17 +78,25 @@ class FormatRequest:
     headroom_bits: int | None
     formats: Path | None
 
+    @property
+    def given(self) -> dict[str, object]:
+        """Values by option; None where it is not given."""
+        return {
+            "--input-bits": self.input_bits,
+            "--method": self.method,
+            "--estimator": self.estimator,
+            "--headroom-bits": self.headroom_bits,
+            "--formats": self.formats,
+        }
+
     def arguments(self) -> list[str]:
         """Options that ask for the same again."""
-        return as_arguments(
-            {
-                "--input-bits": self.input_bits,
-                "--method": self.method,
-                "--estimator": self.estimator,
-                "--headroom-bits": self.headroom_bits,
-                "--formats": self.formats,
-            }
-        )
+        return as_arguments(self.given)
+
+
+def as_widths(weights: object, activations: object) -> dict[str, object]:
+    """Widths by the option that gives them."""
+    return {"--weight-bits": weights, "--activation-bits": activations}
 
 
 def as_arguments(options: Mapping[str, object]) -> list[str]:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest, as_arguments
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, as_arguments, as_widths
 
 if TYPE_CHECKING:
     from accel_sim.report.model import RunReport
@@ -18,13 +18,21 @@ def suggest_next(
     request: NetworkRequest,
     numbers: FormatRequest,
     report: "RunReport",
+    *,
+    is_quantized: bool,
 ) -> tuple[str, str, str]:
-    """Three commands about the same network and images: narrower, faster, elsewhere."""
+    """Three commands about the same network and images: narrower, faster, elsewhere.
+
+    Parameters
+    ----------
+    is_quantized
+        Whether the network's file has formats that no option changes.
+    """
     workload = request.arguments() + numbers.arguments()
     changes = as_sets(overrides)
     bits = report.quantization.bits
-    widths = as_arguments({"--weight-bits": bits.weights, "--activation-bits": bits.activations})
-    if numbers.formats is None:
+    widths = [] if is_quantized else as_arguments(as_widths(bits.weights, bits.activations))
+    if numbers.formats is None and not is_quantized:
         sweep = [*_sweep_widths(report), *changes, *workload]
     else:
         sweep = ["--set", "mac_array.cols=8,16,32", *changes, *widths, *workload]

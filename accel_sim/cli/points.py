@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from accel_sim.cli.console import Progress, progress_bar
+from accel_sim.cli.formats import quantize_for
 from accel_sim.cli.inputs import FormatRequest
-from accel_sim.cli.workload import Workload, quantize_for
+from accel_sim.cli.workload import Workload
 
 if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig
@@ -18,17 +19,24 @@ def simulate_points(
     points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
 ) -> "list[SweepResult]":
     """Simulate points in order, with a progress bar; refuse a bad one before the first runs."""
-    from accel_sim.simulation import check_fit
+    from accel_sim.simulation import check_fit, ignore_progress
     from accel_sim.sweep import run_sweep
-
-    if numbers.formats is None:
-        for point in points:
-            check_fit(point.hardware, workload.network, point.bits)
+    from quantizer.qonnx.read import check_rules
 
     def quantize(
         machine: "HardwareConfig", bits: "BitWidths", progress: Progress
     ) -> "QuantizedNetwork | Network":
         return quantize_for(machine, workload, bits, numbers, progress)
+
+    network: QuantizedNetwork | Network = workload.network
+    if workload.is_quantized:
+        first = points[0]
+        network = quantize(first.hardware, first.bits, ignore_progress)
+    for point in points:
+        if workload.qonnx is not None:
+            check_rules(workload.qonnx, point.hardware.numeric_rules)
+        if numbers.formats is None:
+            check_fit(point.hardware, network, point.bits)
 
     with progress_bar("Simulating") as progress:
         return list(

@@ -1,4 +1,4 @@
-"""``accel-sim quantize``: choose formats and show them."""
+"""``accel-sim quantize``: choose formats, show them, and write them with the network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,9 +7,10 @@ import typer
 
 from accel_sim.cli import options
 from accel_sim.cli.console import progress_bar, show
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest
+from accel_sim.cli.formats import quantize_for, refuse_numbers
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, as_widths
 from accel_sim.cli.outputs import check_outputs
-from accel_sim.cli.workload import choose_formats, load_workload
+from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ WeightBits = Annotated[
         "--weight-bits",
         metavar="BITS",
         parser=options.parse_width,
-        help="Default: 8.",
+        help="Default: 8, or the machine's.",
         rich_help_panel="Quantization",
     ),
 ]
@@ -44,8 +45,29 @@ ActivationBits = Annotated[
         "--activation-bits",
         metavar="BITS",
         parser=options.parse_width,
-        help="Default: 8.",
+        help="Default: 8, or the machine's.",
         rich_help_panel="Quantization",
+    ),
+]
+Machine = Annotated[
+    str | None,
+    typer.Option(
+        "--machine",
+        metavar="HW",
+        parser=options.parse_name,
+        help="Quantize as for this machine: its widths, rounding and signs.",
+        rich_help_panel="Quantization",
+    ),
+]
+NetworkOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="NET.q.onnx",
+        parser=options.parse_path,
+        help="Write the quantized network as QONNX, as --network reads it.",
+        rich_help_panel="Output",
     ),
 ]
 FormatsOut = Annotated[
@@ -74,6 +96,8 @@ def quantize(
     estimator: options.EstimatorName = None,
     headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
+    machine: Machine = None,
+    output: NetworkOut = None,
     write_formats: FormatsOut = None,
 ) -> None:
     """Choose a fixed-point format for every tensor of a network."""
@@ -97,28 +121,42 @@ def quantize(
         headroom_bits=headroom_bits,
         formats=formats,
     )
-    check_outputs({"--write-formats": write_formats}, (*request.input_paths, formats))
+    if output is not None and output.suffix != ".onnx":
+        raise InputError(
+            "--output", f"{str(output)!r} has another ending than .onnx; give F.q.onnx"
+        )
+    read = [*request.input_paths, formats, None if machine is None else Path(machine)]
+    check_outputs({"--output": output, "--write-formats": write_formats}, read)
 
+    from accel_sim.hardware.load import load_hardware
     from accel_sim.report.as_json import to_json_bytes
     from accel_sim.report.output_file import write_file
+    from accel_sim.simulation import choose_bits
     from quantizer.formats_file import formats_to_json
-    from quantizer.quantized import BitWidths, NumericRules
+    from quantizer.qonnx.write import to_qonnx
+    from quantizer.quantized import BitWidths, QuantizedNetwork
 
+    hardware = None if machine is None else load_hardware(machine)
     workload = load_workload(request)
-    if workload.calibration is None and formats is None:
+    refuse_numbers(workload, numbers.given | as_widths(weight_bits, activation_bits))
+    if workload.calibration is None and formats is None and not workload.is_quantized:
         raise InputError(network, "needs images to choose its formats; give --calibration")
-    with progress_bar("Quantizing") as progress:
-        quantized = choose_formats(
-            workload,
-            BitWidths(
-                weights=weight_bits or DEFAULT_BITS,
-                activations=activation_bits or DEFAULT_BITS,
-                inputs=input_bits,
-            ),
-            NumericRules(),
-            numbers,
-            progress,
+    if hardware is None:
+        bits = BitWidths(
+            weights=weight_bits or DEFAULT_BITS,
+            activations=activation_bits or DEFAULT_BITS,
+            inputs=input_bits,
         )
+    else:
+        bits = choose_bits(
+            hardware, weights=weight_bits, activations=activation_bits, inputs=input_bits
+        )
+    with progress_bar("Quantizing") as progress:
+        quantized = quantize_for(hardware, workload, bits, numbers, progress)
+    assert isinstance(quantized, QuantizedNetwork)  # refused above if there is nothing to go by
+    if output is not None:
+        model = to_qonnx(quantized)
+        write_file(output, lambda file: file.write(model))
     if write_formats is not None:
         content = to_json_bytes(formats_to_json(quantized))
         write_file(write_formats, lambda file: file.write(content))

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from accel_sim.cli import options
 from accel_sim.cli.console import progress_bar, show
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch
+from accel_sim.cli.formats import quantize_for, refuse_numbers
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths
 from accel_sim.cli.next_commands import suggest_next
 from accel_sim.cli.outputs import check_outputs
-from accel_sim.cli.workload import load_workload, quantize_for
+from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
 
 
@@ -77,10 +78,12 @@ def simulate(
     machine = load_hardware(hardware, overrides)
     bits = choose_bits(machine, weights=weight_bits, activations=activation_bits, inputs=input_bits)
     workload = load_workload(request)
-    if formats is None:
+    refuse_numbers(workload, numbers.given | as_widths(weight_bits, activation_bits))
+    if formats is None and not workload.is_quantized:
         check_fit(machine, workload.network, bits)
     with progress_bar("Quantizing") as progress:
         quantized = quantize_for(machine, workload, bits, numbers, progress)
+    check_fit(machine, quantized, bits)
     store = None
     if save_tensors is not None:
         # Refused with --no-values; all else has images and formats.
@@ -107,5 +110,7 @@ def simulate(
     if save_tensors is not None and store is not None:
         write_file(save_tensors, store.write)
     show(*to_renderables(document))
-    commands = suggest_next(hardware, overrides, request, numbers, report)
+    commands = suggest_next(
+        hardware, overrides, request, numbers, report, is_quantized=workload.is_quantized
+    )
     show("Next:", *(f"  {command}" for command in commands))

@@ -10,7 +10,8 @@ import typer
 
 from accel_sim.cli import options
 from accel_sim.cli.console import show
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch
+from accel_sim.cli.formats import refuse_numbers
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.workload import load_workload
@@ -123,7 +124,7 @@ def sweep(
 
     points = list(_points(hardware, changes, weights, activations, input_bits))
     workload = load_workload(request)
-
+    refuse_numbers(workload, as_widths(weight_bits, activation_bits) | numbers.given)
     results = simulate_points(points, workload, numbers)
     records = to_records(results)
     if output is not None:

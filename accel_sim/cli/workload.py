@@ -5,25 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accel_sim.cli.console import Progress
-from accel_sim.cli.inputs import (
-    DEFAULT_ESTIMATOR,
-    DEFAULT_METHOD,
-    FormatRequest,
-    NetworkRequest,
-    parse_preprocessing,
-    parse_shape,
-)
+from accel_sim.cli.inputs import NetworkRequest, parse_preprocessing, parse_shape
 from quantizer.errors import InputError, nearest
 from quantizer.input_file import exists
 
 if TYPE_CHECKING:
     from accel_sim.builtin import TrainedNetwork
     from accel_sim.builtin.topologies.topology import Topology
-    from accel_sim.hardware.config import HardwareConfig
     from quantizer.network.graph import Network
     from quantizer.network.images import ImageSet, Preprocessing
-    from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
+    from quantizer.qonnx.read import QonnxFile
 
 CALIBRATION_IMAGES = range(2)
 TEST_IMAGES = range(2, 3)
@@ -40,11 +31,19 @@ class Workload:
         None if no formats are to be chosen.
     images
         None if no values are to be computed.
+    qonnx
+        Where the network comes from, if that is a file with formats.
     """
 
     network: "Network"
     calibration: "ImageSet | None"
     images: "ImageSet | None"
+    qonnx: "QonnxFile | None" = None
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether every tensor has a format already."""
+        return self.qonnx is not None and not self.qonnx.open
 
 
 def load_workload(request: NetworkRequest) -> Workload:
@@ -88,26 +87,37 @@ def load_workload(request: NetworkRequest) -> Workload:
 
 def _load_onnx(name: str, request: NetworkRequest) -> Workload:
     from quantizer.network.images import load_images
-    from quantizer.network.onnx_import import load_onnx
+    from quantizer.network.onnx_file import read_model
+    from quantizer.network.onnx_import import import_model
+    from quantizer.qonnx.bypass import has_quant_nodes
+    from quantizer.qonnx.read import read_qonnx
 
+    path, shape = Path(name), parse_shape(request.input_shape)
+    model, digest = read_model(path)
+    qonnx = read_qonnx(path, model, digest, shape) if has_quant_nodes(model) else None
     if request.calibration is None and not request.has_formats:
-        _refuse_uncalibrated(name, request)
-    network = load_onnx(Path(name), parse_shape(request.input_shape))
+        if qonnx is None:
+            _refuse_uncalibrated(name, request)
+        elif request.images is None:
+            _refuse_preprocessing(request, "there are no images to apply it to; leave it out")
+    network = import_model(path, model, digest, shape) if qonnx is None else qonnx.network
     preprocessing = parse_preprocessing(request)
 
     def load(path: Path | None, limit: int | None = None) -> "ImageSet | None":
         if path is None:
             return None
-        shape = network.shapes[network.input]
-        return load_images(path, shape=shape, preprocessing=preprocessing, limit=limit)
+        return load_images(
+            path, shape=network.shapes[network.input], preprocessing=preprocessing, limit=limit
+        )
 
-    calibration = load(request.calibration)
+    is_open = qonnx is None or bool(qonnx.open)
+    calibration = load(request.calibration) if is_open else None
     images = None
     if request.needs_images:
         images = load(request.images or request.calibration, request.limit_images)
         if images is None:
             raise InputError(name, "needs images to run; give --images, or --no-values")
-    return _checked(Workload(network=network, calibration=calibration, images=images))
+    return _checked(Workload(network=network, calibration=calibration, images=images, qonnx=qonnx))
 
 
 def _refuse_uncalibrated(name: str, request: NetworkRequest) -> None:
@@ -223,66 +233,3 @@ def _checked(workload: Workload) -> Workload:
         network = workload.network
         workload.images.check_labels(math.prod(network.shapes[network.output]))
     return workload
-
-
-def quantize_for(
-    hardware: "HardwareConfig",
-    workload: Workload,
-    bits: "BitWidths",
-    request: FormatRequest,
-    progress: Progress,
-) -> "QuantizedNetwork | Network":
-    """Quantize under the rules of a machine.
-
-    Gives the float network if there is nothing to choose formats from.
-    """
-    if workload.calibration is None and request.formats is None:
-        return workload.network
-    from accel_sim.hardware.choices import Activations
-
-    is_signed = hardware.precision.activations is Activations.SIGNED
-    return choose_formats(
-        workload, bits, hardware.numeric_rules, request, progress, signed_only=is_signed
-    )
-
-
-def choose_formats(
-    workload: Workload,
-    bits: "BitWidths",
-    rules: "NumericRules",
-    request: FormatRequest,
-    progress: Progress,
-    *,
-    signed_only: bool = False,
-) -> "QuantizedNetwork":
-    """Quantize as the options ask for.
-
-    Raises
-    ------
-    InputError
-        If an option has no use with the method.
-    """
-    from quantizer.estimators import Estimator
-    from quantizer.formats_file import read_formats
-    from quantizer.quantize import quantize
-    from quantizer.step_rules import find_step_rule
-
-    method = request.method or DEFAULT_METHOD
-    estimator = Estimator(request.estimator or DEFAULT_ESTIMATOR)
-    if request.estimator is not None and not find_step_rule(method, estimator).fits_distribution:
-        raise InputError(
-            "--estimator",
-            f"has no use with --method {method}, which fits no distribution; leave one of them out",
-        )
-    return quantize(
-        workload.network,
-        workload.calibration,
-        bits,
-        rules,
-        method=method,
-        estimator=estimator,
-        headroom_bits=request.headroom_bits or 0,
-        formats=None if request.formats is None else read_formats(request.formats),
-        signed_only=signed_only,
-        progress=progress,
-    )

@@ -39,7 +39,7 @@ from quantizer.network.onnx_pools import (
     read_max_pool,
     read_reduction,
 )
-from quantizer.network.onnx_reader import STANDARD_DOMAINS, NodeReader
+from quantizer.network.onnx_reader import QONNX_DOMAINS, STANDARD_DOMAINS, NodeReader
 from quantizer.network.operators import OPERATORS
 
 _ReadOne = Callable[[NodeReader, NodeProto], Layer]
@@ -110,6 +110,8 @@ def is_read(node: NodeProto) -> bool:
 
 def why_not_read(node: NodeProto) -> str:
     """Problem of a node whose operator `is_read` denies, for the user."""
+    if node.domain in QONNX_DOMAINS:
+        return "is of QONNX; read the file with load_qonnx"
     if node.domain in STANDARD_DOMAINS:
         for entry in OPERATORS:
             if entry.operator == node.op_type:

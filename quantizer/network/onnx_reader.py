@@ -184,6 +184,13 @@ class NodeReader:
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
+QONNX_DOMAIN = "qonnx.custom_op.general"
+QONNX_DOMAINS = (QONNX_DOMAIN, "onnx.brevitas", "finn.custom_op.general", "finn")
+"""Where the nodes of QONNX are found; Brevitas and old FINN write the others.
+
+They are taken out by `quantizer.qonnx` before a graph is read.
+"""
+
 
 def attributes(node: NodeProto) -> dict[str, Any]:
     """Attributes of a node by name; texts as bytes."""

@@ -16,8 +16,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Rounding
-from quantizer.network.onnx_reader import STANDARD_DOMAINS
-from quantizer.qonnx.quant_node import DOMAINS, QuantNode, is_from_qonnx, read_quant_node
+from quantizer.network.onnx_reader import QONNX_DOMAINS, STANDARD_DOMAINS
+from quantizer.qonnx.quant_node import QuantNode, is_from_qonnx, read_quant_node
 
 _SIZES = ("Shape", "Size")
 """What these give of a map does not depend on its values."""
@@ -63,7 +63,7 @@ def take_out_quant_nodes(path: Path, model: ModelProto) -> QuantNodes:
         bypass.visit(node)
     found = bypass.finish()
     # Exporters may ship what stands for a Quant node where nobody knows it.
-    functions = [function for function in model.functions if function.domain not in DOMAINS]
+    functions = [function for function in model.functions if function.domain not in QONNX_DOMAINS]
     del model.functions[:]
     model.functions.extend(functions)
     return found
@@ -89,7 +89,7 @@ class _Constants:
         tensor = self._tensors.get(name)
         try:
             return None if tensor is None else numpy_helper.to_array(tensor)
-        except (TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):  # onnx raises any of them
             raise InputError(
                 f"{self._path}: constant {name!r}", "holds other values than its shape and type say"
             ) from None

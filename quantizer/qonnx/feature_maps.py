@@ -122,7 +122,10 @@ def _find_stored(network: Network, nodes: Mapping[str, QuantNode]) -> dict[str, 
 def _find_readings(
     network: Network, stored: Mapping[str, QuantNode]
 ) -> dict[str, list[QuantNode | None]]:
-    """How maps that are not stored are seen by what computes: by which nodes, or None."""
+    """How maps that are not stored are seen by what computes: by which nodes, or None.
+
+    In the order of the layers that read them.
+    """
     readings: dict[str, dict[str, QuantNode | None]] = {name: {} for name in network.shapes}
     for name in network.outputs:
         readings[name][""] = None
@@ -135,7 +138,7 @@ def _find_readings(
             seen = readings[layer.ofm]
         for name in layer.inputs:
             readings[name] |= seen
-    return {name: list(seen.values()) for name, seen in readings.items()}
+    return {name: list(seen.values())[::-1] for name, seen in readings.items()}
 
 
 def _find_roundings(

@@ -18,11 +18,7 @@ from onnx import NodeProto
 
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS, Rounding
-from quantizer.network.onnx_reader import attributes
-
-DOMAIN = "qonnx.custom_op.general"
-DOMAINS = (DOMAIN, "onnx.brevitas", "finn.custom_op.general")
-"""Where the nodes of QONNX are found; Brevitas and old FINN write the others."""
+from quantizer.network.onnx_reader import QONNX_DOMAINS, attributes
 
 _OPERATORS = ("Quant", "IntQuant")
 """Two names of one operator; the second is the younger."""
@@ -94,7 +90,7 @@ class QuantNode:
 
 def is_from_qonnx(node: NodeProto) -> bool:
     """Whether a node is one of QONNX's own."""
-    return node.domain in DOMAINS
+    return node.domain in QONNX_DOMAINS
 
 
 def read_quant_node(path: Path, node: NodeProto, find_constant: FindConstant) -> QuantNode:

@@ -19,12 +19,13 @@ from quantizer.network.images import ImageSet
 from quantizer.network.layers import ElementwiseLayer, MovingLayer, Shape
 from quantizer.network.onnx_file import read_model
 from quantizer.network.onnx_import import import_model
+from quantizer.network.onnx_reader import QONNX_DOMAINS
 from quantizer.network.onnx_structure import keep_needed_nodes
 from quantizer.qonnx.bypass import has_quant_nodes, take_out_quant_nodes
 from quantizer.qonnx.constants import find_constant_formats, model_of_steps, moved_tensors
 from quantizer.qonnx.feature_maps import Step, find_map_formats, map_format
 from quantizer.qonnx.metadata import Facts, read_facts
-from quantizer.qonnx.quant_node import DOMAINS, QuantNode
+from quantizer.qonnx.quant_node import QuantNode
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
 
@@ -81,7 +82,8 @@ def load_qonnx(
     calibration, bits
         Images, and word lengths, for tensors that have no Quant node.
     rules
-        For what the file does not say: its Quant nodes say how it rounds.
+        Of the machine that will run it; None is what the file says, and the defaults where
+        it says nothing.
     input_shape
         Shape of the network input without the batch dimension, for files that leave it
         open.
@@ -89,8 +91,8 @@ def load_qonnx(
     Raises
     ------
     InputError
-        The file cannot be read, or holds something that this project has no equal of; or a
-        tensor has no format and there are no calibration images.
+        The file cannot be read, holds something that this project has no equal of, or rounds
+        otherwise than `rules`; or a tensor has no format and there are no calibration images.
     """
     path = Path(path)
     model, digest = read_model(path)
@@ -110,7 +112,7 @@ def read_qonnx(
     InputError
         As `load_qonnx`, but for tensors without a format.
     """
-    keep_needed_nodes(path, model, DOMAINS)
+    keep_needed_nodes(path, model, QONNX_DOMAINS)
     facts = read_facts(path, model)
     quants = take_out_quant_nodes(path, model)
     of_steps = model_of_steps(model, quants.constants)
@@ -160,6 +162,35 @@ def _check_kept(graph: GraphProto, network: Network, maps: Mapping[str, QuantNod
             )
 
 
+def check_rules(file: QonnxFile, rules: NumericRules) -> None:
+    """Refuse a machine that rounds otherwise than a file says.
+
+    Raises
+    ------
+    InputError
+        With both ways to round.
+    """
+    own = _own_rules(file, rules)
+    for key in ("requantize_rounding", "average_pool_rounding"):
+        said, given = (getattr(one, key).name.lower() for one in (own, rules))
+        if said != given:
+            raise InputError(
+                file.where,
+                f"is quantized for {key} {said}, the machine has {given}; quantize the network "
+                f"with --machine, or build another with --set precision.{key}={said}",
+            )
+
+
+def _own_rules(file: QonnxFile, otherwise: NumericRules) -> NumericRules:
+    """Give the rules that a file says, and others where it says nothing."""
+    said = file.roundings
+    return replace(
+        otherwise,
+        requantize_rounding=said.get(Step.REQUANTIZE, otherwise.requantize_rounding),
+        average_pool_rounding=said.get(Step.AVERAGE, otherwise.average_pool_rounding),
+    )
+
+
 def quantize_qonnx(
     file: QonnxFile,
     calibration: ImageSet | None = None,
@@ -177,13 +208,16 @@ def quantize_qonnx(
     calibration, bits, method, signed_only, progress
         As of `quantize`, for what is open.
     rules
-        For what the file does not say.
+        As of `load_qonnx`.
 
     Raises
     ------
     InputError
-        A tensor has no format and there are no calibration images; or as `quantize`.
+        A tensor has no format and there are no calibration images; the file rounds otherwise
+        than `rules`; or as `quantize`.
     """
+    if rules is not None:
+        check_rules(file, rules)
     if file.open and calibration is None:
         name = file.open[0]
         kind = "constant" if name in file.network.constants else "feature map"
@@ -191,16 +225,11 @@ def quantize_qonnx(
             f"{file.where}: {kind} {name!r}",
             "has no Quant node; give --calibration to have its format chosen",
         )
-    rules = rules or NumericRules()
     network = quantize(
         file.network,
         calibration if file.open else None,
         bits or BitWidths(),
-        replace(
-            rules,
-            requantize_rounding=file.roundings.get(Step.REQUANTIZE, rules.requantize_rounding),
-            average_pool_rounding=file.roundings.get(Step.AVERAGE, rules.average_pool_rounding),
-        ),
+        _own_rules(file, rules or NumericRules()),
         method=method,
         formats=file.formats,
         signed_only=signed_only,

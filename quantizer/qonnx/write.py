@@ -31,10 +31,11 @@ from quantizer.network.layers import (
     PRelu,
     WeightedLayer,
 )
+from quantizer.network.onnx_reader import QONNX_DOMAIN
 from quantizer.qonnx.graph_writer import GraphWriter
 from quantizer.qonnx.layer_nodes import write_layer
 from quantizer.qonnx.metadata import write_facts
-from quantizer.qonnx.quant_node import DOMAIN, ROUNDING_MODES
+from quantizer.qonnx.quant_node import ROUNDING_MODES
 from quantizer.quantized import QuantizedConstant, QuantizedNetwork
 
 _OPSET = 20
@@ -91,7 +92,7 @@ class _Writer:
             graph.initializers,
             value_info=graph.value_infos,
         )
-        opsets = [helper.make_opsetid("", _opset(network)), helper.make_opsetid(DOMAIN, 1)]
+        opsets = [helper.make_opsetid("", _opset(network)), helper.make_opsetid(QONNX_DOMAIN, 1)]
         model = helper.make_model(
             onnx_graph,
             opset_imports=opsets,
@@ -157,7 +158,9 @@ class _Writer:
             "rounding_mode": ROUNDING_MODES[rounding],
         }
         node_name = graph.free(f"{name}.quant")
-        graph.write("Quant", inputs, target, name=node_name, attributes=attributes, domain=DOMAIN)
+        graph.write(
+            "Quant", inputs, target, name=node_name, attributes=attributes, domain=QONNX_DOMAIN
+        )
 
     # Constants.
 

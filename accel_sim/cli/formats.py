@@ -1,0 +1,90 @@
+"""From a network in memory to integers, by the options about numbers."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from accel_sim.cli.console import Progress
+from accel_sim.cli.inputs import DEFAULT_ESTIMATOR, DEFAULT_METHOD, FormatRequest
+from accel_sim.cli.workload import Workload
+from quantizer.errors import InputError
+
+if TYPE_CHECKING:
+    from accel_sim.hardware.config import HardwareConfig
+    from quantizer.network.graph import Network
+    from quantizer.quantized import BitWidths, QuantizedNetwork
+
+
+def refuse_numbers(workload: Workload, given: Mapping[str, object]) -> None:
+    """Refuse options that choose formats, where the network's file has chosen them.
+
+    Parameters
+    ----------
+    given
+        Values of options; None where an option is not given.
+
+    Raises
+    ------
+    InputError
+        An option has nothing to choose.
+    """
+    if workload.qonnx is None:
+        return
+    for option, value in given.items():
+        if value is not None and (workload.is_quantized or option == "--formats"):
+            raise InputError(
+                option, f"the formats of {workload.qonnx.where} are in that file; leave it out"
+            )
+
+
+def quantize_for(
+    hardware: "HardwareConfig | None",
+    workload: Workload,
+    bits: "BitWidths",
+    request: FormatRequest,
+    progress: Progress,
+) -> "QuantizedNetwork | Network":
+    """Quantize under the rules of a machine; None for those of the file, or the default ones.
+
+    Gives the float network if there is nothing to choose formats from.
+
+    Raises
+    ------
+    InputError
+        If an option has no use with the method, or a quantized file none on the machine.
+    """
+    qonnx = workload.qonnx
+    if qonnx is None and workload.calibration is None and request.formats is None:
+        return workload.network
+    from accel_sim.hardware.choices import Activations
+    from quantizer.estimators import Estimator
+    from quantizer.formats_file import read_formats
+    from quantizer.qonnx.read import give_rules, require_formats, restore_facts
+    from quantizer.quantize import quantize
+    from quantizer.step_rules import find_step_rule
+
+    method = request.method or DEFAULT_METHOD
+    estimator = Estimator(request.estimator or DEFAULT_ESTIMATOR)
+    if request.estimator is not None and not find_step_rule(method, estimator).fits_distribution:
+        raise InputError(
+            "--estimator",
+            f"has no use with --method {method}, which fits no distribution; leave one of them out",
+        )
+    formats = None if request.formats is None else read_formats(request.formats)
+    rules = None if hardware is None else hardware.numeric_rules
+    if qonnx is not None:
+        rules = give_rules(qonnx, rules)
+        require_formats(qonnx, has_images=workload.calibration is not None)
+        formats = qonnx.formats
+    network = quantize(
+        workload.network,
+        workload.calibration,
+        bits,
+        rules,
+        method=method,
+        estimator=estimator,
+        headroom_bits=request.headroom_bits or 0,
+        formats=formats,
+        signed_only=hardware is not None and hardware.precision.activations is Activations.SIGNED,
+        progress=progress,
+    )
+    return network if qonnx is None else restore_facts(qonnx, network)
