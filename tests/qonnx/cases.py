@@ -116,6 +116,13 @@ CASES: dict[str, Case] = {
         ],
         {"w": RNG.normal(0, 0.3, (2, 3, 2, 2))},
     ),
+    "a transposed convolution of groups, per channel": (
+        [
+            INPUT, quant("w", "wq", 2.0 ** -np.array([4, 5, 6, 3]).reshape(2, 2, 1, 1), 5.0),
+            node("ConvTranspose", ["xq", "wq"], "c", group=2), quant("c", "y", 2**-3, 6.0),
+        ],
+        {"w": RNG.normal(0, 0.3, (2, 2, 2, 3))},
+    ),
     "a Gemm, per channel": (
         [
             INPUT, node("Flatten", ["xq"], "f"),
