@@ -17,8 +17,10 @@ _HOMES = {
     "load_hardware": "accel_sim.hardware.load",
     "load_images": "quantizer.network.images",
     "load_onnx": "quantizer.network.onnx_import",
+    "load_qonnx": "quantizer.qonnx.read",
     "quantize": "quantizer.quantize",
     "simulate": "accel_sim.simulation",
+    "to_qonnx": "quantizer.qonnx.write",
 }
 """Where each public name lives; imported on first use, because some take a second.
 

@@ -5,6 +5,8 @@ from quantizer.errors import InputError as InputError
 from quantizer.network.images import Preprocessing as Preprocessing
 from quantizer.network.images import load_images as load_images
 from quantizer.network.onnx_import import load_onnx as load_onnx
+from quantizer.qonnx.read import load_qonnx as load_qonnx
+from quantizer.qonnx.write import to_qonnx as to_qonnx
 from quantizer.quantize import quantize as quantize
 from quantizer.quantized import BitWidths as BitWidths
 

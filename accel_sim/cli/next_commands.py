@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, as_arguments, as_widths
 
 if TYPE_CHECKING:
+    from accel_sim.hardware.config import HardwareConfig
     from accel_sim.report.model import RunReport
 
 _WIDTHS = (2, 3, 4, 6, 8, 12, 16)
@@ -44,7 +45,7 @@ def suggest_next(
         kept = [change for change in overrides if change.partition("=")[0] != doubling.key]
         doubled = as_sets([*kept, f"{doubling.key}={doubling.value}"])
         commands.append(["accel-sim", "simulate", hardware, *doubled, *widths, *workload])
-    other = _find_other(hardware, report)
+    other = _find_other(hardware, report, rounds_alike=is_quantized)
     if other is None:
         commands.append(["accel-sim", "list", "machines"])
     else:
@@ -72,7 +73,7 @@ def _narrower(built_bits: int) -> str:
     return ",".join([str(width) for width in _WIDTHS if width <= built_bits][-3:])
 
 
-def _find_other(hardware: str, report: "RunReport") -> str | None:
+def _find_other(hardware: str, report: "RunReport", *, rounds_alike: bool) -> str | None:
     """Name the largest other shipped machine that is built for these widths."""
     from accel_sim.hardware.load import load_hardware, shipped_machines
 
@@ -84,6 +85,16 @@ def _find_other(hardware: str, report: "RunReport") -> str | None:
             machine.precision.weight_bits >= bits.weights
             and machine.precision.activation_bits >= max(bits.activations, bits.input_bits)
         )
+        if rounds_alike and not _round_alike(machine, report.hardware):
+            continue
         if name != hardware and machine.name != report.hardware.name and is_wide_enough:
             sizes[name] = machine.mac_array.rows * machine.mac_array.cols
     return max(sizes, key=lambda name: sizes[name], default=None)
+
+
+def _round_alike(machine: "HardwareConfig", other: "HardwareConfig") -> bool:
+    one, two = machine.numeric_rules, other.numeric_rules
+    return (one.requantize_rounding, one.average_pool_rounding) == (
+        two.requantize_rounding,
+        two.average_pool_rounding,
+    )

@@ -139,7 +139,7 @@ def quantize(
     hardware = None if machine is None else load_hardware(machine)
     workload = load_workload(request)
     refuse_numbers(workload, numbers.given | as_widths(weight_bits, activation_bits))
-    if workload.calibration is None and formats is None and not workload.is_quantized:
+    if workload.calibration is None and formats is None and workload.qonnx is None:
         raise InputError(network, "needs images to choose its formats; give --calibration")
     if hardware is None:
         bits = BitWidths(
