@@ -71,8 +71,8 @@ NetworkName = Annotated[
         "--network",
         metavar="NET",
         parser=parse_name,
-        help="An .onnx file, a SCALE-Sim topology (.csv, for --no-values), or a built-in "
-        "network (see: accel-sim list networks); default: the built-in digits CNN.",
+        help="An .onnx file, float or QONNX, a SCALE-Sim topology (.csv, for --no-values), or "
+        "a built-in network (see: accel-sim list networks); default: the built-in digits CNN.",
         rich_help_panel=_NETWORK,
     ),
 ]

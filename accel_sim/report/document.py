@@ -51,7 +51,9 @@ class NetworkSection(_Section):
     """The network; `macs` and `parameters` are for one image."""
 
     name: str
-    digest: str
+    digest: str = Field(
+        description="SHA-256 of the file; of a quantized file, of the float one it was made from."
+    )
     macs: Count
     parameters: Count
     notes: tuple[str, ...] = Field(description="What was left out or made up.")

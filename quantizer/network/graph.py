@@ -31,7 +31,8 @@ class Network:
     name
         Of the file, without folder and ending, or of the built-in network.
     digest
-        SHA-256 of the file's bytes, in hexadecimal.
+        SHA-256 of the file's bytes, in hexadecimal; of a quantized file that was made here,
+        that of the float file.
     input
         Name of a feature map.
     outputs

@@ -81,17 +81,18 @@ def find_map_formats(network: Network, nodes: Mapping[str, QuantNode]) -> MapFor
     open_maps = []
     for name in (network.input, *own):
         given = [stored[name]] if name in stored else readings[name]
-        formats = {None if node is None else map_format(node) for node in given}
-        nodes_of_map = [node for node in given if node is not None]
-        if not nodes_of_map:
+        closing = [node for node in given if node is not None]
+        views = {None if node is None else (map_format(node), node.rounding) for node in given}
+        if not closing:
             open_maps.append(name)
-        elif len(formats) > 1:
+        elif len(views) > 1:
             raise InputError(
-                nodes_of_map[0].where,
-                f"is not how all that read {name!r} see it; expected one format for a map",
+                closing[0].where,
+                f"is not how all that read {name!r} see it; "
+                "expected one format and rounding of a map",
             )
         else:
-            found[name] = nodes_of_map[0]
+            found[name] = closing[0]
     roundings = _agree(_find_roundings(network, nodes, stored, found))
     return MapFormats(nodes=found, open=tuple(open_maps), roundings=roundings)
 

@@ -116,15 +116,14 @@ def read_qonnx(
     facts = read_facts(path, model)
     quants = take_out_quant_nodes(path, model)
     of_steps = model_of_steps(model, quants.constants)
-    graph = GraphProto()
-    graph.CopyFrom(model.graph)
+    moved, sources = moved_tensors(model.graph), _sources(model.graph)
     network = import_model(path, model, digest, input_shape, stored=quants.maps)
     steps = None
     if of_steps is not None:
         steps = import_model(path, of_steps, digest, input_shape, stored=quants.maps)
-    _check_kept(graph, network, quants.maps)
+    _check_kept(sources, network, quants.maps)
     maps = find_map_formats(network, quants.maps)
-    constants = find_constant_formats(network, steps, quants.constants, moved_tensors(graph))
+    constants = find_constant_formats(network, steps, quants.constants, moved)
     formats = {name: _given(node) for name, node in maps.nodes.items()} | constants
     if facts is not None:
         network = replace(network, notes=facts.notes + network.notes, digest=facts.digest)
@@ -145,9 +144,15 @@ def _given(node: QuantNode) -> GivenFormat:
     )
 
 
-def _check_kept(graph: GraphProto, network: Network, maps: Mapping[str, QuantNode]) -> None:
+def _sources(graph: GraphProto) -> dict[str, tuple[str, ...]]:
+    """Tensors that each tensor is made of."""
+    return {name: tuple(node.input) for node in graph.node for name in node.output}
+
+
+def _check_kept(
+    sources: Mapping[str, tuple[str, ...]], network: Network, maps: Mapping[str, QuantNode]
+) -> None:
     """Refuse a Quant node of a tensor that the import left out, unless no output needs it."""
-    sources = {name: node.input for node in graph.node for name in node.output}
     needed: set[str] = set()
     pending = list(network.outputs)
     while pending:

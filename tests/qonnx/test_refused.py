@@ -207,13 +207,23 @@ GRAPHS: dict[str, tuple[Sequence[Any], dict[str, Any], str]] = {
          node("MaxPool", ["c"], "n", kernel_shape=[2, 2]), quant("m", "mq", 2**-3),
          quant("n", "nq", 2**-4), node("Add", ["mq", "nq"], "s"), quant("s", "y", 2**-3)],
         {"w": FLOAT_FILTERS},
-        "node 'mq' (Quant): is not how all that read 'c' see it; expected one format for a map",
+        "node 'mq' (Quant): is not how all that read 'c' see it; "
+        "expected one format and rounding of a map",
+    ),
+    "a map seen in two roundings": (
+        [INPUT, WEIGHTS, CONV, node("MaxPool", ["c"], "m", kernel_shape=[2, 2]),
+         node("MaxPool", ["c"], "n", kernel_shape=[2, 2]), quant("m", "mq", 2**-4),
+         quant("n", "nq", 2**-4, rounding_mode="FLOOR"), node("Add", ["mq", "nq"], "s"),
+         quant("s", "y", 2**-3)], {"w": FLOAT_FILTERS},
+        "node 'mq' (Quant): is not how all that read 'c' see it; "
+        "expected one format and rounding of a map",
     ),
     "a map seen with a format and without": (
         [INPUT, WEIGHTS, CONV, node("MaxPool", ["c"], "m", kernel_shape=[2, 2]),
          quant("m", "mq", 2**-3), node("GlobalAveragePool", ["c"], "a"),
          node("Add", ["mq", "a"], "s"), quant("s", "y", 2**-3)], {"w": FLOAT_FILTERS},
-        "node 'mq' (Quant): is not how all that read 'c' see it; expected one format for a map",
+        "node 'mq' (Quant): is not how all that read 'c' see it; "
+        "expected one format and rounding of a map",
     ),
     "two roundings": (
         [INPUT, WEIGHTS, CONV, quant("c", "y", 2**-4, rounding_mode="DOWN")],
