@@ -10,6 +10,7 @@ from quantizer.errors import InputError
 
 if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig
+    from quantizer.formats_file import GivenFormat
     from quantizer.network.graph import Network
     from quantizer.quantized import BitWidths, QuantizedNetwork
 
@@ -69,7 +70,9 @@ def quantize_for(
             "--estimator",
             f"has no use with --method {method}, which fits no distribution; leave one of them out",
         )
-    formats = None if request.formats is None else read_formats(request.formats)
+    formats: Mapping[str, GivenFormat] | None = None
+    if request.formats is not None:
+        formats = read_formats(request.formats)
     rules = None if hardware is None else hardware.numeric_rules
     if qonnx is not None:
         rules = give_rules(qonnx, rules)

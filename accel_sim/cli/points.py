@@ -21,7 +21,7 @@ def simulate_points(
     """Simulate points in order, with a progress bar; refuse a bad one before the first runs."""
     from accel_sim.simulation import check_fit, ignore_progress
     from accel_sim.sweep import run_sweep
-    from quantizer.qonnx.read import check_rules
+    from quantizer.qonnx.read import give_rules
 
     def quantize(
         machine: "HardwareConfig", bits: "BitWidths", progress: Progress
@@ -34,7 +34,7 @@ def simulate_points(
         network = quantize(first.hardware, first.bits, ignore_progress)
     for point in points:
         if workload.qonnx is not None:
-            check_rules(workload.qonnx, point.hardware.numeric_rules)
+            give_rules(workload.qonnx, point.hardware.numeric_rules)
         if numbers.formats is None:
             check_fit(point.hardware, network, point.bits)
 

@@ -1,13 +1,15 @@
 """What QONNX has no place for, as a property of the model."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from onnx import ModelProto
 
 from quantizer.errors import InputError
-from quantizer.quantized import BitWidths, QuantizedNetwork
+from quantizer.quantized import BitWidths, MapChoice, QuantizedNetwork
 
 KEY = "accel_sim"
 """Of the property; its value is JSON."""
@@ -19,7 +21,7 @@ class Facts:
 
     Attributes
     ----------
-    method, is_tuned, bits
+    method, is_tuned, bits, choices
         Of the quantized network.
     notes, digest
         Of the float network that was quantized. The file's own digest would say nothing
@@ -29,6 +31,7 @@ class Facts:
     method: str
     is_tuned: bool
     bits: BitWidths
+    choices: Mapping[str, MapChoice]
     notes: tuple[str, ...]
     digest: str
 
@@ -39,6 +42,7 @@ def write_facts(model: ModelProto, network: QuantizedNetwork) -> None:
         method=network.method,
         is_tuned=network.is_tuned,
         bits=network.bits,
+        choices=network.choices,
         notes=network.network.notes,
         digest=network.network.digest,
     )
@@ -70,6 +74,7 @@ def _parse(text: str) -> Facts:
         method=found["method"],
         is_tuned=found["is_tuned"],
         bits=BitWidths(**found["bits"]),
+        choices={name: _choice(**value) for name, value in found["choices"].items()},
         notes=tuple(found["notes"]),
         digest=found["digest"],
     )
@@ -83,3 +88,11 @@ def _parse(text: str) -> Facts:
     ):
         raise TypeError("a value has another type")
     return facts
+
+
+def _choice(shapes: list[Any], step: float | None, predicted_sqnr_dB: float | None) -> MapChoice:
+    pairs = tuple((float(first), float(second)) for first, second in shapes)
+    step, predicted = (
+        None if number is None else float(number) for number in (step, predicted_sqnr_dB)
+    )
+    return MapChoice(shapes=pairs, step=step, predicted_sqnr_dB=predicted)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from onnx import GraphProto, ModelProto
 
-from quantizer.calibrate import Progress
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Rounding
 from quantizer.formats_file import GivenFormat
@@ -31,10 +30,6 @@ from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
 
 METHOD_OF_OTHERS = "file"
 """Method of a network whose formats others chose."""
-
-
-def _no_progress(done: int, total: int) -> None:
-    del done, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +94,10 @@ def load_qonnx(
     if not has_quant_nodes(model):
         raise InputError(str(path), "holds no Quant nodes; read it with load_onnx, and quantize it")
     file = read_qonnx(path, model, digest, input_shape)
-    return quantize_qonnx(file, calibration, bits, rules)
+    rules = give_rules(file, rules)
+    require_formats(file, has_images=calibration is not None)
+    network = quantize(file.network, calibration, bits or BitWidths(), rules, formats=file.formats)
+    return restore_facts(file, network)
 
 
 def read_qonnx(
@@ -167,85 +165,63 @@ def _check_kept(
             )
 
 
-def check_rules(file: QonnxFile, rules: NumericRules) -> None:
-    """Refuse a machine that rounds otherwise than a file says.
+def give_rules(file: QonnxFile, machine: NumericRules | None) -> NumericRules:
+    """Give the rules of a file: its own roundings, and a machine's (or the default) accumulators.
 
     Raises
     ------
     InputError
-        With both ways to round.
+        The machine rounds in another way than the file says.
     """
-    own = _own_rules(file, rules)
+    given = machine or NumericRules()
+    own = replace(
+        given,
+        requantize_rounding=file.roundings.get(Step.REQUANTIZE, given.requantize_rounding),
+        average_pool_rounding=file.roundings.get(Step.AVERAGE, given.average_pool_rounding),
+    )
     for key in ("requantize_rounding", "average_pool_rounding"):
-        said, given = (getattr(one, key).name.lower() for one in (own, rules))
-        if said != given:
+        said, found = (getattr(rules, key).name.lower() for rules in (own, given))
+        if machine is not None and said != found:
             raise InputError(
                 file.where,
-                f"is quantized for {key} {said}, the machine has {given}; quantize the network "
+                f"is quantized for {key} {said}, the machine has {found}; quantize the network "
                 f"with --machine, or build another with --set precision.{key}={said}",
             )
+    return own
 
 
-def _own_rules(file: QonnxFile, otherwise: NumericRules) -> NumericRules:
-    """Give the rules that a file says, and others where it says nothing."""
-    said = file.roundings
-    return replace(
-        otherwise,
-        requantize_rounding=said.get(Step.REQUANTIZE, otherwise.requantize_rounding),
-        average_pool_rounding=said.get(Step.AVERAGE, otherwise.average_pool_rounding),
-    )
-
-
-def quantize_qonnx(
-    file: QonnxFile,
-    calibration: ImageSet | None = None,
-    bits: BitWidths | None = None,
-    rules: NumericRules | None = None,
-    *,
-    method: str = "ggd",
-    signed_only: bool = False,
-    progress: Progress = _no_progress,
-) -> QuantizedNetwork:
-    """Make integers of a QONNX file; formats that it leaves open are chosen.
-
-    Parameters
-    ----------
-    calibration, bits, method, signed_only, progress
-        As of `quantize`, for what is open.
-    rules
-        As of `load_qonnx`.
+def require_formats(file: QonnxFile, *, has_images: bool) -> None:
+    """Refuse a file that leaves a format open, unless there are images to choose it from.
 
     Raises
     ------
     InputError
-        A tensor has no format and there are no calibration images; the file rounds otherwise
-        than `rules`; or as `quantize`.
+        Naming the tensor.
     """
-    if rules is not None:
-        check_rules(file, rules)
-    if file.open and calibration is None:
-        name = file.open[0]
-        kind = "constant" if name in file.network.constants else "feature map"
-        raise InputError(
-            f"{file.where}: {kind} {name!r}",
-            "has no Quant node; give --calibration to have its format chosen",
-        )
-    network = quantize(
-        file.network,
-        calibration if file.open else None,
-        bits or BitWidths(),
-        _own_rules(file, rules or NumericRules()),
-        method=method,
-        formats=file.formats,
-        signed_only=signed_only,
-        progress=progress,
+    if not file.open or has_images:
+        return
+    name = file.open[0]
+    kind = "constant" if name in file.network.constants else "feature map"
+    raise InputError(
+        f"{file.where}: {kind} {name!r}",
+        "has no Quant node; give --calibration to have its format chosen",
     )
+
+
+def restore_facts(file: QonnxFile, network: QuantizedNetwork) -> QuantizedNetwork:
+    """Tell of a network from a file how it came to its formats, if all of them are from there."""
     if file.open:
         return network
     if file.facts is None:
         return replace(network, method=METHOD_OF_OTHERS, bits=_widest(network))
     facts = file.facts
-    return replace(network, method=facts.method, is_tuned=facts.is_tuned, bits=facts.bits)
+    return replace(
+        network,
+        method=facts.method,
+        is_tuned=facts.is_tuned,
+        bits=facts.bits,
+        choices=facts.choices,
+    )
 
 
 def _widest(network: QuantizedNetwork) -> BitWidths:

@@ -288,6 +288,7 @@ def test_negative_pads_are_refused(op: str) -> None:
         shapes={"x": (1, 3, 8, 8), "y": (1, 3, 8, 7)},
         readers={},
         outputs=["y"],
+        stored=(),
         names=OriginalNames(made.graph),
         opset=17,
     )

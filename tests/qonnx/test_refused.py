@@ -1,5 +1,6 @@
 """Is every file that has no equal here refused in one sentence that names the node?"""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -334,16 +335,34 @@ def test_a_graph_that_no_network_here_equals_is_refused(name: str, tmp_path: Pat
     assert refused(tmp_path, model(nodes, constants, outputs=outputs)) == problem
 
 
+def facts(**wrong: Any) -> str:
+    right = {
+        "method": "ggd",
+        "is_tuned": True,
+        "bits": {},
+        "choices": {},
+        "notes": [],
+        "digest": "",
+    }
+    return json.dumps(right | wrong)
+
+
+def test_what_a_file_says_about_its_making_is_read(tmp_path: Path) -> None:
+    made = model(on_input(), {})
+    made.metadata_props.add(key=KEY, value=facts())
+    assert load(tmp_path, made).is_tuned
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"method": 3}', "[" * 10_000,
-     '{"method": "ggd", "is_tuned": 1, "bits": {}, "notes": [], "digest": ""}',
-     '{"method": "ggd", "is_tuned": true, "bits": {"weights": 99}, "notes": [], "digest": ""}',
-     '{"method": "ggd", "is_tuned": true, "bits": {"weights": 8.0}, "notes": [], "digest": ""}',
-     '{"method": "ggd", "is_tuned": true, "bits": {"height": 8}, "notes": [], "digest": ""}',
-     '{"method": "ggd", "is_tuned": true, "bits": {}, "notes": "abc", "digest": ""}',
-     '{"method": "a\\u001b[31m", "is_tuned": true, "bits": {}, "notes": [], "digest": ""}',
-     '{"method": "\\ud800", "is_tuned": true, "bits": {}, "notes": [], "digest": ""}'],
+    [
+        "", "[]", "{}", "[" * 10_000, '{"method": 3}',
+        facts(is_tuned=1), facts(bits={"weights": 99}), facts(bits={"weights": 8.0}),
+        facts(bits={"height": 8}), facts(notes="abc"), facts(method="a\u001b[31m"),
+        facts(method="\ud800"), facts(choices=[]), facts(choices={"x": {"step": 1.0}}),
+        facts(choices={"x": {"shapes": [1], "step": None, "predicted_sqnr_dB": None}}),
+        facts(choices={"x": {"shapes": [], "step": "one", "predicted_sqnr_dB": None}}),
+    ],
 )  # fmt: skip
 def test_what_a_file_says_about_its_making_must_be_as_it_is_written(
     text: str, tmp_path: Path

@@ -40,7 +40,7 @@ def assert_equal(found: QuantizedNetwork, expected: QuantizedNetwork) -> None:
             assert constant.bits == other.bits
             np.testing.assert_array_equal(constant.raw, other.raw, err_msg=name)
             np.testing.assert_array_equal(constant.frac_bits, other.frac_bits, err_msg=name)
-    for fact in ("rules", "bits", "method", "is_tuned"):
+    for fact in ("rules", "bits", "method", "is_tuned", "choices"):
         assert getattr(found, fact) == getattr(expected, fact)
 
 
