@@ -18,9 +18,10 @@ from accel_sim.layer_steps import prepare_step
 from accel_sim.layer_steps.step import Raw, Step
 from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.images import ImageSet
-from quantizer.network.layers import ElementwiseLayer, Layer, PRelu, WeightedLayer
+from quantizer.network.layers import Layer
 from quantizer.ordered_map import map_in_order
 from quantizer.quantized import QuantizedConstant, QuantizedNetwork
+from quantizer.tensor_bits import Use, constants_of
 
 Kept = NDArray[np.integer[Any]]
 """A feature map in the narrowest integers that hold its format."""
@@ -159,15 +160,10 @@ def _runs_alike(layer: Layer, one: QuantizedNetwork, other: QuantizedNetwork) ->
     """Tell whether a layer maps the same integers to the same integers in both networks."""
     if any(one.formats[name] != other.formats[name] for name in (*layer.inputs, layer.ofm)):
         return False
-    if isinstance(layer, WeightedLayer):
-        constant: str | None = layer.weights
-    elif isinstance(layer, PRelu):
-        constant = layer.slopes
-    else:
-        constant = layer.constant if isinstance(layer, ElementwiseLayer) else None
-    return _are_equal(
-        one.weights.get(constant or ""), other.weights.get(constant or "")
-    ) and _are_equal(one.biases.get(layer.name), other.biases.get(layer.name))
+    names = [name for name, use in constants_of(layer) if use is not Use.BIAS]
+    return all(_are_equal(one.weights[name], other.weights[name]) for name in names) and _are_equal(
+        one.biases.get(layer.name), other.biases.get(layer.name)
+    )
 
 
 def _are_equal(one: QuantizedConstant | None, other: QuantizedConstant | None) -> bool:

@@ -130,8 +130,7 @@ def run_performance(
     hardware: HardwareConfig,
     network: Network,
     feature_map_bits: Mapping[str, int],
-    weight_bits: Mapping[str, int],
-    bias_bits: int = 16,
+    constant_bits: Mapping[str, int],
     activity: Mapping[str, LayerActivity] | None = None,
     requantized_inputs: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[LayerPerformance, ...]:
@@ -142,8 +141,8 @@ def run_performance(
 
     Parameters
     ----------
-    feature_map_bits, weight_bits
-        Widths by name of feature map and of constant.
+    feature_map_bits, constant_bits
+        Widths by name of feature map and of constant, biases among these.
     activity
         By name of layer; `UNKNOWN_ACTIVITY` where there is none.
     requantized_inputs
@@ -154,9 +153,7 @@ def run_performance(
     InputError
         See `lay_out_layers`.
     """
-    nests = lay_out_layers(
-        hardware, network, feature_map_bits, weight_bits, bias_bits, requantized_inputs
-    )
+    nests = lay_out_layers(hardware, network, feature_map_bits, constant_bits, requantized_inputs)
     constants = energy_constants(hardware)
     measured = activity or {}
     # Layers of one shape share one schedule; only the search takes time.
@@ -183,8 +180,7 @@ def lay_out_layers(
     hardware: HardwareConfig,
     network: Network,
     feature_map_bits: Mapping[str, int],
-    weight_bits: Mapping[str, int],
-    bias_bits: int = 16,
+    constant_bits: Mapping[str, int],
     requantized_inputs: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[LoopNest, ...]:
     """Lay out every layer as a machine runs it, and refuse what it cannot run.
@@ -196,7 +192,7 @@ def lay_out_layers(
     InputError
         If an operand is wider than the datapath, or the smallest tile fits no buffer.
     """
-    widths = OperandWidths(feature_maps=feature_map_bits, weights=weight_bits, biases=bias_bits)
+    widths = OperandWidths(feature_maps=feature_map_bits, constants=constant_bits)
     nests = []
     for alone in build_loop_nests(
         network, widths, hardware.mapping.batch, requantized_inputs or {}

@@ -24,11 +24,12 @@ from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, 
 from accel_sim.report.layer import LayerReport
 from accel_sim.report.model import RunReport
 from accel_sim.word_lengths import WordLengths, plan_word_lengths, read_word_lengths
+from quantizer.bits_file import GivenBits
 from quantizer.errors import InputError
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Layer, LocalResponseNorm, MacLayer, WeightedLayer
-from quantizer.quantized import BitWidths, QuantizedNetwork
+from quantizer.quantized import DEFAULT_BIAS_BITS, BitWidths, QuantizedNetwork
 
 if TYPE_CHECKING:
     from accel_sim.measure import ValueReport
@@ -52,20 +53,28 @@ def choose_bits(
     weights: int | None = None,
     activations: int | None = None,
     inputs: int | None = None,
+    biases: int | None = None,
+    given: GivenBits | None = None,
 ) -> BitWidths:
-    """Fill in the widths that are None with what the machine is built for.
+    """Fill in the widths that are None, from a bits file or by what the machine is built for.
 
     The input has 8 bits or the activations' width, the larger, but is not wider than
-    the machine's activations.
+    the machine's activations. Biases have 16 bits.
+
+    Parameters
+    ----------
+    given
+        Content of a bits file.
     """
-    built = hardware.precision
-    activations = built.activation_bits if activations is None else activations
-    if inputs is None:
-        inputs = min(max(8, activations), built.activation_bits)
+    built, given = hardware.precision, given or GivenBits()
+    activations = activations or given.default.activations or built.activation_bits
     return BitWidths(
-        weights=built.weight_bits if weights is None else weights,
+        weights=weights or given.default.weights or built.weight_bits,
         activations=activations,
-        inputs=inputs,
+        inputs=inputs or given.inputs or min(max(8, activations), built.activation_bits),
+        biases=biases or given.default.biases or DEFAULT_BIAS_BITS,
+        layers=given.layers,
+        source=given.source,
     )
 
 
@@ -90,7 +99,6 @@ def check_fit(
         graph,
         widths.feature_maps,
         widths.constants,
-        widths.biases,
         widths.requantized_inputs,
     )
     _check_work(graph, not all(nest.kind.is_free for nest in nests))
@@ -203,10 +211,13 @@ def assemble_report(
     graph, widths = _word_lengths(network, bits)
     if isinstance(network, QuantizedNetwork):
         quantization = QuantizationFacts(
-            method=network.method, bits=network.bits, is_tuned=network.is_tuned
+            method=network.method,
+            bits=network.bits,
+            per_channel=network.per_channel,
+            tuning=network.tuning,
         )
     else:
-        quantization = QuantizationFacts(method=None, bits=bits, is_tuned=False)
+        quantization = QuantizationFacts(method=None, bits=bits, per_channel=False, tuning=None)
 
     activity = None if values is None else _activity(values)
 
@@ -252,7 +263,6 @@ def _find_costs(
         network,
         widths.feature_maps,
         widths.constants,
-        bias_bits=widths.biases,
         activity=activity,
         requantized_inputs=widths.requantized_inputs,
     )

@@ -71,7 +71,7 @@ def run_sweep(
     images
         None for costs alone.
     image_steps
-        Images that one call of `quantize` reports as progress.
+        Images that one call of `quantize` counts as, in progress.
     progress
         Called with steps done and steps in all, in images.
     """
@@ -114,7 +114,9 @@ def _find_values(
     image_steps: int,
     progress: Callable[[int], None],
 ) -> _Values:
-    network = quantize(point.hardware, point.bits, lambda done, _: progress(done))
+    network = quantize(
+        point.hardware, point.bits, lambda done, total: progress(done * image_steps // total)
+    )
     if isinstance(network, QuantizedNetwork):
         check_signs(point.hardware, network)
     if images is None or not isinstance(network, QuantizedNetwork):

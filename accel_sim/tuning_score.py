@@ -1,19 +1,41 @@
 """What tuning maximises: how near the exact run's output comes to the float network's."""
 
 import math
+from collections.abc import Mapping
 from contextlib import closing
 
 import numpy as np
 
 from accel_sim.incremental_run import IncrementalRun
 from accel_sim.sqnr import compare
-from quantizer.calibrate import check_finite
+from quantizer.calibrate import Progress, check_finite
 from quantizer.errors import InputError
+from quantizer.formats_file import GivenFormat
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.images import ImageSet
 from quantizer.ordered_map import map_in_order
-from quantizer.quantized import QuantizedNetwork
-from quantizer.tune import Score
+from quantizer.quantized import QuantizedNetwork, TuneMeasure, Tuning
+from quantizer.tune import Score, tune
+
+
+def tune_on(
+    network: QuantizedNetwork,
+    images: ImageSet,
+    tuning: Tuning,
+    *,
+    pinned: Mapping[str, GivenFormat],
+    progress: Progress,
+) -> QuantizedNetwork:
+    """Tune a network by the exact run on some images; see `quantizer.tune.tune`.
+
+    Raises
+    ------
+    InputError
+        See `TuningScore`.
+    """
+    by_accuracy = tuning.measure is TuneMeasure.TOP1
+    evaluator = TuningScore(network, images, by_accuracy=by_accuracy)
+    return tune(network, evaluator, tuning, pinned=pinned, progress=progress)
 
 
 class TuningScore:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from quantizer.format_classes import find_format_classes
 from quantizer.network.graph import Network
-from quantizer.network.layers import Concat, ElementwiseLayer, PRelu, WeightedLayer
+from quantizer.network.layers import Concat, WeightedLayer
 from quantizer.quantized import BitWidths, QuantizedNetwork
+from quantizer.tensor_bits import find_tensor_bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,53 +17,48 @@ class WordLengths:
     Attributes
     ----------
     feature_maps, constants
-        By name.
-    biases
-        Of every bias.
+        By name; biases are constants.
     requantized_inputs
         By name of a Concat, the inputs that do not share its format.
     """
 
     feature_maps: Mapping[str, int]
     constants: Mapping[str, int]
-    biases: int
     requantized_inputs: Mapping[str, tuple[str, ...]]
 
 
 def read_word_lengths(network: QuantizedNetwork) -> WordLengths:
     """Word lengths of a network whose formats are known."""
-    formats = network.formats
+    formats, layers = network.formats, network.network.layers
+    biases = {
+        layer.bias: network.biases[layer.name].bits
+        for layer in layers
+        if isinstance(layer, WeightedLayer) and layer.bias is not None
+    }
     return WordLengths(
         feature_maps={name: fmt.bits for name, fmt in formats.items()},
-        constants={name: constant.bits for name, constant in network.weights.items()},
-        biases=max((bias.bits for bias in network.biases.values()), default=network.bits.biases),
+        constants=biases | {name: constant.bits for name, constant in network.weights.items()},
         requantized_inputs={
             layer.name: tuple(name for name in layer.inputs if formats[name] != formats[layer.ofm])
-            for layer in network.network.layers
+            for layer in layers
             if isinstance(layer, Concat)
         },
     )
 
 
 def plan_word_lengths(network: Network, bits: BitWidths) -> WordLengths:
-    """Word lengths that `quantize` would give, without choosing formats."""
+    """Word lengths that `quantize` would give, without choosing formats.
+
+    Raises
+    ------
+    InputError
+        See `find_tensor_bits`.
+    """
     roots = find_format_classes(network, ()).roots
-    constants = {}
-    for layer in network.layers:
-        if isinstance(layer, WeightedLayer):
-            constants[layer.weights] = bits.weights
-        elif isinstance(layer, PRelu):
-            constants[layer.slopes] = bits.weights
-        elif isinstance(layer, ElementwiseLayer) and layer.constant is not None:
-            constants[layer.constant] = bits.activations
+    widths = find_tensor_bits(network, bits, roots)
     return WordLengths(
-        # Layers of a SCALE-Sim topology read maps that no layer writes.
-        feature_maps={
-            name: bits.input_bits if roots.get(name) == network.input else bits.activations
-            for name in network.shapes
-        },
-        constants=constants,
-        biases=bits.biases,
+        feature_maps=widths.feature_maps,
+        constants=widths.constants,
         requantized_inputs={
             layer.name: tuple(name for name in layer.inputs if roots[name] != roots[layer.ofm])
             for layer in network.layers

@@ -5,18 +5,16 @@ feature maps alike. Weights and biases may give ``frac_bits`` as a list, one per
 channel.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quantizer.errors import InputError, nearest
 from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS
-from quantizer.input_file import read_input
+from quantizer.json_file import is_integer, read_object
 from quantizer.network.layers import WeightedLayer
 from quantizer.quantized import QuantizedConstant, QuantizedNetwork
 
-_MAX_BYTES = 1 << 26
 _KEYS = ["bits", "frac_bits", "signed"]
 
 
@@ -48,28 +46,7 @@ def read_formats(path: Path | str) -> dict[str, GivenFormat]:
         has a key, type or number that a format does not allow.
     """
     path = Path(path)
-    content = read_input(path, "a formats file", limit_bytes=_MAX_BYTES)
-
-    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in seen:
-                raise InputError(str(path), f"{key!r} is given twice; expected once")
-            seen[key] = value
-        return seen
-
-    try:
-        formats = json.loads(content.decode(), object_pairs_hook=without_repeats)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}", f"not valid JSON ({error.msg})") from None
-    except RecursionError:
-        raise InputError(f"{path}:1", "not valid JSON (nested too deeply)") from None
-    except UnicodeDecodeError:
-        raise InputError(str(path), "cannot be read (not UTF-8 text)") from None
-    except ValueError:  # of int(), which reads no numbers of thousands of digits
-        raise InputError(str(path), "not valid JSON (a number has too many digits)") from None
-    if not isinstance(formats, dict):
-        raise InputError(str(path), "expected an object of tensor names and formats")
+    formats = read_object(path, expected="a formats file", holding="tensor names and formats")
     return {name: _given(f"{path}: {name!r}", value) for name, value in formats.items()}
 
 
@@ -83,23 +60,19 @@ def _given(where: str, value: Any) -> GivenFormat:
         if key not in value:
             raise InputError(where, f"key {key!r} is missing")
     bits, frac_bits, signed = (value[key] for key in _KEYS)
-    if not _is_int(bits) or not 2 <= bits <= 16:
+    if not is_integer(bits) or not 2 <= bits <= 16:
         raise InputError(where, f"bits: expected an integer from 2 to 16, got {bits!r}")
     if not isinstance(signed, bool):
         raise InputError(where, f"signed: expected true or false, got {signed!r}")
     lengths = frac_bits if isinstance(frac_bits, list) and frac_bits else [frac_bits]
     for length in lengths:
-        if not _is_int(length) or not MIN_FRAC_BITS <= length <= MAX_FRAC_BITS:
+        if not is_integer(length) or not MIN_FRAC_BITS <= length <= MAX_FRAC_BITS:
             raise InputError(
                 where,
                 f"frac_bits: expected an integer from {MIN_FRAC_BITS} to {MAX_FRAC_BITS}, "
                 f"or a list of them, got {length!r}",
             )
     return GivenFormat(bits=bits, frac_bits=tuple(lengths), signed=signed, where=where)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def formats_to_json(network: QuantizedNetwork) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,9 @@ from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS, QFormat
 _BELOW, _ABOVE = 1, 6
 """How far around the max-range fraction length the search looks."""
 
+_FINER_THAN_TENSOR = 16
+"""How far a channel's fraction length may lie above the tensor's: by the widest format."""
+
 _BLOCK = 1 << 16
 """Values worked on at a time: few enough for the second-level cache."""
 
@@ -51,7 +54,7 @@ def search(where: str, values: Reals, bits: int, *, may_clip: bool = True) -> in
     """Fraction length of least squared error, saturation included.
 
     Encodes ties-even. Looks from 1 below to 6 above the max-range fraction length; on
-    equal error the larger range wins.
+    equal error the larger range wins. Where all values are zero, ``bits - 1``.
 
     Parameters
     ----------
@@ -65,9 +68,40 @@ def search(where: str, values: Reals, bits: int, *, may_clip: bool = True) -> in
         False to look only where nothing saturates (biases).
     """
     start = in_range(where, max_range(values, bits))
-    best, least = start - _BELOW, math.inf
-    for frac_bits in range(start - _BELOW, start + _ABOVE + 1):
-        if not MIN_FRAC_BITS <= frac_bits <= MAX_FRAC_BITS:
+    if not values.any():
+        return start
+    return _least_error(values, bits, start, MAX_FRAC_BITS, may_clip)
+
+
+def search_channels(
+    where: str, values: Reals, bits: int, *, may_clip: bool = True
+) -> NDArray[np.int64]:
+    """Search for each entry of the first axis by itself; parameters as for `search`.
+
+    A channel of zeros, which any format holds, has the tensor's fraction length. No channel
+    has more than 16 places beyond it: what is smaller by so much is 0 in the tensor's format
+    at any width, and a dead channel can be smaller than any format reaches.
+
+    Returns
+    -------
+    int64[K]
+    """
+    of_tensor = search(where, values, bits, may_clip=may_clip)
+    finest = min(of_tensor + _FINER_THAN_TENSOR, MAX_FRAC_BITS)
+    lengths = np.full(len(values), of_tensor, np.int64)
+    for channel in range(len(values)):
+        own: Reals = values[channel : channel + 1]
+        if own.any():
+            start = min(max_range(own, bits), finest)
+            lengths[channel] = _least_error(own, bits, start, finest, may_clip)
+    return lengths
+
+
+def _least_error(values: Reals, bits: int, start: int, finest: int, may_clip: bool) -> int:
+    """Compare the fraction lengths from 1 below `start` to 6 above, none beyond `finest`."""
+    best, least = max(start - _BELOW, MIN_FRAC_BITS), math.inf
+    for frac_bits in range(start - _BELOW, min(start + _ABOVE, finest) + 1):
+        if frac_bits < MIN_FRAC_BITS:
             continue
         fmt = QFormat(bits=bits, frac_bits=frac_bits)
         if not may_clip and not _fits(values, fmt):

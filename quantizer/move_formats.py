@@ -7,19 +7,26 @@ the float bias each time, so that no rounding adds to an earlier one.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantizer import fraction_length
-from quantizer.encode_constants import encode_biases
-from quantizer.fixedpoint.qformat import QFormat, Rounding
+from quantizer.encode_constants import (
+    BiasFormat,
+    coarsest_accumulators,
+    encode_biases,
+    encode_constant,
+    find_bias_formats,
+)
+from quantizer.errors import InputError
+from quantizer.fixedpoint.qformat import QFormat
 from quantizer.format_classes import find_format_classes
 from quantizer.formats_file import GivenFormat
 from quantizer.given_formats import GivenFormats
-from quantizer.network.layers import ElementwiseLayer, Layer, PRelu, WeightedLayer
+from quantizer.network.layers import WeightedLayer
 from quantizer.quantized import QuantizedConstant, QuantizedNetwork
+from quantizer.tensor_bits import Use, constants_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,24 +80,12 @@ def find_movables(network: QuantizedNetwork, pinned: Mapping[str, GivenFormat]) 
     def all_movables() -> Iterator[Movable]:
         for layer in reversed(graph.layers):
             yield from class_of(layer.ofm)
-            constant = _constant(layer)
-            if constant is not None and constant not in pinned:
-                yield Constant(name=constant)
-            bias = layer.bias if isinstance(layer, WeightedLayer) else None
-            if bias is not None and bias not in pinned:
-                yield Bias(name=bias)
+            for name, use in constants_of(layer):
+                if name not in pinned:
+                    yield Bias(name=name) if use is Use.BIAS else Constant(name=name)
         yield from class_of(graph.input)
 
     return list(dict.fromkeys(all_movables()))
-
-
-def _constant(layer: Layer) -> str | None:
-    """Name what a layer multiplies by, or adds to a map."""
-    if isinstance(layer, WeightedLayer):
-        return layer.weights
-    if isinstance(layer, PRelu):
-        return layer.slopes
-    return layer.constant if isinstance(layer, ElementwiseLayer) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +96,12 @@ class Variant:
     ----------
     network
         As it is now.
-    pinned
-        Formats that the user fixed, by tensor name.
-    moved_biases
-        Own fraction lengths of the biases that were moved, int64[K], before accumulators
-        limit them.
+    biases
+        Format of every bias by itself, before accumulators limit it, by constant name.
     """
 
     network: QuantizedNetwork
-    pinned: Mapping[str, GivenFormat]
-    moved_biases: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    biases: Mapping[str, BiasFormat]
 
     def move(self, what: Movable, places: int) -> "Variant":
         """Make the network whose one fraction length is larger by so many places.
@@ -118,11 +109,10 @@ class Variant:
         Raises
         ------
         InputError
-            There is no such network: a format is out of range, or a bias saturates, is
-            finer than an accumulator or too far from one.
+            There is no such network: a format is out of range, or a bias saturates, is as
+            fine as its accumulators let it or too far from one.
         """
-        network, biases = self.network, self.moved_biases
-        given = dict(self.pinned)
+        network, biases = self.network, self.biases
         match what:
             case MapClass(names=names):
                 moved = {name: _move_map(name, network.formats[name], places) for name in names}
@@ -131,20 +121,28 @@ class Variant:
                 constant = _move_constant(network, name, places)
                 network = replace(network, weights={**network.weights, name: constant})
             case Bias(name=name):
-                own = network.biases[_users(network, name)[0].name].frac_bits + places
-                biases = {**biases, name: own}
-                given[name] = _as_given(network, name, own)
-        for name, own in biases.items():
-            if name not in given:
-                given[name] = _as_given(network, name, np.minimum(own, _limits(network, name)))
-        made = encode_biases(
-            network.network,
-            network.formats,
-            network.weights,
-            network.bits,
-            GivenFormats(network.network, given),
-        )
-        return replace(self, network=replace(network, biases=made), moved_biases=biases)
+                biases = {**biases, name: _move_bias(network, name, biases[name], places)}
+        encoded = encode_biases(network.network, network.formats, network.weights, biases)
+        return Variant(network=replace(network, biases=encoded), biases=biases)
+
+
+def unmoved(network: QuantizedNetwork, pinned: Mapping[str, GivenFormat]) -> Variant:
+    """Make the variant from which moves start.
+
+    Parameters
+    ----------
+    pinned
+        Formats that the user fixed, by tensor name, as given to `quantize`.
+    """
+    graph = network.network
+    widths = {
+        layer.bias: network.biases[layer.name].bits
+        for layer in graph.layers
+        if isinstance(layer, WeightedLayer) and layer.bias is not None
+    }
+    given = GivenFormats(graph, pinned)
+    biases = find_bias_formats(graph, widths, given, per_channel=network.per_channel)
+    return Variant(network=network, biases=biases)
 
 
 def _move_map(name: str, fmt: QFormat, places: int) -> QFormat:
@@ -153,35 +151,20 @@ def _move_map(name: str, fmt: QFormat, places: int) -> QFormat:
 
 
 def _move_constant(network: QuantizedNetwork, name: str, places: int) -> QuantizedConstant:
-    values, before = network.network.constants[name], network.weights[name]
+    before = network.weights[name]
     frac_bits = before.frac_bits + places
-    raw = np.empty(values.shape, np.int16)
-    for length in np.unique(frac_bits).tolist():
-        checked = fraction_length.in_range(f"constant {name!r}", length)
-        fmt = QFormat(bits=before.bits, frac_bits=checked)
-        channels = frac_bits == length
-        raw[channels] = fmt.encode(values[channels], Rounding.TIES_EVEN)
-    return QuantizedConstant(raw=raw, bits=before.bits, frac_bits=frac_bits)
+    for length in (int(frac_bits.min()), int(frac_bits.max())):
+        fraction_length.in_range(f"constant {name!r}", length)
+    return encode_constant(network.network.constants[name], before.bits, frac_bits)
 
 
-def _as_given(network: QuantizedNetwork, bias: str, frac_bits: NDArray[np.int64]) -> GivenFormat:
-    return GivenFormat(
-        bits=network.biases[_users(network, bias)[0].name].bits,
-        frac_bits=tuple(frac_bits.tolist()),
-        signed=True,
-        where=f"bias {bias!r}",
-    )
-
-
-def _limits(network: QuantizedNetwork, bias: str) -> NDArray[np.int64]:
-    """Fraction length of the coarsest accumulator that a bias is added to, per channel."""
-    lengths = [network.accumulator_frac_bits(layer) for layer in _users(network, bias)]
-    return np.asarray(np.min(lengths, axis=0), np.int64)
-
-
-def _users(network: QuantizedNetwork, bias: str) -> list[WeightedLayer]:
-    return [
-        layer
-        for layer in network.network.layers
-        if isinstance(layer, WeightedLayer) and layer.bias == bias
-    ]
+def _move_bias(network: QuantizedNetwork, name: str, own: BiasFormat, places: int) -> BiasFormat:
+    """Move from where the accumulators left a bias; no channel gets finer than they are."""
+    limits = coarsest_accumulators(network.network, network.formats, network.weights)[name]
+    before = np.minimum(own.frac_bits, limits)
+    after = np.minimum(before + places, limits)
+    if (after == before).all():
+        raise InputError(
+            f"bias {name!r}", "is as fine as its accumulators; expected a coarser format"
+        )
+    return replace(own, frac_bits=after)

@@ -8,7 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from quantizer.calibrate import CalibratedMap, Progress, collect_maps
-from quantizer.encode_constants import calibration_constants, encode_biases, encode_weights
+from quantizer.encode_constants import (
+    BiasFormat,
+    calibration_constants,
+    encode_biases,
+    encode_weights,
+    find_bias_formats,
+)
 from quantizer.errors import InputError
 from quantizer.estimators import Estimator
 from quantizer.fixedpoint.qformat import QFormat
@@ -28,6 +34,7 @@ from quantizer.quantized import (
     QuantizedNetwork,
 )
 from quantizer.step_rules import StepRounding, find_step_rule
+from quantizer.tensor_bits import TensorBits, find_tensor_bits
 
 CalibratedMaps = Mapping[str, CalibratedMap]
 """What `calibrate` knows of feature maps, by their names."""
@@ -43,6 +50,7 @@ def calibrate(
     bits: BitWidths,
     rules: NumericRules | None = None,
     *,
+    per_channel: bool = False,
     formats: Mapping[str, GivenFormat] | None = None,
     progress: Progress = _no_progress,
 ) -> dict[str, CalibratedMap]:
@@ -54,7 +62,7 @@ def calibrate(
 
     Parameters
     ----------
-    network, bits, rules, formats
+    network, bits, rules, per_channel, formats
         As `quantize` takes them.
     progress
         Called with images done and images in all.
@@ -65,10 +73,10 @@ def calibrate(
         A given format names no tensor or does not fit; an image makes a map NaN or infinite.
     """
     given = GivenFormats(network, formats or {})
-    weights = encode_weights(network, bits, given)
+    constants = _choose_constants(network, bits, given, per_channel)
     open_roots = _open_roots(network, given)
     return collect_maps(
-        FloatRunner(network, calibration_constants(network, bits, weights, given)),
+        FloatRunner(network, calibration_constants(network, constants.weights, constants.biases)),
         images,
         # The input tells which maps are never negative, whatever its own format.
         tuple(dict.fromkeys((network.input, *open_roots))),
@@ -87,6 +95,7 @@ def quantize(
     estimator: Estimator = Estimator.MOMENTS,
     step_rounding: StepRounding | None = StepRounding.SAMPLE_ERROR,
     headroom_bits: int = 0,
+    per_channel: bool = False,
     formats: Mapping[str, GivenFormat] | None = None,
     signed_only: bool = False,
     progress: Progress = _no_progress,
@@ -113,6 +122,8 @@ def quantize(
     headroom_bits
         By how many bits the range of feature maps of 12 bits and more is widened, 0 or 1:
         for samples larger than any in calibration.
+    per_channel
+        Whether weights and biases have a fraction length per output channel.
     formats
         Formats to obey exactly, by tensor name. A given `signed` wins over the rule
         that a map which cannot be negative is unsigned.
@@ -133,7 +144,7 @@ def quantize(
         rule=rule, rounding=step_rounding or rule.own_rounding, headroom_bits=headroom_bits
     )
     given = GivenFormats(network, formats or {})
-    weights = encode_weights(network, bits, given)
+    constants = _choose_constants(network, bits, given, per_channel)
     classes = find_format_classes(network, given.pinned)
     maps = given.maps(classes)
     open_roots = _open_roots(network, given)
@@ -146,10 +157,16 @@ def quantize(
             )
         if isinstance(calibration, ImageSet):
             calibration = calibrate(
-                network, calibration, bits, rules, formats=formats, progress=progress
+                network,
+                calibration,
+                bits,
+                rules,
+                per_channel=per_channel,
+                formats=formats,
+                progress=progress,
             )
         request = _MapRequest(
-            network=network, bits=bits, signed_only=signed_only, method=how, weights=weights
+            network=network, signed_only=signed_only, method=how, constants=constants
         )
         maps, choices = _choose_formats(request, classes, maps, calibration, open_roots)
     formats_of_all = {name: maps[classes.root(name, maps)] for name in classes.sources}
@@ -159,9 +176,32 @@ def quantize(
         bits=bits,
         method=method,
         formats=formats_of_all,
-        weights=weights,
-        biases=encode_biases(network, formats_of_all, weights, bits, given),
+        weights=constants.weights,
+        biases=encode_biases(network, formats_of_all, constants.weights, constants.biases),
         choices=choices,
+        per_channel=per_channel,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Constants:
+    """Constants as they are before any feature map has a format, and all word lengths."""
+
+    widths: TensorBits
+    weights: Mapping[str, QuantizedConstant]
+    biases: Mapping[str, BiasFormat]
+
+
+def _choose_constants(
+    network: Network, bits: BitWidths, given: GivenFormats, per_channel: bool
+) -> _Constants:
+    classes = find_format_classes(network, given.pinned)
+    roots = {name: classes.root(name, given.pinned) for name in classes.sources}
+    widths = find_tensor_bits(network, bits, roots)
+    return _Constants(
+        widths=widths,
+        weights=encode_weights(network, widths.constants, given, per_channel=per_channel),
+        biases=find_bias_formats(network, widths.constants, given, per_channel=per_channel),
     )
 
 
@@ -177,10 +217,9 @@ class _MapRequest:
     """What formats of feature maps depend on, but for the samples."""
 
     network: Network
-    bits: BitWidths
     signed_only: bool
     method: FormatMethod
-    weights: Mapping[str, QuantizedConstant]
+    constants: _Constants
 
 
 def _choose_formats(
@@ -191,7 +230,7 @@ def _choose_formats(
     roots: Collection[str],
 ) -> tuple[dict[str, QFormat], dict[str, MapChoice]]:
     """Choose the format of every root, operands of an Add before its output."""
-    network, bits = request.network, request.bits
+    network, widths = request.network, request.constants.widths.feature_maps
     input_is_positive = calibrated[network.input].statistics.negative.count == 0
     positive = never_negative(network, input_is_positive)
     adds = {layer.ofm: layer for layer in network.layers if isinstance(layer, Add)}
@@ -203,7 +242,7 @@ def _choose_formats(
         formats[name], choices[name] = choose_format(
             name,
             calibrated[name],
-            bits.input_bits if name == network.input else bits.activations,
+            widths[name],
             request.signed_only or name not in positive,
             request.method,
             operands,
@@ -227,5 +266,5 @@ def _operand_lengths(
         return []
     lengths = [chosen[root].frac_bits for root in roots]
     if add.constant is not None:
-        lengths.append(int(request.weights[add.constant].frac_bits[0]))
+        lengths.append(int(request.constants.weights[add.constant].frac_bits[0]))
     return lengths

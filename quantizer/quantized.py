@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,39 @@ class NumericRules:
             raise ValueError(f"accumulator_bits must be 8 to 48, got {self.accumulator_bits}")
 
 
+DEFAULT_BIAS_BITS = 16
+
+
+def _check_widths(widths: object, *fields: str) -> None:
+    for name in fields:
+        bits = getattr(widths, name)
+        if bits is not None and not 2 <= bits <= 16:
+            raise ValueError(f"{name} must be 2 to 16 bits, got {bits}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerBits:
+    """Word lengths of one layer, 2 to 16; None is that of the network.
+
+    Attributes
+    ----------
+    weights
+        Of its weights or slopes.
+    activations
+        Of its output, with every feature map that shares the output's format, and of a
+        constant that it adds or multiplies.
+    biases
+        Of its bias.
+    """
+
+    weights: int | None = None
+    activations: int | None = None
+    biases: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_widths(self, "weights", "activations", "biases")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BitWidths:
     """Word lengths of a quantized network, 2 to 16.
@@ -43,18 +77,21 @@ class BitWidths:
     ----------
     inputs
         Of the network input; None is ``max(8, activations)``.
+    layers
+        Of single layers, by layer name, where they differ from those of the network.
+    source
+        Where `layers` stand, for messages.
     """
 
     weights: int = 8
     activations: int = 8
     inputs: int | None = None
-    biases: int = 16
+    biases: int = DEFAULT_BIAS_BITS
+    layers: Mapping[str, LayerBits] = field(default_factory=dict, hash=False)
+    source: str = field(default="layers", compare=False)
 
     def __post_init__(self) -> None:
-        for width in ("weights", "activations", "inputs", "biases"):
-            bits = getattr(self, width)
-            if bits is not None and not 2 <= bits <= 16:
-                raise ValueError(f"{width} must be 2 to 16 bits, got {bits}")
+        _check_widths(self, "weights", "activations", "inputs", "biases")
 
     @property
     def input_bits(self) -> int:
@@ -121,6 +158,36 @@ class MapChoice:
     predicted_sqnr_dB: float | None
 
 
+class TuneMeasure(StrEnum):
+    """What tuning makes better."""
+
+    SQNR = "sqnr"
+    """Signal to quantization noise ratio of the first output, end to end."""
+    TOP1 = "top1"
+    """Top-1 accuracy; of equal accuracies, the SQNR."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How fraction lengths are tuned.
+
+    Attributes
+    ----------
+    passes
+        How often to go through all layers, at most.
+    budget
+        How many candidates to try, at most; None is all.
+    """
+
+    measure: TuneMeasure = TuneMeasure.SQNR
+    passes: int = 1
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.passes < 1 or (self.budget is not None and self.budget < 1):
+            raise ValueError(f"passes and budget must be 1 or more, got {self}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizedNetwork:
     """A network whose every number is an integer of known format.
@@ -145,8 +212,10 @@ class QuantizedNetwork:
     choices
         By feature map whose samples decided on a format: how they did. Maps that share its
         format, and maps whose format was given, have no entry.
-    is_tuned
-        Whether fraction lengths were moved afterwards.
+    per_channel
+        Whether weights and biases were given a fraction length per output channel.
+    tuning
+        How fraction lengths were moved afterwards; None if they were not.
     """
 
     network: Network
@@ -157,7 +226,8 @@ class QuantizedNetwork:
     weights: Mapping[str, QuantizedConstant]
     biases: Mapping[str, QuantizedConstant]
     choices: Mapping[str, MapChoice] = field(default_factory=dict)
-    is_tuned: bool = False
+    per_channel: bool = False
+    tuning: Tuning | None = None
 
     def accumulator_frac_bits(self, layer: WeightedLayer) -> NDArray[np.int64]:
         """Fraction length of a layer's products, int64[K]."""

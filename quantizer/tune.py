@@ -19,8 +19,8 @@ from typing import Protocol
 from quantizer.calibrate import Progress
 from quantizer.errors import InputError
 from quantizer.formats_file import GivenFormat
-from quantizer.move_formats import Movable, Variant, find_movables
-from quantizer.quantized import QuantizedNetwork
+from quantizer.move_formats import Movable, Variant, find_movables, unmoved
+from quantizer.quantized import QuantizedNetwork, Tuning
 
 Score = tuple[float, ...]
 """How good a network is: larger is better, the first entry that differs decides."""
@@ -52,9 +52,8 @@ def _no_progress(done: int, total: int) -> None:
 def tune(
     network: QuantizedNetwork,
     evaluator: Evaluator,
+    tuning: Tuning,
     *,
-    passes: int,
-    budget: int,
     pinned: Mapping[str, GivenFormat],
     progress: Progress = _no_progress,
 ) -> QuantizedNetwork:
@@ -63,7 +62,7 @@ def tune(
     For every layer from the last to the first, its output map, its weights (or slopes, or
     constant operand) and its bias are tried one place coarser and one place finer, each
     with all else as it stands; the best stays, on equal scores the current one. Ends when
-    everything was tried since the last change, after `passes`, or when the budget is used.
+    everything was tried since the last change, after all passes, or when the budget is used.
 
     Parameters
     ----------
@@ -71,10 +70,8 @@ def tune(
         As `quantize` made it.
     evaluator
         What judges; `network` is what it accepted last.
-    passes
-        How often to go through all layers, at most.
-    budget
-        How many candidates to score, at most.
+    tuning
+        How far to go. What the evaluator measures is its own matter.
     pinned
         Formats that the user fixed, by tensor name, as given to `quantize`.
     progress
@@ -86,16 +83,16 @@ def tune(
         The network itself cannot be run.
     """
     movables = find_movables(network, pinned)
-    current = Variant(network=network, pinned=pinned)
+    current = unmoved(network, pinned)
     score = evaluator.score(network, ())
-    total = passes * len(movables)
+    total = tuning.passes * len(movables)
     scored = since_change = 0
     for index in range(total):
-        if since_change == len(movables) or scored == budget:
+        if since_change == len(movables) or scored == tuning.budget:
             break
         best = None
         for candidate in _candidates(current, movables[index % len(movables)]):
-            if scored == budget:
+            if scored == tuning.budget:
                 break
             scored += 1
             try:
@@ -109,8 +106,9 @@ def tune(
             evaluator.accept(best.network)
             current, since_change = best, 0
         progress(index + 1, total)
-    progress(total, total)
-    return replace(current.network, is_tuned=True)
+    if total:
+        progress(total, total)
+    return replace(current.network, tuning=tuning)
 
 
 def _candidates(current: Variant, what: Movable) -> Iterator[Variant]:

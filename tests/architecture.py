@@ -25,7 +25,12 @@ ORDER = (
         "quantizer.grid",
         "quantizer.ordered_map",
     ),
-    ("quantizer.network.graph", "quantizer.map_statistics", "quantizer.sample_sums"),
+    (
+        "quantizer.network.graph",
+        "quantizer.map_statistics",
+        "quantizer.sample_sums",
+        "quantizer.json_file",
+    ),
     (
         "quantizer.network",
         "quantizer.function_values",
@@ -38,6 +43,8 @@ ORDER = (
     ),
     (
         "quantizer.format_errors",
+        "quantizer.bits_file",
+        "quantizer.tensor_bits",
         "quantizer.closed_forms",
         "quantizer.distortion",
         "quantizer.estimators",

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import QFormat, Rounding
 from quantizer.formats_file import formats_to_json, read_formats
-from quantizer.fraction_length import search
+from quantizer.fraction_length import max_range, search, search_channels
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet, Preprocessing
 from quantizer.network.layers import Add, BatchNorm, ConvTranspose, LocalResponseNorm, Mul, PRelu
@@ -149,3 +150,88 @@ def test_the_error_of_a_large_tensor_is_summed_up_to_its_last_value() -> None:
     values[0], values[-1] = 0.75, 0.75 + 2.0**-7
     assert search("w", values[:-1], 8) == 6
     assert search("w", values, 8) == 7
+
+
+def test_a_tensor_of_zeros_has_no_fraction_bits_to_spare() -> None:
+    assert search("w", np.zeros(3, np.float32), 8) == 7
+    assert search("b", np.zeros(3, np.float32), 12, may_clip=False) == 11
+
+
+def least_error(values: NDArray[np.float64], bits: int, lengths: range) -> int:
+    """The contract by brute force."""
+
+    def error(frac_bits: int) -> float:
+        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        raw = np.clip(np.round(values * 2.0**frac_bits), low, high)
+        return float(np.sum((raw * 2.0**-frac_bits - values) ** 2))
+
+    return min(lengths, key=lambda frac_bits: (error(frac_bits), frac_bits))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 12, 16])
+@pytest.mark.parametrize("shape", [(6, 3, 3, 3), (6, 20), (6,)])
+def test_each_channel_has_the_fraction_length_of_least_error_over_its_own_values(
+    bits: int, shape: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(bits)
+    values = rng.standard_t(3, size=shape).astype(np.float32)
+    values *= 2.0 ** rng.integers(-4, 5, 6).reshape(-1, *[1] * (len(shape) - 1))
+    expected = []
+    for channel in values.astype(np.float64).reshape(6, -1):
+        start = max_range(channel, bits)
+        expected.append(least_error(channel, bits, range(start - 1, start + 7)))
+    assert search_channels("w", values, bits).tolist() == expected
+    assert len(set(expected)) > 1
+
+
+def test_a_channel_of_zeros_has_the_fraction_length_of_the_tensor() -> None:
+    values = np.array([[0.0, 0.0], [3.0, -2.0], [0.01, 0.02]], np.float32)
+    lengths = search_channels("w", values, 8)
+    assert lengths[0] == search("w", values, 8) == 5
+    assert lengths[2] > 5
+
+
+@pytest.mark.parametrize("small", [1e-9, 1e-30, 1e-44])
+def test_a_dead_channel_is_at_most_16_places_finer_than_the_tensor(small: float) -> None:
+    """Folded batch norms leave such channels; by themselves no format would reach them."""
+    values = np.array([[1.0, -0.5], [small, -small]], np.float32)
+    lengths = search_channels("w", values, 8)
+    of_tensor = search("w", values, 8)
+    assert lengths[0] == of_tensor
+    assert of_tensor < lengths[1] <= of_tensor + 16
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_biases_per_channel_never_saturate_and_stop_at_the_accumulator(bits: int) -> None:
+    widths = BitWidths(weights=8, activations=8, biases=bits)
+    made = quantize(network(), images(), widths, per_channel=True)
+    for layer, name, ifm, weights in (
+        ("up", "up.b", "x", "up.w"),
+        ("norm", "norm.b", "a", "norm.w"),
+    ):
+        bias, values = made.biases[layer], made.network.constants[name]
+        limits = made.formats[ifm].frac_bits + made.weights[weights].frac_bits
+        own = search_channels(name, values, bits, may_clip=False)
+        assert bias.frac_bits.tolist() == np.minimum(own, limits).tolist()
+        decoded = bias.raw * 2.0**-bias.frac_bits
+        assert (np.abs(decoded - values) <= 2.0 ** -(bias.frac_bits + 1.0)).all()
+    assert made.per_channel
+
+
+def test_slopes_and_operands_have_one_fraction_length_also_per_channel() -> None:
+    made = quantize(network(), images(), BITS, per_channel=True)
+    plain = quantize(network(), images(), BITS)
+    for name in ("slopes", "factor", "offset"):
+        np.testing.assert_array_equal(made.weights[name].raw, plain.weights[name].raw)
+        assert not made.weights[name].is_per_channel
+    assert made.weights["norm.w"].is_per_channel
+
+
+def test_given_formats_win_over_a_search_per_channel(tmp_path: Path) -> None:
+    content = {
+        name: {"bits": 8, "frac_bits": 3, "signed": True} for name in ("up.w", "up.b", "norm.w")
+    }
+    found = quantize(network(), images(), BITS, formats=given(tmp_path, content), per_channel=True)
+    assert found.weights["up.w"].frac_bits.tolist() == [3, 3]
+    assert found.weights["norm.w"].frac_bits.tolist() == [3, 3]
+    assert found.biases["up"].frac_bits.tolist() == [3, 3]

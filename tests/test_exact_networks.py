@@ -159,7 +159,10 @@ def first(images: ImageSet, count: int) -> ImageSet:
 
 @BOTH
 @BIT_WIDTHS
-def test_the_built_in_network_equals_the_oracle(oracle: Oracle, bits: int) -> None:
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_built_in_network_equals_the_oracle(
+    oracle: Oracle, bits: int, per_channel: bool
+) -> None:
     builtin = find_builtin("digits")
     graph = load_onnx(builtin.onnx_path)
     preprocessing = Preprocessing(mean=builtin.mean, scale=builtin.scale)
@@ -168,7 +171,8 @@ def test_the_built_in_network_equals_the_oracle(oracle: Oracle, bits: int) -> No
         load_images(path, shape=shape, preprocessing=preprocessing, limit=limit)
         for path, limit in ((builtin.calibration_path, 50), (builtin.test_path, 20))
     )
-    network = quantize(graph, calibration, BitWidths(weights=bits, activations=bits), WIDE)
+    widths = BitWidths(weights=bits, activations=bits)
+    network = quantize(graph, calibration, widths, WIDE, per_channel=per_channel)
     assert_equals_oracle(oracle, Case(path=builtin.onnx_path, network=network, images=images))
 
 

@@ -65,7 +65,7 @@ def run(machine="edge_16x16", overrides=(), network=NETWORK, **arguments):
         load_hardware(machine, overrides),
         network,
         dict.fromkeys(network.shapes, 8),
-        dict.fromkeys(network.constants, 8),
+        {name: 16 if name in ("offset", "bt") else 8 for name in network.constants},
         **arguments,
     )
     return {layer.name: layer for layer in layers}

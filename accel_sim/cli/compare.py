@@ -15,6 +15,7 @@ from accel_sim.cli.inputs import (
     add_batch,
     as_arguments,
     as_widths,
+    read_widths,
 )
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
@@ -54,10 +55,17 @@ def compare(
     weight_bits: options.WeightBits = None,
     activation_bits: options.ActivationBits = None,
     input_bits: options.InputBits = None,
+    bias_bits: options.BiasBits = None,
+    bits: options.BitsFile = None,
+    per_channel: options.PerChannel = False,
     method: options.Method = None,
     estimator: options.EstimatorName = None,
     headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
+    tune: options.Tune = False,
+    tune_passes: options.TunePasses = None,
+    tune_budget: options.TuneBudget = None,
+    tune_measure: options.TuneMeasureName = None,
     override: options.Override = None,
     batch: options.Batch = None,
     no_values: options.NoValues = False,
@@ -80,12 +88,19 @@ def compare(
     )
     numbers = FormatRequest(
         input_bits=input_bits,
+        bias_bits=bias_bits,
+        bits=bits,
+        per_channel=per_channel,
         method=method,
         estimator=estimator,
         headroom_bits=headroom_bits,
         formats=formats,
+        tune=tune,
+        tune_passes=tune_passes,
+        tune_budget=tune_budget,
+        tune_measure=tune_measure,
     )
-    check_outputs({"--json": json}, (*request.input_paths, formats, *map(Path, sides)))
+    check_outputs({"--json": json}, (*request.input_paths, *numbers.input_paths, *map(Path, sides)))
 
     from accel_sim.hardware.load import load_hardware
     from accel_sim.report.as_json import read_report, to_json_bytes
@@ -106,12 +121,18 @@ def compare(
             sides[are_reports.index(True)], "is a report among machines; give all of one kind"
         )
     else:
+        given_bits = read_widths(numbers, weight_bits, activation_bits)
         points = [
             SweepPoint(
                 hardware=machine,
                 changes={},
                 bits=choose_bits(
-                    machine, weights=weight_bits, activations=activation_bits, inputs=input_bits
+                    machine,
+                    weights=weight_bits,
+                    activations=activation_bits,
+                    inputs=input_bits,
+                    biases=bias_bits,
+                    given=given_bits,
                 ),
             )
             for machine in (load_hardware(side, add_batch(override or [], batch)) for side in sides)

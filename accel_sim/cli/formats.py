@@ -51,9 +51,13 @@ def quantize_for(
     Raises
     ------
     InputError
-        If an option has no use with the method, or a quantized file none on the machine.
+        If an option has no use with the method, or a quantized file none on the machine; or
+        if there are no images to tune on.
     """
     qonnx = workload.qonnx
+    tuning = request.tuning
+    if tuning is not None and workload.calibration is None:
+        raise InputError("--tune", "needs images to tune on; give --calibration")
     if qonnx is None and workload.calibration is None and request.formats is None:
         return workload.network
     from accel_sim.hardware.choices import Activations
@@ -70,7 +74,7 @@ def quantize_for(
             "--estimator",
             f"has no use with --method {method}, which fits no distribution; leave one of them out",
         )
-    formats: Mapping[str, GivenFormat] | None = None
+    formats: Mapping[str, GivenFormat] = {}
     if request.formats is not None:
         formats = read_formats(request.formats)
     rules = None if hardware is None else hardware.numeric_rules
@@ -86,8 +90,21 @@ def quantize_for(
         method=method,
         estimator=estimator,
         headroom_bits=request.headroom_bits or 0,
+        per_channel=request.per_channel,
         formats=formats,
         signed_only=hardware is not None and hardware.precision.activations is Activations.SIGNED,
-        progress=progress,
+        progress=progress if tuning is None else _half(progress, 0),
     )
+    if tuning is not None and workload.calibration is not None:
+        # The kernels of the exact run take a second to load.
+        from accel_sim.tuning_score import tune_on
+
+        network = tune_on(
+            network, workload.calibration, tuning, pinned=formats, progress=_half(progress, 1)
+        )
     return network if qonnx is None else restore_facts(qonnx, network)
+
+
+def _half(progress: Progress, index: int) -> Progress:
+    """Progress of the first or the second half, as progress of the whole."""
+    return lambda done, total: progress(index * total + done, 2 * total)

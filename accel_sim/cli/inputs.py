@@ -10,7 +10,9 @@ from accel_sim.cli.options import is_number
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
+    from quantizer.bits_file import GivenBits
     from quantizer.network.images import Preprocessing
+    from quantizer.quantized import Tuning
 
 DEFAULT_METHOD = "ggd"
 DEFAULT_ESTIMATOR = "moments"
@@ -70,28 +72,109 @@ class NetworkRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatRequest:
-    """How the numbers are quantized; fields as the options of the same names."""
+    """How the numbers are quantized; fields as the options of the same names.
+
+    Raises
+    ------
+    InputError
+        If an option has no use without another.
+    """
 
     input_bits: int | None
+    bias_bits: int | None
+    bits: Path | None
+    per_channel: bool
     method: str | None
     estimator: str | None
     headroom_bits: int | None
     formats: Path | None
+    tune: bool
+    tune_passes: int | None
+    tune_budget: int | None
+    tune_measure: str | None
+
+    def __post_init__(self) -> None:
+        for option, value in self._tuning_options().items():
+            if value is not None and not self.tune:
+                raise InputError(option, "has no use without --tune; add that")
+
+    def _tuning_options(self) -> dict[str, object]:
+        return {
+            "--tune-passes": self.tune_passes,
+            "--tune-budget": self.tune_budget,
+            "--tune-measure": self.tune_measure,
+        }
+
+    @property
+    def input_paths(self) -> tuple[Path, ...]:
+        """Files that will be read."""
+        return tuple(path for path in (self.bits, self.formats) if path)
 
     @property
     def given(self) -> dict[str, object]:
         """Values by option; None where it is not given."""
         return {
             "--input-bits": self.input_bits,
+            "--bias-bits": self.bias_bits,
+            "--bits": self.bits,
+            "--per-channel": self.per_channel or None,
             "--method": self.method,
             "--estimator": self.estimator,
             "--headroom-bits": self.headroom_bits,
             "--formats": self.formats,
+            "--tune": self.tune or None,
+            **self._tuning_options(),
         }
 
     def arguments(self) -> list[str]:
         """Options that ask for the same again."""
         return as_arguments(self.given)
+
+    @property
+    def tuning(self) -> "Tuning | None":
+        """How to tune; None if that is not asked for."""
+        if not self.tune:
+            return None
+        from quantizer.quantized import TuneMeasure, Tuning
+
+        return Tuning(
+            measure=TuneMeasure(self.tune_measure or TuneMeasure.SQNR),
+            passes=self.tune_passes or 1,
+            budget=self.tune_budget,
+        )
+
+
+def read_widths(
+    request: FormatRequest, weight_bits: object, activation_bits: object
+) -> "GivenBits | None":
+    """Read the bits file of a request, if there is one.
+
+    Parameters
+    ----------
+    weight_bits, activation_bits
+        What the options of these names give.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or its default repeats an option.
+    """
+    if request.bits is None:
+        return None
+    from quantizer.bits_file import read_bits
+
+    given = read_bits(request.bits)
+    for option, value, default in (
+        ("--weight-bits", weight_bits, given.default.weights),
+        ("--activation-bits", activation_bits, given.default.activations),
+        ("--input-bits", request.input_bits, given.inputs),
+        ("--bias-bits", request.bias_bits, given.default.biases),
+    ):
+        if value is not None and default is not None:
+            raise InputError(
+                option, f"is also given by the default of {request.bits}; leave one of them out"
+            )
+    return given
 
 
 def as_widths(weights: object, activations: object) -> dict[str, object]:
@@ -100,12 +183,12 @@ def as_widths(weights: object, activations: object) -> dict[str, object]:
 
 
 def as_arguments(options: Mapping[str, object]) -> list[str]:
-    """``{"--mean": "3", "--scale": None}`` as ``["--mean", "3"]``."""
+    """``{"--mean": "3", "--scale": None, "--tune": True}`` as ``["--mean", "3", "--tune"]``."""
     return [
         part
         for option, value in options.items()
         if value is not None
-        for part in (option, str(value))
+        for part in ((option,) if value is True else (option, str(value)))
     ]
 
 

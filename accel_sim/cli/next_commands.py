@@ -9,6 +9,7 @@ from accel_sim.cli.inputs import FormatRequest, NetworkRequest, as_arguments, as
 if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig
     from accel_sim.report.model import RunReport
+    from quantizer.bits_file import GivenBits
 
 _WIDTHS = (2, 3, 4, 6, 8, 12, 16)
 
@@ -18,6 +19,7 @@ def suggest_next(
     overrides: Sequence[str],
     request: NetworkRequest,
     numbers: FormatRequest,
+    given: "GivenBits | None",
     report: "RunReport",
     *,
     is_quantized: bool,
@@ -31,9 +33,8 @@ def suggest_next(
     """
     workload = request.arguments() + numbers.arguments()
     changes = as_sets(overrides)
-    bits = report.quantization.bits
-    widths = [] if is_quantized else as_arguments(as_widths(bits.weights, bits.activations))
-    if numbers.formats is None and not is_quantized:
+    widths = [] if is_quantized else _widths(given, report)
+    if numbers.formats is None and numbers.bits is None and not is_quantized:
         sweep = [*_sweep_widths(report), *changes, *workload]
     else:
         sweep = ["--set", "mac_array.cols=8,16,32", *changes, *widths, *workload]
@@ -59,6 +60,18 @@ def as_sets(overrides: Sequence[str]) -> list[str]:
     return [part for override in overrides for part in ("--set", override)]
 
 
+def _widths(given: "GivenBits | None", report: "RunReport") -> list[str]:
+    """Widths as options, but for those that the default of a bits file gives."""
+    bits = report.quantization.bits
+    has_weights = given is not None and given.default.weights is not None
+    has_activations = given is not None and given.default.activations is not None
+    return as_arguments(
+        as_widths(
+            None if has_weights else bits.weights, None if has_activations else bits.activations
+        )
+    )
+
+
 def _sweep_widths(report: "RunReport") -> list[str]:
     built = report.hardware.precision
     return as_arguments(
@@ -77,13 +90,15 @@ def _find_other(hardware: str, report: "RunReport", *, rounds_alike: bool) -> st
     """Name the largest other shipped machine that is built for these widths."""
     from accel_sim.hardware.load import load_hardware, shipped_machines
 
-    bits = report.quantization.bits
+    costs = [layer.performance for layer in report.layers]
+    weight_bits = max(cost.weight_bits or 0 for cost in costs)
+    activation_bits = max(max(cost.ifm_bits, cost.ofm_bits) for cost in costs)
     sizes = {}
     for name in shipped_machines():
         machine = load_hardware(name)
         is_wide_enough = (
-            machine.precision.weight_bits >= bits.weights
-            and machine.precision.activation_bits >= max(bits.activations, bits.input_bits)
+            machine.precision.weight_bits >= weight_bits
+            and machine.precision.activation_bits >= activation_bits
         )
         if rounds_alike and not _round_alike(machine, report.hardware):
             continue

@@ -173,6 +173,37 @@ InputBits = Annotated[
         rich_help_panel=_NUMBERS,
     ),
 ]
+BiasBits = Annotated[
+    int | None,
+    typer.Option(
+        "--bias-bits",
+        metavar="BITS",
+        parser=parse_width,
+        help="Default: 16.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+BitsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--bits",
+        metavar="F.json",
+        parser=parse_path,
+        help='Widths by layer name, and a "default": weight_bits (weights or slopes), '
+        "activation_bits (the layer's output), bias_bits, and input_bits in the default, as in "
+        '{"default": {"weight_bits": 6}, "conv1": {"activation_bits": 8}, "fc": 4}; a number '
+        "is both weight_bits and activation_bits.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+PerChannel = Annotated[
+    bool,
+    typer.Option(
+        "--per-channel",
+        help="Weights and biases have a fraction length per output channel, not per tensor.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
 Method = Annotated[
     str | None,
     typer.Option(
@@ -208,6 +239,44 @@ Formats = Annotated[
         metavar="F.json",
         parser=parse_path,
         help="Formats given by tensor name; what it leaves out is calibrated.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+Tune = Annotated[
+    bool,
+    typer.Option(
+        "--tune",
+        help="Move fraction lengths, from the last layer backwards, as long as the exact "
+        "network gets better on the calibration images.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+TunePasses = Annotated[
+    int | None,
+    typer.Option(
+        "--tune-passes",
+        metavar="N",
+        parser=parse_count,
+        help="How often through all layers, unless nothing changes any more; default 1.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+TuneBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--tune-budget",
+        metavar="N",
+        parser=parse_count,
+        help="How many candidates to try at most; default: all.",
+        rich_help_panel=_NUMBERS,
+    ),
+]
+TuneMeasureName = Annotated[
+    Literal["sqnr", "top1"] | None,
+    typer.Option(
+        "--tune-measure",
+        help="What is to get better: the SQNR of the output, or first the top-1 accuracy, for "
+        "calibration images with labels; default: sqnr.",
         rich_help_panel=_NUMBERS,
     ),
 ]

@@ -8,7 +8,7 @@ import typer
 from accel_sim.cli import options
 from accel_sim.cli.console import progress_bar, show
 from accel_sim.cli.formats import quantize_for, refuse_numbers
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest, as_widths
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, as_widths, read_widths
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from quantizer.quantized import QuantizedNetwork
 
 DEFAULT_BITS = 8
-NAME_COLUMNS = 60
+NAME_COLUMNS = 32
 
 Net = Annotated[
     str,
@@ -92,10 +92,17 @@ def quantize(
     weight_bits: WeightBits = None,
     activation_bits: ActivationBits = None,
     input_bits: options.InputBits = None,
+    bias_bits: options.BiasBits = None,
+    bits: options.BitsFile = None,
+    per_channel: options.PerChannel = False,
     method: options.Method = None,
     estimator: options.EstimatorName = None,
     headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
+    tune: options.Tune = False,
+    tune_passes: options.TunePasses = None,
+    tune_budget: options.TuneBudget = None,
+    tune_measure: options.TuneMeasureName = None,
     machine: Machine = None,
     output: NetworkOut = None,
     write_formats: FormatsOut = None,
@@ -116,43 +123,60 @@ def quantize(
     )
     numbers = FormatRequest(
         input_bits=input_bits,
+        bias_bits=bias_bits,
+        bits=bits,
+        per_channel=per_channel,
         method=method,
         estimator=estimator,
         headroom_bits=headroom_bits,
         formats=formats,
+        tune=tune,
+        tune_passes=tune_passes,
+        tune_budget=tune_budget,
+        tune_measure=tune_measure,
     )
     if output is not None and output.suffix != ".onnx":
         raise InputError(
             "--output", f"{str(output)!r} has another ending than .onnx; give F.q.onnx"
         )
-    read = [*request.input_paths, formats, None if machine is None else Path(machine)]
+    read = [*request.input_paths, *numbers.input_paths, None if machine is None else Path(machine)]
     check_outputs({"--output": output, "--write-formats": write_formats}, read)
 
     from accel_sim.hardware.load import load_hardware
     from accel_sim.report.as_json import to_json_bytes
     from accel_sim.report.output_file import write_file
     from accel_sim.simulation import choose_bits
+    from quantizer.bits_file import GivenBits
     from quantizer.formats_file import formats_to_json
     from quantizer.qonnx.write import to_qonnx
-    from quantizer.quantized import BitWidths, QuantizedNetwork
+    from quantizer.quantized import DEFAULT_BIAS_BITS, BitWidths, QuantizedNetwork
 
     hardware = None if machine is None else load_hardware(machine)
+    given = read_widths(numbers, weight_bits, activation_bits) or GivenBits()
     workload = load_workload(request)
     refuse_numbers(workload, numbers.given | as_widths(weight_bits, activation_bits))
     if workload.calibration is None and formats is None and workload.qonnx is None:
         raise InputError(network, "needs images to choose its formats; give --calibration")
     if hardware is None:
-        bits = BitWidths(
-            weights=weight_bits or DEFAULT_BITS,
-            activations=activation_bits or DEFAULT_BITS,
-            inputs=input_bits,
+        widths = BitWidths(
+            weights=weight_bits or given.default.weights or DEFAULT_BITS,
+            activations=activation_bits or given.default.activations or DEFAULT_BITS,
+            inputs=input_bits or given.inputs,
+            biases=bias_bits or given.default.biases or DEFAULT_BIAS_BITS,
+            layers=given.layers,
+            source=given.source,
         )
     else:
-        bits = choose_bits(
-            hardware, weights=weight_bits, activations=activation_bits, inputs=input_bits
+        widths = choose_bits(
+            hardware,
+            weights=weight_bits,
+            activations=activation_bits,
+            inputs=input_bits,
+            biases=bias_bits,
+            given=given,
         )
     with progress_bar("Quantizing") as progress:
-        quantized = quantize_for(hardware, workload, bits, numbers, progress)
+        quantized = quantize_for(hardware, workload, widths, numbers, progress)
     assert isinstance(quantized, QuantizedNetwork)  # refused above if there is nothing to go by
     if output is not None:
         model = to_qonnx(quantized)
@@ -167,15 +191,25 @@ def _table(quantized: "QuantizedNetwork") -> "Table":
     from accel_sim.report.as_table import make_table
     from accel_sim.report.quantities import shorten_name
     from quantizer.formats_file import formats_to_json
+    from quantizer.tensor_bits import constants_of
 
-    table = make_table("tensor", "kind", "bits", "frac_bits", "signed", left=(0, 1))
+    layers = quantized.network.layers
+    kinds = {layer.ofm: (layer.name, "feature map") for layer in layers}
+    for layer in layers:
+        for name, use in constants_of(layer):
+            kinds.setdefault(name, (layer.name, use.split()[-1]))
+    table = make_table("tensor", "layer", "kind", "bits", "frac_bits", "signed", left=(0, 1, 2))
     for name, fmt in formats_to_json(quantized).items():
         lengths = fmt["frac_bits"]
         if isinstance(lengths, list):
             lengths = f"{min(lengths)}..{max(lengths)}"
-        kind = "constant" if name in quantized.network.constants else "feature map"
-        signed = "yes" if fmt["signed"] else "no"
+        layer_name, kind = kinds.get(name, ("-", "input"))
         table.add_row(
-            shorten_name(name, NAME_COLUMNS), kind, str(fmt["bits"]), str(lengths), signed
+            shorten_name(name, NAME_COLUMNS),
+            shorten_name(layer_name, NAME_COLUMNS),
+            kind,
+            str(fmt["bits"]),
+            str(lengths),
+            "yes" if fmt["signed"] else "no",
         )
     return table

@@ -5,7 +5,7 @@ from pathlib import Path
 from accel_sim.cli import options
 from accel_sim.cli.console import progress_bar, show
 from accel_sim.cli.formats import quantize_for, refuse_numbers
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
 from accel_sim.cli.next_commands import suggest_next
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.workload import load_workload
@@ -25,10 +25,17 @@ def simulate(
     weight_bits: options.WeightBits = None,
     activation_bits: options.ActivationBits = None,
     input_bits: options.InputBits = None,
+    bias_bits: options.BiasBits = None,
+    bits: options.BitsFile = None,
+    per_channel: options.PerChannel = False,
     method: options.Method = None,
     estimator: options.EstimatorName = None,
     headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
+    tune: options.Tune = False,
+    tune_passes: options.TunePasses = None,
+    tune_budget: options.TuneBudget = None,
+    tune_measure: options.TuneMeasureName = None,
     override: options.Override = None,
     batch: options.Batch = None,
     no_values: options.NoValues = False,
@@ -51,14 +58,21 @@ def simulate(
     )
     numbers = FormatRequest(
         input_bits=input_bits,
+        bias_bits=bias_bits,
+        bits=bits,
+        per_channel=per_channel,
         method=method,
         estimator=estimator,
         headroom_bits=headroom_bits,
         formats=formats,
+        tune=tune,
+        tune_passes=tune_passes,
+        tune_budget=tune_budget,
+        tune_measure=tune_measure,
     )
     check_outputs(
         {"--json": json, "--csv": csv, "--save-tensors": save_tensors},
-        (*request.input_paths, formats, Path(hardware)),
+        (*request.input_paths, *numbers.input_paths, Path(hardware)),
     )
     if no_values and save_tensors is not None:
         raise InputError("--save-tensors", "has no use with --no-values; leave one of them out")
@@ -76,14 +90,22 @@ def simulate(
 
     overrides = add_batch(override or [], batch)
     machine = load_hardware(hardware, overrides)
-    bits = choose_bits(machine, weights=weight_bits, activations=activation_bits, inputs=input_bits)
+    given = read_widths(numbers, weight_bits, activation_bits)
+    widths = choose_bits(
+        machine,
+        weights=weight_bits,
+        activations=activation_bits,
+        inputs=input_bits,
+        biases=bias_bits,
+        given=given,
+    )
     workload = load_workload(request)
     refuse_numbers(workload, numbers.given | as_widths(weight_bits, activation_bits))
     if formats is None and not workload.is_quantized:
-        check_fit(machine, workload.network, bits)
+        check_fit(machine, workload.network, widths)
     with progress_bar("Quantizing") as progress:
-        quantized = quantize_for(machine, workload, bits, numbers, progress)
-    check_fit(machine, quantized, bits)
+        quantized = quantize_for(machine, workload, widths, numbers, progress)
+    check_fit(machine, quantized, widths)
     store = None
     if save_tensors is not None:
         # Refused with --no-values; all else has images and formats.
@@ -95,7 +117,7 @@ def simulate(
             machine,
             quantized,
             workload.images,
-            bits=bits,
+            bits=widths,
             explain=True,
             progress=progress,
             save=ignore_tensors if store is None else store.save,
@@ -111,6 +133,6 @@ def simulate(
         write_file(save_tensors, store.write)
     show(*to_renderables(document))
     commands = suggest_next(
-        hardware, overrides, request, numbers, report, is_quantized=workload.is_quantized
+        hardware, overrides, request, numbers, given, report, is_quantized=workload.is_quantized
     )
     show("Next:", *(f"  {command}" for command in commands))

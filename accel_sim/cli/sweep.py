@@ -11,7 +11,7 @@ import typer
 from accel_sim.cli import options
 from accel_sim.cli.console import show
 from accel_sim.cli.formats import refuse_numbers
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.workload import load_workload
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from accel_sim.sweep import SweepPoint
+    from quantizer.bits_file import GivenBits
 
 WeightBitsList = Annotated[
     str | None,
@@ -79,10 +80,17 @@ def sweep(
     weight_bits: WeightBitsList = None,
     activation_bits: ActivationBitsList = None,
     input_bits: options.InputBits = None,
+    bias_bits: options.BiasBits = None,
+    bits: options.BitsFile = None,
+    per_channel: options.PerChannel = False,
     method: options.Method = None,
     estimator: options.EstimatorName = None,
     headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
+    tune: options.Tune = False,
+    tune_passes: options.TunePasses = None,
+    tune_budget: options.TuneBudget = None,
+    tune_measure: options.TuneMeasureName = None,
     override: OverrideList = None,
     batch: options.Batch = None,
     no_values: options.NoValues = False,
@@ -106,14 +114,23 @@ def sweep(
     )
     numbers = FormatRequest(
         input_bits=input_bits,
+        bias_bits=bias_bits,
+        bits=bits,
+        per_channel=per_channel,
         method=method,
         estimator=estimator,
         headroom_bits=headroom_bits,
         formats=formats,
+        tune=tune,
+        tune_passes=tune_passes,
+        tune_budget=tune_budget,
+        tune_measure=tune_measure,
     )
     if output is not None and output.suffix != ".csv":
         raise InputError("--output", f"{str(output)!r} has another ending than .csv; give F.csv")
-    check_outputs({"--output": output}, (*request.input_paths, formats, *map(Path, hardware)))
+    check_outputs(
+        {"--output": output}, (*request.input_paths, *numbers.input_paths, *map(Path, hardware))
+    )
     weights = parse_widths("--weight-bits", weight_bits)
     activations = parse_widths("--activation-bits", activation_bits)
     changes = parse_changes(add_batch(override or [], batch))
@@ -122,7 +139,8 @@ def sweep(
     from accel_sim.report.output_file import write_file
     from accel_sim.sweep import to_records
 
-    points = list(_points(hardware, changes, weights, activations, input_bits))
+    given = read_widths(numbers, weight_bits, activation_bits)
+    points = list(_points(hardware, changes, weights, activations, numbers, given))
     workload = load_workload(request)
     refuse_numbers(workload, as_widths(weight_bits, activation_bits) | numbers.given)
     results = simulate_points(points, workload, numbers)
@@ -140,7 +158,8 @@ def _points(
     changes: Mapping[str, Sequence[str]],
     weights: Sequence[int | None],
     activations: Sequence[int | None],
-    input_bits: int | None,
+    numbers: FormatRequest,
+    given: "GivenBits | None",
 ) -> "Iterator[SweepPoint]":
     from accel_sim.hardware.load import load_hardware
     from accel_sim.simulation import choose_bits
@@ -151,7 +170,12 @@ def _points(
         machine = load_hardware(name, [f"{key}={value}" for key, value in chosen.items()])
         for weight_width, activation_width in product(weights, activations):
             bits = choose_bits(
-                machine, weights=weight_width, activations=activation_width, inputs=input_bits
+                machine,
+                weights=weight_width,
+                activations=activation_width,
+                inputs=numbers.input_bits,
+                biases=numbers.bias_bits,
+                given=given,
             )
             yield SweepPoint(hardware=machine, changes=chosen, bits=bits)
 

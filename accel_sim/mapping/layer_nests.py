@@ -41,15 +41,12 @@ class OperandWidths:
 
     Attributes
     ----------
-    feature_maps, weights
-        By name of feature map and of constant.
-    biases
-        Of every bias.
+    feature_maps, constants
+        By name; biases are constants.
     """
 
     feature_maps: Mapping[str, int]
-    weights: Mapping[str, int]
-    biases: int
+    constants: Mapping[str, int]
 
 
 def build_loop_nests(
@@ -118,8 +115,8 @@ class _Builder:
                 return replace(
                     self._elementwise(Kind.MULTIPLY, ofm_shape),
                     group_weights=1,
-                    weight_bits=self.widths.weights[layer.weights],
-                    bias_bits=self.widths.biases,
+                    weight_bits=self.widths.constants[layer.weights],
+                    bias_bits=self.widths.constants[layer.bias],
                 )
             case PRelu() as layer:
                 return self._prelu(layer)
@@ -197,8 +194,8 @@ class _Builder:
             stride=layer.stride,
             dilation=layer.dilation,
             pads=layer.pads[:2],
-            weight_bits=self.widths.weights[layer.weights],
-            bias_bits=0 if layer.bias is None else self.widths.biases,
+            weight_bits=self.widths.constants[layer.weights],
+            bias_bits=0 if layer.bias is None else self.widths.constants[layer.bias],
         )
 
     def _transposed_convolution(self, layer: ConvTranspose) -> LoopNest:
@@ -244,8 +241,8 @@ class _Builder:
             self._elementwise(Kind.MAC, (1, positions)),
             filters=filters,
             channels=channels,
-            weight_bits=self.widths.weights[layer.weights],
-            bias_bits=0 if layer.bias is None else self.widths.biases,
+            weight_bits=self.widths.constants[layer.weights],
+            bias_bits=0 if layer.bias is None else self.widths.constants[layer.bias],
         )
 
     def _of_two_operands(self, layer: ElementwiseLayer, kind: Kind) -> LoopNest:
@@ -254,7 +251,7 @@ class _Builder:
         operands = [(shapes[name], self.widths.feature_maps[name]) for name in layer.inputs]
         if layer.constant is not None:
             constant = self.network.constants[layer.constant]
-            operands.append((constant.shape, self.widths.weights[layer.constant]))
+            operands.append((constant.shape, self.widths.constants[layer.constant]))
         (_, ifm_bits), (shape, residual_bits) = sorted(
             operands, key=lambda operand: math.prod(operand[0]), reverse=True
         )
@@ -280,7 +277,7 @@ class _Builder:
         return replace(
             self._elementwise(Kind.MULTIPLY, shape),
             group_weights=slopes.size // shape[0] if slopes.size > 1 else 0,
-            weight_bits=self.widths.weights[layer.slopes],
+            weight_bits=self.widths.constants[layer.slopes],
         )
 
     def _pad(self, layer: Pad) -> LoopNest:

@@ -60,8 +60,11 @@ def _header(report: ReportDocument) -> Text:
         f"parameters; {bits.weight_bits}-bit weights, {bits.activation_bits}-bit activations, "
         f"{bits.input_bits}-bit input"
     )
+    if bits.layer_bits:
+        text.append(f", others in {len(bits.layer_bits)} layers")
     if bits.method is not None:
         text.append(f", {bits.method}")
+    text.append(", per channel" * bits.per_channel + ", tuned" * bits.tuned)
     text.append("\n")
     text.append(report.hardware.name, style="bold")
     text.append(

@@ -59,6 +59,22 @@ class NetworkSection(_Section):
     notes: tuple[str, ...] = Field(description="What was left out or made up.")
 
 
+class WidthsOfLayer(_Section):
+    """Widths that were asked for one layer; null is the network's."""
+
+    weight_bits: Count | None
+    activation_bits: Count | None
+    bias_bits: Count | None
+
+
+class TuningSection(_Section):
+    """How fraction lengths were tuned."""
+
+    measure: str
+    passes: Count = Field(description="At most.")
+    budget: Count | None = Field(description="Candidates at most; null where all were tried.")
+
+
 class Quantization(_Section):
     """The widths that were asked for, and how the formats were chosen."""
 
@@ -67,7 +83,15 @@ class Quantization(_Section):
     activation_bits: Count
     input_bits: Count
     bias_bits: Count
+    layer_bits: dict[str, WidthsOfLayer] = Field(
+        default_factory=dict, description="By layer name, where widths were asked for."
+    )
+    per_channel: bool = Field(
+        default=False,
+        description="Whether weights and biases have a fraction length per output channel.",
+    )
     tuned: bool
+    tuning: TuningSection | None = Field(default=None, description="Null where not tuned.")
 
 
 class Images(_Section):

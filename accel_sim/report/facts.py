@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from accel_sim.timing.layer_cycles import Bound
-from quantizer.quantized import BitWidths
+from quantizer.quantized import BitWidths, Tuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +35,16 @@ class QuantizationFacts:
     ----------
     method
         None where no formats were chosen.
+    per_channel
+        Whether weights and biases were given a fraction length per output channel.
+    tuning
+        None where formats were not tuned.
     """
 
     method: str | None
     bits: BitWidths
-    is_tuned: bool
+    per_channel: bool
+    tuning: Tuning | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,14 +175,7 @@ class RunReport:
                 config=self.hardware.model_dump(mode="json"),
             ),
             network=document.NetworkSection(**asdict(self.network)),
-            quantization=document.Quantization(
-                method=self.quantization.method,
-                weight_bits=self.quantization.bits.weights,
-                activation_bits=self.quantization.bits.activations,
-                input_bits=self.quantization.bits.input_bits,
-                bias_bits=self.quantization.bits.biases,
-                tuned=self.quantization.is_tuned,
-            ),
+            quantization=_quantization_section(self.quantization),
             images=None if self.images is None else document.Images(**asdict(self.images)),
             layers=tuple(layer.to_section() for layer in self.layers),
             totals=self._totals(),
@@ -247,3 +240,25 @@ class RunReport:
 
     def _repr_html_(self) -> str:
         return to_html(self.to_document())
+
+
+def _quantization_section(facts: QuantizationFacts) -> document.Quantization:
+    bits, tuning = facts.bits, facts.tuning
+    return document.Quantization(
+        method=facts.method,
+        weight_bits=bits.weights,
+        activation_bits=bits.activations,
+        input_bits=bits.input_bits,
+        bias_bits=bits.biases,
+        layer_bits={
+            name: document.WidthsOfLayer(
+                weight_bits=widths.weights,
+                activation_bits=widths.activations,
+                bias_bits=widths.biases,
+            )
+            for name, widths in bits.layers.items()
+        },
+        per_channel=facts.per_channel,
+        tuned=tuning is not None,
+        tuning=None if tuning is None else document.TuningSection(**asdict(tuning)),
+    )

@@ -9,7 +9,14 @@ from typing import Any
 from onnx import ModelProto
 
 from quantizer.errors import InputError
-from quantizer.quantized import BitWidths, MapChoice, QuantizedNetwork
+from quantizer.quantized import (
+    BitWidths,
+    LayerBits,
+    MapChoice,
+    QuantizedNetwork,
+    TuneMeasure,
+    Tuning,
+)
 
 KEY = "accel_sim"
 """Of the property; its value is JSON."""
@@ -21,7 +28,7 @@ class Facts:
 
     Attributes
     ----------
-    method, is_tuned, bits, choices
+    method, bits, choices, per_channel, tuning
         Of the quantized network.
     notes, digest
         Of the float network that was quantized. The file's own digest would say nothing
@@ -29,9 +36,10 @@ class Facts:
     """
 
     method: str
-    is_tuned: bool
     bits: BitWidths
     choices: Mapping[str, MapChoice]
+    per_channel: bool
+    tuning: Tuning | None
     notes: tuple[str, ...]
     digest: str
 
@@ -40,13 +48,16 @@ def write_facts(model: ModelProto, network: QuantizedNetwork) -> None:
     """Add the facts of a quantized network to a model, in place."""
     facts = Facts(
         method=network.method,
-        is_tuned=network.is_tuned,
         bits=network.bits,
         choices=network.choices,
+        per_channel=network.per_channel,
+        tuning=network.tuning,
         notes=network.network.notes,
         digest=network.network.digest,
     )
-    model.metadata_props.add(key=KEY, value=json.dumps(asdict(facts)))
+    content = asdict(facts)
+    del content["bits"]["source"]  # of messages; a path on this machine
+    model.metadata_props.add(key=KEY, value=json.dumps(content))
 
 
 def read_facts(path: Path, model: ModelProto) -> Facts | None:
@@ -72,22 +83,38 @@ def _parse(text: str) -> Facts:
     found = json.loads(text)
     facts = Facts(
         method=found["method"],
-        is_tuned=found["is_tuned"],
-        bits=BitWidths(**found["bits"]),
+        bits=_bits(found["bits"]),
         choices={name: _choice(**value) for name, value in found["choices"].items()},
+        per_channel=found["per_channel"],
+        tuning=None if found["tuning"] is None else _tuning(found["tuning"]),
         notes=tuple(found["notes"]),
         digest=found["digest"],
     )
     texts = (facts.method, facts.digest, *facts.notes)
-    widths = [width for width in asdict(facts.bits).values() if width is not None]
     if not (
         all(isinstance(one, str) and one.isprintable() for one in texts)
-        and all(type(width) is int for width in widths)
-        and isinstance(facts.is_tuned, bool)
+        and isinstance(facts.per_channel, bool)
         and isinstance(found["notes"], list)
     ):
         raise TypeError("a value has another type")
     return facts
+
+
+def _bits(found: Mapping[str, Any]) -> BitWidths:
+    layers = {name: LayerBits(**_integers(own)) for name, own in found.get("layers", {}).items()}
+    of_network = {key: bits for key, bits in found.items() if key != "layers"}
+    return BitWidths(layers=layers, **_integers(of_network))
+
+
+def _tuning(found: Mapping[str, Any]) -> Tuning:
+    limits = {key: limit for key, limit in found.items() if key != "measure"}
+    return Tuning(measure=TuneMeasure(found["measure"]), **_integers(limits))
+
+
+def _integers(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not all(value is None or type(value) is int for value in found.values()):
+        raise TypeError("a width or limit is no integer")
+    return found
 
 
 def _choice(shapes: list[Any], step: float | None, predicted_sqnr_dB: float | None) -> MapChoice:

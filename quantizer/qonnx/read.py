@@ -218,9 +218,10 @@ def restore_facts(file: QonnxFile, network: QuantizedNetwork) -> QuantizedNetwor
     return replace(
         network,
         method=facts.method,
-        is_tuned=facts.is_tuned,
         bits=facts.bits,
         choices=facts.choices,
+        per_channel=facts.per_channel,
+        tuning=facts.tuning,
     )
 
 

@@ -155,8 +155,10 @@ def test_quantize_shows_every_tensor(run):
     shown = {line.split()[0]: line.split() for line in outcome.out.splitlines()[1:]}
     assert set(shown) == {*network.shapes, *network.constants}
     convolution = network.layers[0]
-    assert shown[convolution.weights][1:3] == ["constant", "4"]
-    assert shown[convolution.ofm][1:4] == ["feature", "map", "6"]
+    assert shown[network.input][1:4] == ["-", "input", "8"]
+    assert shown[convolution.weights][1:4] == [convolution.name, "weights", "4"]
+    assert shown[convolution.bias][1:4] == [convolution.name, "bias", "16"]
+    assert shown[convolution.ofm][1:5] == [convolution.name, "feature", "map", "6"]
 
 
 def test_overrides_change_the_machine(run, tmp_path):

@@ -43,8 +43,7 @@ def nest_of(layer: Layer, shapes, constants=None, bits=8, requantized=()) -> Loo
     )  # fmt: skip
     widths = OperandWidths(
         feature_maps={name: bits + at for at, name in enumerate(shapes)},
-        weights={name: 4 for name in arrays},
-        biases=16,
+        constants={name: 16 if name == "b" else 4 for name in arrays},
     )
     (nest,) = build_loop_nests(network, widths, 3, {layer.name: requantized} if requantized else {})
     return nest

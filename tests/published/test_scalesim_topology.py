@@ -31,8 +31,7 @@ def find_nest(net, layer):
     network = load(net)
     widths = OperandWidths(
         feature_maps=dict.fromkeys(network.shapes, 8),
-        weights=dict.fromkeys(network.constants, 8),
-        biases=16,
+        constants=dict.fromkeys(network.constants, 8),
     )
     nests = build_loop_nests(network, widths, 1, {})
     (nest,) = [nest for nest in nests if nest.layer == layer]

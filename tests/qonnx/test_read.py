@@ -34,7 +34,7 @@ def test_a_relu_before_the_quant_is_part_of_its_layer(tmp_path: Path) -> None:
 
 def test_what_nobody_noted_is_the_widest_of_each_kind(tmp_path: Path) -> None:
     network = load(tmp_path, model(*CASES["Brevitas, dynamo"]))
-    assert (network.method, network.is_tuned) == ("file", False)
+    assert (network.method, network.tuning) == ("file", None)
     assert network.bits == BitWidths(weights=5, activations=8, inputs=8, biases=12)
 
 

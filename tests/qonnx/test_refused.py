@@ -14,7 +14,7 @@ from quantizer.fixedpoint.qformat import Rounding
 from quantizer.network.onnx_import import load_onnx
 from quantizer.qonnx.metadata import KEY
 from quantizer.qonnx.read import load_qonnx
-from quantizer.quantized import NumericRules
+from quantizer.quantized import NumericRules, Tuning
 from tests.qonnx.cases import CASES, FLOAT_FILTERS, INPUT, PADS, SQUARE
 from tests.qonnx.files import DOMAIN, load, model, node, quant, save
 
@@ -338,7 +338,8 @@ def test_a_graph_that_no_network_here_equals_is_refused(name: str, tmp_path: Pat
 def facts(**wrong: Any) -> str:
     right = {
         "method": "ggd",
-        "is_tuned": True,
+        "per_channel": True,
+        "tuning": {"measure": "sqnr", "passes": 3, "budget": None},
         "bits": {},
         "choices": {},
         "notes": [],
@@ -350,14 +351,19 @@ def facts(**wrong: Any) -> str:
 def test_what_a_file_says_about_its_making_is_read(tmp_path: Path) -> None:
     made = model(on_input(), {})
     made.metadata_props.add(key=KEY, value=facts())
-    assert load(tmp_path, made).is_tuned
+    network = load(tmp_path, made)
+    assert network.per_channel
+    assert network.tuning == Tuning(passes=3)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "", "[]", "{}", "[" * 10_000, '{"method": 3}',
-        facts(is_tuned=1), facts(bits={"weights": 99}), facts(bits={"weights": 8.0}),
+        facts(per_channel=1), facts(tuning=True), facts(tuning={"measure": "sqnr", "passes": 0}),
+        facts(tuning={"measure": "top5"}), facts(bits={"layers": {"a": {"weights": 8.0}}}),
+        facts(bits={"layers": ["a"]}), facts(bits={"layers": {"a": {"inputs": 8}}}),
+        facts(bits={"weights": 99}), facts(bits={"weights": 8.0}),
         facts(bits={"height": 8}), facts(notes="abc"), facts(method="a\u001b[31m"),
         facts(method="\ud800"), facts(choices=[]), facts(choices={"x": {"step": 1.0}}),
         facts(choices={"x": {"shapes": [1], "step": None, "predicted_sqnr_dB": None}}),

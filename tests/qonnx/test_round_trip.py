@@ -12,7 +12,14 @@ from quantizer.fixedpoint.qformat import Rounding
 from quantizer.network.layers import Conv, ConvTranspose, Dense
 from quantizer.qonnx.read import load_qonnx
 from quantizer.qonnx.write import to_qonnx
-from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
+from quantizer.quantized import (
+    BitWidths,
+    LayerBits,
+    NumericRules,
+    QuantizedNetwork,
+    TuneMeasure,
+    Tuning,
+)
 from tests.qonnx.cases import CASES
 from tests.qonnx.files import DOMAIN, load, model, node, quant
 from tests.test_exact_networks import exact_tensors, random_case
@@ -40,7 +47,7 @@ def assert_equal(found: QuantizedNetwork, expected: QuantizedNetwork) -> None:
             assert constant.bits == other.bits
             np.testing.assert_array_equal(constant.raw, other.raw, err_msg=name)
             np.testing.assert_array_equal(constant.frac_bits, other.frac_bits, err_msg=name)
-    for fact in ("rules", "bits", "method", "is_tuned", "choices"):
+    for fact in ("rules", "bits", "method", "per_channel", "tuning", "choices"):
         assert getattr(found, fact) == getattr(expected, fact)
 
 
@@ -89,11 +96,15 @@ def test_facts_come_back(tmp_path: Path) -> None:
     network = replace(
         network,
         method="ggd:lambert",
-        is_tuned=True,
-        bits=BitWidths(weights=3, activations=9),
+        per_channel=True,
+        tuning=Tuning(measure=TuneMeasure.TOP1, passes=2, budget=7),
+        bits=BitWidths(
+            weights=3, activations=9, layers={"conv": LayerBits(weights=5)}, source="here/b.json"
+        ),
         network=replace(network.network, notes=("final Softmax 'ü' left out",), digest="abc"),
     )
     assert_equal(read_back(tmp_path, network), network)
+    assert b"here/b.json" not in to_qonnx(network)
 
 
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def with_values() -> RunReport:
             name="sample", digest="cd" * 32, macs=16_000, parameters=240, notes=("A note.",)
         ),
         quantization=QuantizationFacts(
-            method="ggd", bits=BitWidths(weights=6, activations=8), is_tuned=False
+            method="ggd", bits=BitWidths(weights=6, activations=8), per_channel=False, tuning=None
         ),
         images=ImageFacts(
             source="x.npz", count=8, mean=(125.0, 123.0, 114.0), scale=(1 / 256,), layout="nhwc"
