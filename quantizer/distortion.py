@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantizer.ggd import GeneralizedGamma
+from quantizer.ggd import Magnitude
 
 _QUADRATURE_POINTS = 8
 _MOST_CANCELLATION = 1e7
@@ -34,7 +34,7 @@ class Side:
     """
 
     share: float
-    distribution: GeneralizedGamma
+    distribution: Magnitude
     levels: int
 
 

@@ -9,12 +9,37 @@ Half-normal is (k, p) = (1/2, 2), exponential (1, 1), Rayleigh (1, 2), Maxwell (
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 Reals = NDArray[np.float64] | float
+
+
+class Magnitude(Protocol):
+    """Distribution of a positive magnitude; methods take and give float64 of any shape."""
+
+    def density(self, x: Reals) -> NDArray[np.float64]:
+        """Probability density, for ``x > 0``."""
+        ...
+
+    def moment(self, order: int) -> float:
+        """``E[X**order]``."""
+        ...
+
+    def lower_moment(self, order: int, x: Reals) -> NDArray[np.float64]:
+        """``E[X**order; X <= x]``."""
+        ...
+
+    def tail_moment(self, order: int, x: Reals) -> NDArray[np.float64]:
+        """``E[X**order; X > x]``."""
+        ...
+
+    def tail_excess(self, x: Reals) -> NDArray[np.float64]:
+        """``E[max(X - x, 0)]``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +86,61 @@ class GeneralizedGamma:
     def tail_excess(self, x: Reals) -> NDArray[np.float64]:
         """``E[max(X - x, 0)]``."""
         return np.maximum(self.tail_moment(1, x) - x * self.tail_moment(0, x), 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenGamma:
+    """What is expected of samples of a distribution whose largest is known.
+
+    Given their largest, the others are independent samples of the distribution cut off
+    there. So this is ``(1 - 1/n)`` of that, and ``1/n`` at the largest: a finite sample has
+    no tail beyond it.
+
+    Attributes
+    ----------
+    distribution
+        Of which they are samples.
+    count
+        Their number n.
+    largest
+        The largest of them, above 0.
+    """
+
+    distribution: GeneralizedGamma
+    count: int
+    largest: float
+
+    def _mixed(self, below: Reals, at_largest: Reals) -> NDArray[np.float64]:
+        """Weigh an integral over the distribution up to the largest, and its value there."""
+        cut_off = float(self.distribution.lower_moment(0, self.largest))
+        of_others = np.asarray(below, np.float64) / cut_off
+        return np.asarray((1 - 1 / self.count) * of_others + np.asarray(at_largest) / self.count)
+
+    def density(self, x: Reals) -> NDArray[np.float64]:
+        """Probability density of all but the largest."""
+        return self._mixed(np.where(x < self.largest, self.distribution.density(x), 0.0), 0.0)
+
+    def moment(self, order: int) -> float:
+        """``E[X**order]``."""
+        below = self.distribution.lower_moment(order, self.largest)
+        return float(self._mixed(below, self.largest**order))
+
+    def lower_moment(self, order: int, x: Reals) -> NDArray[np.float64]:
+        """``E[X**order; X <= x]``; order 0 is the distribution function."""
+        below = self.distribution.lower_moment(order, np.minimum(x, self.largest))
+        return self._mixed(below, np.where(x < self.largest, 0.0, self.largest**order))
+
+    def tail_moment(self, order: int, x: Reals) -> NDArray[np.float64]:
+        """``E[X**order; X > x]``; order 0 is the probability of the tail."""
+        start = np.minimum(x, self.largest)
+        tail = self.distribution.tail_moment(order, start)
+        tail = tail - self.distribution.tail_moment(order, self.largest)
+        return self._mixed(tail, np.where(x < self.largest, self.largest**order, 0.0))
+
+    def tail_excess(self, x: Reals) -> NDArray[np.float64]:
+        """``E[max(X - x, 0)]``."""
+        start = np.minimum(x, self.largest)
+        beyond = self.distribution.tail_excess(self.largest)
+        beyond = beyond + (self.largest - start) * self.distribution.tail_moment(0, self.largest)
+        excess = np.maximum(self.distribution.tail_excess(start) - beyond, 0.0)
+        return self._mixed(excess, self.largest - start)

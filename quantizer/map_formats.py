@@ -12,9 +12,10 @@ from quantizer.calibrate import CalibratedMap
 from quantizer.distortion import distortion, predicted_sqnr_dB
 from quantizer.fixedpoint.qformat import MAX_FRAC_BITS, MIN_FRAC_BITS, QFormat, Rounding, round_real
 from quantizer.format_errors import FormatErrors
+from quantizer.ggd_steps import ChosenStep
 from quantizer.grid import Grid
 from quantizer.quantized import MapChoice
-from quantizer.step_rules import ChosenStep, NamedRule, StepRounding
+from quantizer.step_rules import NamedRule, StepRounding
 
 _FINE_GRID = 8
 """From this many places on, a sum's own grid is as good as continuous."""
@@ -86,7 +87,7 @@ def choose_format(
         lengths = fraction_length.in_range(where, fmt.frac_bits - method.headroom_bits)
         fmt = QFormat(bits=bits, frac_bits=lengths, signed=is_signed)
     return fmt, MapChoice(
-        shapes=tuple((side.distribution.k, side.distribution.p) for side in chosen.sides),
+        shapes=tuple((sign.distribution.k, sign.distribution.p) for sign in chosen.signs),
         step=step,
         predicted_sqnr_dB=(predicted_sqnr_dB(chosen.sides, fmt.step) if chosen.sides else None),
     )

@@ -5,7 +5,6 @@ rounding it to a power of two is another matter. All see the same record, so tha
 differ in nothing but the rule.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -18,30 +17,11 @@ from quantizer.baselines.mse import mse_step
 from quantizer.baselines.octav import octav_step
 from quantizer.baselines.ranges import max_range_step, min_max_step, percentile_step
 from quantizer.baselines.tensorrt_kl import tensorrt_kl_step
-from quantizer.closed_forms import lambert_step, leading_step, loglog_step
-from quantizer.distortion import Side
 from quantizer.errors import InputError, nearest
-from quantizer.estimators import Estimator, fit
-from quantizer.ggd import GeneralizedGamma
+from quantizer.estimators import Estimator
+from quantizer.ggd_steps import ChosenStep, ClosedForm, ggd_step
 from quantizer.grid import Grid
-from quantizer.map_statistics import Histogram, MapStatistics, SignStatistics
-from quantizer.step_size import hui_neuhoff_step, optimum_step
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenStep:
-    """What a rule says of a map.
-
-    Attributes
-    ----------
-    step
-        Above 0; None where the rule has no answer for this map.
-    sides
-        The distribution that it fitted; empty where it fits none, or none fits.
-    """
-
-    step: float | None
-    sides: tuple[Side, ...] = ()
+from quantizer.map_statistics import MapStatistics
 
 
 class StepRule(Protocol):
@@ -65,16 +45,6 @@ class StepRounding(Enum):
     MODEL_ERROR = "model_error"
     NEAREST = "nearest"
     COARSER = "coarser"
-
-
-class ClosedForm(Enum):
-    """Ways from a fitted distribution to a step."""
-
-    LEADING = "leading"
-    LOGLOG = "loglog"
-    LAMBERT = "lambert"
-    HUI_NEUHOFF = "hui_neuhoff"
-    END_CORRECTED = "end_corrected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,119 +194,3 @@ def _rivals() -> Iterator[NamedRule]:
 
 def _without_model(statistics: MapStatistics, bits: int, grid: Grid, rival: _Rival) -> ChosenStep:
     return ChosenStep(step=rival(statistics, bits, grid))
-
-
-def ggd_step(
-    statistics: MapStatistics, bits: int, grid: Grid, form: ClosedForm, estimator: Estimator
-) -> ChosenStep:
-    """Fit a generalized gamma distribution, and take its optimum step by a closed form.
-
-    Forms of one density (`quantizer.closed_forms`) read the magnitudes of a map with both
-    signs as one sample; the others fit each sign. Held at the step that clips nothing: a
-    coarser one only loses resolution. Where nothing fits, the step of least error on the
-    histogram. No step where the grid sees no sample other than zero, and where the form has
-    no value.
-    """
-    covering = min_max_step(statistics, bits, grid)
-    if covering is None:
-        return ChosenStep(step=None)
-    is_of_sides = form in (ClosedForm.END_CORRECTED, ClosedForm.HUI_NEUHOFF)
-    fit_to = fit_sides if is_of_sides else fit_magnitudes
-    sides = fit_to(statistics, bits, grid, estimator)
-    if not sides:
-        return ChosenStep(step=mse_step(statistics, bits, grid))
-    step = _closed_form_step(form, sides, bits, grid)
-    if step is None or not math.isfinite(step):
-        return ChosenStep(step=None, sides=sides)
-    return ChosenStep(step=min(step, covering), sides=sides)
-
-
-def _closed_form_step(
-    form: ClosedForm, sides: tuple[Side, ...], bits: int, grid: Grid
-) -> float | None:
-    distribution = sides[0].distribution
-    match form:
-        case ClosedForm.END_CORRECTED:
-            return optimum_step(sides, bits)
-        case ClosedForm.HUI_NEUHOFF:
-            return hui_neuhoff_step(sides, grid.cells(bits))
-        case ClosedForm.LEADING:
-            return leading_step(distribution, bits, grid)
-        case ClosedForm.LOGLOG:
-            return loglog_step(distribution, bits, grid)
-        case ClosedForm.LAMBERT:
-            return lambert_step(distribution, bits, grid)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _SignOnGrid:
-    """Samples of one sign, and the outermost level that a grid has for them."""
-
-    statistics: SignStatistics
-    magnitudes: Histogram
-    levels: int
-
-
-def _signs_on(statistics: MapStatistics, bits: int, grid: Grid) -> list[_SignOnGrid]:
-    """List the signs that have both samples and levels."""
-    signs = [
-        _SignOnGrid(
-            statistics=statistics.positive,
-            magnitudes=statistics.histogram.positive(),
-            levels=grid.highest(bits),
-        )
-    ]
-    if grid.is_signed:
-        signs.append(
-            _SignOnGrid(
-                statistics=statistics.negative,
-                magnitudes=statistics.histogram.negative(),
-                levels=grid.lowest(bits),
-            )
-        )
-    return [sign for sign in signs if sign.statistics.count]
-
-
-def fit_sides(
-    statistics: MapStatistics, bits: int, grid: Grid, estimator: Estimator
-) -> tuple[Side, ...]:
-    """Fit each sign that has samples and levels; nothing where one of them cannot be fitted."""
-    signs = _signs_on(statistics, bits, grid)
-    count = sum(sign.statistics.count for sign in signs)
-    sides = []
-    for sign in signs:
-        distribution = _fit(estimator, sign.statistics, sign.magnitudes)
-        if distribution is None:
-            return ()
-        share = sign.statistics.count / count
-        sides.append(Side(share=share, distribution=distribution, levels=sign.levels))
-    return tuple(sides)
-
-
-def fit_magnitudes(
-    statistics: MapStatistics, bits: int, grid: Grid, estimator: Estimator
-) -> tuple[Side, ...]:
-    """Fit the magnitudes of both signs at once: sides of one distribution, or nothing."""
-    signs = _signs_on(statistics, bits, grid)
-    seen = statistics.seen_by(grid)
-    distribution = _fit(estimator, seen, statistics.histogram.magnitudes(grid))
-    if distribution is None:
-        return ()
-    return tuple(
-        Side(
-            share=sign.statistics.count / seen.count,
-            distribution=distribution,
-            levels=sign.levels,
-        )
-        for sign in signs
-    )
-
-
-def _fit(
-    estimator: Estimator, sign: SignStatistics, magnitudes: Histogram
-) -> GeneralizedGamma | None:
-    """Fit by the estimator, else by maximum likelihood."""
-    found = fit(estimator, sign, magnitudes)
-    if found is None and estimator is not Estimator.MAXIMUM_LIKELIHOOD:
-        return fit(Estimator.MAXIMUM_LIKELIHOOD, sign, magnitudes)
-    return found

@@ -16,7 +16,7 @@ from quantizer.errors import InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from quantizer.quantized import QuantizedNetwork
+    from quantizer.quantized import MapChoice, QuantizedNetwork
 
 DEFAULT_BITS = 8
 NAME_COLUMNS = 32
@@ -198,7 +198,8 @@ def _table(quantized: "QuantizedNetwork") -> "Table":
     for layer in layers:
         for name, use in constants_of(layer):
             kinds.setdefault(name, (layer.name, use.split()[-1]))
-    table = make_table("tensor", "layer", "kind", "bits", "frac_bits", "signed", left=(0, 1, 2))
+    titles = ("tensor", "layer", "kind", "bits", "frac_bits", "signed")
+    table = make_table(*titles, "k, p", "step", "predicted", left=(0, 1, 2))
     for name, fmt in formats_to_json(quantized).items():
         lengths = fmt["frac_bits"]
         if isinstance(lengths, list):
@@ -211,5 +212,17 @@ def _table(quantized: "QuantizedNetwork") -> "Table":
             str(fmt["bits"]),
             str(lengths),
             "yes" if fmt["signed"] else "no",
+            *_reasons(quantized.choices.get(name)),
         )
     return table
+
+
+def _reasons(choice: "MapChoice | None") -> tuple[str, str, str]:
+    """Show shapes of each sign's distribution, the step before rounding, the SQNR after."""
+    if choice is None:
+        return "", "", ""
+    return (
+        "\n".join(f"{k:.2f}, {p:.2f}" for k, p in choice.shapes),
+        "" if choice.step is None else f"{choice.step:.3g}",
+        "" if choice.predicted_sqnr_dB is None else f"{choice.predicted_sqnr_dB:.1f} dB",
+    )

@@ -152,13 +152,20 @@ def test_quantize_shows_every_tensor(run):
     outcome = run("quantize", "digits", "--weight-bits", "4", "--activation-bits", "6")
     assert outcome.status == 0
     network = load_onnx(find_builtin("digits").onnx_path)
-    shown = {line.split()[0]: line.split() for line in outcome.out.splitlines()[1:]}
+    # The shapes of a second sign stand on a line of their own.
+    lines = [line for line in outcome.out.splitlines()[1:] if not line.startswith(" ")]
+    shown = {line.split()[0]: line.split() for line in lines}
     assert set(shown) == {*network.shapes, *network.constants}
     convolution = network.layers[0]
     assert shown[network.input][1:4] == ["-", "input", "8"]
     assert shown[convolution.weights][1:4] == [convolution.name, "weights", "4"]
     assert shown[convolution.bias][1:4] == [convolution.name, "bias", "16"]
     assert shown[convolution.ofm][1:5] == [convolution.name, "feature", "map", "6"]
+    # A map that decides on a format says why: two shapes, a step, the predicted SQNR.
+    *shapes, step, sqnr, unit = shown[convolution.ofm][7:]
+    assert (len(shapes), unit) == (2, "dB")
+    assert float(step) > 0
+    assert 20 < float(sqnr) < 40
 
 
 def test_overrides_change_the_machine(run, tmp_path):
