@@ -3,6 +3,7 @@
 Pipes and devices are refused before they are opened: reading one may never end.
 """
 
+import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -53,7 +54,9 @@ def read_input(path: Path, expected: str, *, limit_bytes: int) -> bytes:
         If it cannot be read, or is larger than a sensible one.
     """
     with open_input(path, expected) as file:
-        content = file.read(limit_bytes + 1)
-    if len(content) > limit_bytes:
+        is_larger = os.fstat(file.fileno()).st_size > limit_bytes
+        # Some files of the system have no size, and some grow.
+        content = b"" if is_larger else file.read(limit_bytes + 1)
+    if is_larger or len(content) > limit_bytes:
         raise InputError(str(path), f"is larger than {limit_bytes >> 20} MiB; expected {expected}")
     return content

@@ -49,6 +49,22 @@ def test_a_file_is_read_up_to_the_limit(tmp_path):
     assert read_input(tmp_path / "note", "a note", limit_bytes=5) == b"whole"
 
 
+def test_a_file_without_a_size_is_read_up_to_the_limit():
+    path = Path("/proc/self/limits")
+    assert path.stat().st_size == 0
+    content = read_input(path, "a note", limit_bytes=1 << 20)
+    with pytest.raises(InputError):
+        read_input(path, "a note", limit_bytes=len(content) - 1)
+
+
+def test_a_large_file_is_refused_unread(tmp_path):
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 40)  # more than any memory holds
+    with pytest.raises(InputError) as error:
+        read_input(tmp_path / "sparse", "a note", limit_bytes=1 << 31)
+    assert str(error.value) == f"{tmp_path / 'sparse'}: is larger than 2048 MiB; expected a note"
+
+
 def test_a_name_that_no_file_can_have_does_not_exist(tmp_path):
     assert exists(tmp_path)
     assert not exists(tmp_path / ("x" * 300))

@@ -7,10 +7,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
+from onnx.defs import OpSchema
 
 from quantizer.errors import InputError
 from quantizer.input_file import read_input
+from quantizer.network.onnx_reader import STANDARD_DOMAINS
 from quantizer.network.onnx_runtime import reason
 
 _MAX_FILE_BYTES = 1 << 31
@@ -29,8 +31,8 @@ def read_model(path: Path) -> tuple[ModelProto, str]:
     Raises
     ------
     InputError
-        If it cannot be read, is no ONNX model, holds names that are no text, or keeps
-        weights outside its folder.
+        If it cannot be read, is no ONNX model, holds names that are no text or lists of
+        tensors with gaps, or keeps weights outside its folder.
     """
     content = read_input(path, "an .onnx file", limit_bytes=_MAX_FILE_BYTES)
     digest = hashlib.sha256(content)
@@ -43,6 +45,8 @@ def read_model(path: Path) -> tuple[ModelProto, str]:
     external = []
     for message in _messages(model):
         _check_texts(path, message)
+        if isinstance(message, NodeProto):
+            _check_lists(path, message)
         if isinstance(message, TensorProto) and message.data_location == TensorProto.EXTERNAL:
             external.append(message)
     for tensor in _with_values(path, external):
@@ -60,13 +64,42 @@ def _messages(message: Any) -> Iterator[Any]:
 
 
 def _check_texts(path: Path, message: Any) -> None:
-    """Refuse names that are no names: in bytes that are not UTF-8, or with NUL in them."""
+    """Refuse names, and words as attributes, that are no text."""
     for field, value in message.ListFields():
-        if field.type == field.TYPE_STRING and field.name != "doc_string":
-            for text in [value] if isinstance(value, str | bytes) else value:
-                # protobuf gives text that is not UTF-8 as bytes; NUL ends a name in an .npz file.
-                if isinstance(text, bytes) or "\0" in text:
-                    raise InputError(str(path), f"not a valid ONNX model ({text!r} is no name)")
+        is_name = field.type == field.TYPE_STRING and field.name != "doc_string"
+        is_word = field.type == field.TYPE_BYTES and isinstance(message, AttributeProto)
+        if is_name or is_word:
+            for found in [value] if isinstance(value, str | bytes) else value:
+                if not _is_text(found):
+                    raise InputError(str(path), f"not a valid ONNX model ({found!r} is no text)")
+
+
+def _is_text(found: str | bytes) -> bool:
+    """Whether it is UTF-8 without NUL, which ends a name in an .npz file."""
+    try:
+        # protobuf gives words as bytes, and names that it cannot decode.
+        text = found if isinstance(found, str) else found.decode()
+    except UnicodeDecodeError:
+        return False
+    return "\0" not in text
+
+
+def _check_lists(path: Path, node: NodeProto) -> None:
+    """Refuse gaps where an operator takes or gives any number: onnxruntime crashes on one."""
+    if node.domain not in STANDARD_DOMAINS or not onnx.defs.has(node.op_type):
+        return
+    schema = onnx.defs.get_schema(node.op_type)
+    for what, names, formal in (
+        ("inputs", node.input, schema.inputs),
+        ("outputs", node.output, schema.outputs),
+    ):
+        is_list = formal and formal[-1].option == OpSchema.FormalParameterOption.Variadic
+        if is_list and not all(names[len(formal) - 1 :]):
+            name = node.name or next(filter(None, node.output), "")
+            raise InputError(
+                f"{path}: node {name!r} ({node.op_type})",
+                f"has {what} without a name; expected one for each",
+            )
 
 
 def _with_values(path: Path, tensors: list[TensorProto]) -> list[TensorProto]:

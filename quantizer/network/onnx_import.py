@@ -115,9 +115,11 @@ def import_model(
         opset=opset_of(optimised),
     )
     layers: list[Layer] = []
-    for node in nodes:
-        if node.output[0] not in reader.merged:
-            layers.extend(read_node(reader, node))
+    # What is worked out of constants may leave the range of float32; `_finite` says so.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for node in nodes:
+            if node.output[0] not in reader.merged:
+                layers.extend(read_node(reader, node))
     used = {input_name, *(layer.ofm for layer in layers)}
     return Network(
         name=path.stem,

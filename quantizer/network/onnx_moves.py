@@ -143,7 +143,8 @@ def read_pad(reader: NodeReader, node: NodeProto) -> Layer:
         raise reader.refuse(node, f"has mode {mode!r}; expected 'constant'")
     rank = len(reader.shape(node, node.input[0]))
     found = reader.integers(node, "pads", 1) or []
-    axes = reader.axes(node, reader.integers(node, "axes", 3) or list(range(rank)), rank)
+    given = reader.integers(node, "axes", 3)
+    axes = reader.axes(node, list(range(rank)) if given is None else given, rank)
     before, after = [0] * rank, [0] * rank
     for axis, first, last in zip(axes, found[: len(axes)], found[len(axes) :], strict=True):
         before[axis], after[axis] = first, last

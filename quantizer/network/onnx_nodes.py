@@ -103,13 +103,15 @@ def read_node(reader: NodeReader, node: NodeProto) -> tuple[Layer, ...]:
 
 
 def is_read(node: NodeProto) -> bool:
-    """Whether there is a translation of a node's operator."""
+    """Whether there is a translation of a node's operator, and values for its attributes."""
     is_known = node.op_type in _ONE_LAYER or node.op_type in _SOME_LAYERS
-    return is_known and node.domain in STANDARD_DOMAINS
+    return is_known and node.domain in STANDARD_DOMAINS and _reference(node) is None
 
 
 def why_not_read(node: NodeProto) -> str:
-    """Problem of a node whose operator `is_read` denies, for the user."""
+    """Problem of a node that `is_read` denies, for the user."""
+    if (name := _reference(node)) is not None:
+        return f"takes attribute {name!r} from a function around it; expected a value of its own"
     if node.domain in QONNX_DOMAINS:
         return "is of QONNX; read the file with load_qonnx"
     if node.domain in STANDARD_DOMAINS:
@@ -120,3 +122,8 @@ def why_not_read(node: NodeProto) -> str:
         f"operator {node.op_type!r} is not supported here; "
         "`accel-sim list operators` shows those that are"
     )
+
+
+def _reference(node: NodeProto) -> str | None:
+    """Name of an attribute that has no value but refers to one of a function's."""
+    return next((one.name for one in node.attribute if one.ref_attr_name), None)

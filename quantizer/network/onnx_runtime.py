@@ -21,7 +21,7 @@ _NOISE = re.compile(
     r"|Non-zero status code returned while running |(?<= node\.) Name:''(?= )|Status Message: "
     r"|Exception during initialization: "
     # A function of C++ with its types, in brackets of up to three levels.
-    r"|(?:virtual )?(?:[\w:]+[*&]? )?onnxruntime::[\w:~<>]+"
+    r"|(?:virtual )?(?:[\w:]+[*&]? )?onnxruntime::[\w:~<>]+(?:operator\(\))?"
     r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)(?: const)? (?:\[with [^\]]*\] )?"
     r"|\bfalse was false\. "
 )
@@ -79,12 +79,13 @@ def start_session(
     if weights:
         values = [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
         options.add_external_initializers(list(weights), values)
-    content = model.SerializeToString()
+    # A second attempt, the fallback, would differ in nothing and print about the first.
     return ort.InferenceSession(
-        content,
+        model.SerializeToString(),
         options,
         providers=["CPUExecutionProvider"],
         disabled_optimizers=_REWRITES if fuse else [*_REWRITES, *_FUSIONS],
+        enable_fallback=False,
     )
 
 

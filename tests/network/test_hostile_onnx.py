@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from quantizer.errors import InputError
 from quantizer.network.layers import Conv, Dense, MaxPool
 from quantizer.network.onnx_import import load_onnx
+from quantizer.network.onnx_runtime import start_session
 from tests.network.onnx_models import model, node, save
 
 RNG = np.random.default_rng(3)
@@ -36,7 +37,7 @@ Case = tuple[Sequence[NodeProto], Mapping[str, Any], Mapping[str, Any], str]
 REFUSED: dict[str, Case] = {
     "a name with NUL": (
         [conv("x", "a\0b"), node("Relu", ["a\0b"], "y")], {"w": FILTER}, {},
-        "not a valid ONNX model ('a\\x00b' is no name)",
+        "not a valid ONNX model ('a\\x00b' is no text)",
     ),
     "a cycle": (
         [node("Add", ["x", "z"], "a"), node("Relu", ["a"], "z"), conv("z", "y")], {"w": FILTER}, {},
@@ -105,6 +106,36 @@ REFUSED: dict[str, Case] = {
         "shapeTensor->Shape().NumDimensions() == 1 was false. A shape tensor must be a vector "
         "tensor)",
     ),
+    "a part without a name": (
+        [helper.make_node("Split", ["x"], ["y", ""], "cut", axis=3)], {}, {},
+        "node 'cut' (Split): has outputs without a name; expected one for each",
+    ),
+    "an operand without a name": (
+        [node("Max", ["x", ""], "y")], {}, {},
+        "node 'y' (Max): has inputs without a name; expected one for each",
+    ),
+    "a word that is no text": (
+        [node("Conv", ["x", "w"], "y", auto_pad=b"SAME\xff")], {"w": FILTER}, {},
+        "not a valid ONNX model (b'SAME\\xff' is no text)",
+    ),
+    "a matrix that alpha makes infinite": (
+        [node("Gemm", ["x", "m"], "y", alpha=1e38)], {"m": 1e5 * MATRIX}, {"input_dims": ("N", 6)},
+        "constant 'm': holds 36 NaN or infinite values; expected finite",
+    ),
+    "a divisor without a reciprocal": (
+        [node("Div", ["x", "k"], "y")], {"k": np.float32(1e-45)}, {},
+        "constant 'k': holds 1 NaN or infinite values; expected finite",
+    ),
+    "a scale that is infinite": (
+        [node("Relu", ["x"], "r"), node("BatchNormalization", ["r", "s", "o", "o", "v"], "y")],
+        {"s": np.full(3, 3e38), "o": np.ones(3), "v": np.full(3, 1e-38)}, {},
+        "constant 's': holds 3 NaN or infinite values; expected finite",
+    ),
+    "a bound that is a vector": (
+        [node("Clip", ["x", "k"], "y", "held")], {"k": np.ones(3)}, {},
+        "onnxruntime cannot run this model (Clip node. Name:'held' min->Shape().IsScalar() was "
+        "false. min should be a scalar)",
+    ),
     "an operator of others": (
         [helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")], {}, {},
         "node 'y' (Gelu): operator 'Gelu' is not supported here; `accel-sim list operators` "
@@ -114,10 +145,30 @@ REFUSED: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, case: str) -> None:
+def test_what_cannot_be_is_refused_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], case: str
+) -> None:
     nodes, constants, others, problem = REFUSED[case]
     sentence = refused(tmp_path, model(nodes, constants, **others))
     assert sentence.removeprefix("net.onnx: ") == problem
+    assert capfd.readouterr() == ("", "")
+
+
+def test_onnxruntime_prints_nothing_where_it_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its fallback would, at an error that Python raises: here, of a message that is no text."""
+    made = model([node("Resize", ["x", "", "f"], "y", mode=b"\xff")], {"f": np.ones(4)})
+    with pytest.raises(ValueError, match="invalid start byte"):
+        start_session(made, optimise=False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_attribute_that_a_function_should_give_is_refused(tmp_path: Path) -> None:
+    elu = node("Elu", ["x"], "y")
+    elu.attribute.add(name="alpha", ref_attr_name="slope", type=AttributeProto.FLOAT)
+    assert refused(tmp_path, model([elu], {})) == (
+        "net.onnx: node 'y' (Elu): takes attribute 'alpha' from a function around it; "
+        "expected a value of its own"
+    )
 
 
 def test_constants_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -167,7 +218,7 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"qqqq", b"q\xffqq"))
     with pytest.raises(InputError) as error:
         load_onnx(path)
-    assert str(error.value) == f"{path}: not a valid ONNX model (b'q\\xffqq' is no name)"
+    assert str(error.value) == f"{path}: not a valid ONNX model (b'q\\xffqq' is no text)"
 
 
 def test_a_stride_beyond_the_input_costs_no_memory(tmp_path: Path) -> None:

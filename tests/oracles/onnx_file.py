@@ -9,7 +9,8 @@ None involves fixed-point arithmetic:
   float32, which takes the constant's name;
 * BatchNormalization, and Mul or Add with one constant per channel, are folded into a Conv, Gemm
   or MatMul that only they read, if the caller names no format for what is between;
-* a Concat that no format is named for has the name of an Identity that alone reads it;
+* a Concat that no format is named for has the name of an Identity that alone reads it, if that
+  has a format or is an output;
 * a BatchNormalization that stands alone gets the two constants that it multiplies by and adds.
 """
 
@@ -224,17 +225,20 @@ def _is_per_channel(product: Node, constants: Mapping[str, NDArray[Any]], name: 
 
 
 def _with_copied_concats_renamed(graph: Graph, named_tensors: Collection[str]) -> Graph:
-    """Let a Concat write what copies of it write, up to a tensor that has a format."""
+    """Let a Concat write what the last of copies writes that has a format or is an output."""
     nodes = {node.output: node for node in graph.nodes}
+    ends = {*named_tensors, *graph.output_names}
     for concat in graph.nodes:
-        output = concat.output
-        while concat.operator == "Concat" and output not in named_tensors:
-            follower = graph.sole_consumer(output)
+        names = [concat.output]
+        while concat.operator == "Concat" and names[-1] not in ends:
+            follower = graph.sole_consumer(names[-1])
             if follower is None or follower.operator != "Identity":
                 break
-            output = follower.output
-            nodes[concat.output] = replace(concat, outputs=(output,))
-            del nodes[output]
+            names.append(follower.output)
+        if len(names) > 1 and names[-1] in ends:
+            nodes[concat.output] = replace(concat, outputs=(names[-1],))
+            for copy in names[1:]:
+                del nodes[copy]
     return replace(graph, nodes=tuple(nodes.values()))
 
 

@@ -135,6 +135,13 @@ CASES.add(
     {"p": np.array([1, 2, 3, 4]), "a": np.array([-1, 2])},
     since=18,
 )
+CASES.add(
+    "Pad of no axes",
+    one("Pad", "p", "", "a"),
+    layers.Pad,
+    {"p": np.array([], np.int64), "a": np.array([], np.int64)},
+    since=18,
+)
 for transformation, rounding in (
     ("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"),
     ("half_pixel", "round_prefer_ceil"), ("pytorch_half_pixel", "round_prefer_floor"),
