@@ -25,9 +25,14 @@ LINES_TO_REPORT = 300
 LINES_AT_MOST = 600
 
 
+@pytest.fixture(scope="module")
+def packages():
+    return read_modules(ROOT, *PACKAGES)
+
+
 @pytest.mark.parametrize("rule", RULES)
-def test_the_packages_keep_the_rule(rule):
-    assert list(rule(read_modules(ROOT, *PACKAGES))) == []
+def test_the_packages_keep_the_rule(rule, packages):
+    assert list(rule(packages)) == []
 
 
 def test_oracles_share_no_code_with_what_they_judge():
@@ -39,9 +44,8 @@ def test_oracles_share_no_code_with_what_they_judge():
 @pytest.mark.parametrize(
     "table", [sum(ORDER, ()), HAND_OVER, MEETING_PLACES, sum(THIRD_PARTY.values(), ())]
 )
-def test_the_tables_name_only_modules_that_exist(table):
-    modules = read_modules(ROOT, *PACKAGES)
-    assert [unit for unit in table if unit not in modules] == []
+def test_the_tables_name_only_modules_that_exist(table, packages):
+    assert [unit for unit in table if unit not in packages] == []
 
 
 def test_no_file_is_over_600_lines_and_those_over_300_are_reported(record_property):

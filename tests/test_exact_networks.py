@@ -31,6 +31,7 @@ from tests.oracles.network_blocks import BLOCKS, PLAIN_BLOCKS, QONNX_BLOCKS, Blo
 from tests.oracles.networks import random_network
 from tests.oracles_self_tests.float_reference import Widths, random_formats
 from tests.oracles_self_tests.test_published import Q7_NETWORK, Q7_TENSORS, q7_formats
+from tests.seeds import seeds
 
 Oracle = Callable[..., dict[str, NDArray[np.int64]]]
 BOTH = pytest.mark.parametrize("oracle", [integer_network.run, fake_quant.run])
@@ -267,7 +268,7 @@ def random_case(
     return Case(path=path, network=network, images=images)
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", seeds(40, 160))
 def test_a_random_network_equals_the_interpreter(tmp_path: Path, seed: int) -> None:
     """Tensors, and counts of what wraps and saturates."""
     assert_equals_interpreter(random_case(tmp_path, seed, wraps=True))
@@ -284,7 +285,7 @@ def test_some_random_networks_wrap_and_saturate(tmp_path: Path) -> None:
     assert n_saturate >= 10
 
 
-@pytest.mark.parametrize("seed", range(1000, 1050))
+@pytest.mark.parametrize("seed", seeds(15, 35, start=1000))
 def test_a_random_network_equals_the_fake_quantized_one(tmp_path: Path, seed: int) -> None:
     assert_equals_oracle(fake_quant.run, random_case(tmp_path, seed, PLAIN_BLOCKS))
 

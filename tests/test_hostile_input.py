@@ -20,6 +20,7 @@ from accel_sim.cli.main import main
 from quantizer.errors import InputError
 from quantizer.network.onnx_import import load_onnx
 from tests.network.onnx_models import model
+from tests.seeds import seeds
 
 EDGE = "edge_16x16"
 RUN = ["simulate", EDGE, "--network", "net.onnx", "--calibration", "images.npz"]
@@ -107,7 +108,7 @@ def bytes_beside_weights(content: bytes) -> NDArray[np.int64]:
     return np.flatnonzero(is_structure)
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", seeds(1, 4))
 def test_a_damaged_network_is_refused_or_runs(tmp_path, give, block):
     builtin = find_builtin("digits")
     with np.load(builtin.test_path) as archive:

@@ -85,6 +85,7 @@ def test_costs_are_the_same_with_and_without_values(run, tmp_path):
     assert with_values["totals"]["cycles"] == without["totals"]["cycles"]
 
 
+@pytest.mark.slow
 def test_a_topology_quantizes_and_its_formats_can_be_given(run):
     quantized = run("quantize", NET, "--write-formats", "f.json")
     assert (quantized.status, quantized.err) == (0, "")

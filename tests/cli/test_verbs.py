@@ -7,6 +7,7 @@ import shlex
 
 import jsonschema
 import numpy as np
+import onnx
 import pytest
 
 from accel_sim.builtin import find_builtin
@@ -19,6 +20,7 @@ from accel_sim.simulation import choose_bits
 from quantizer.network.images import Preprocessing, load_images
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
+from tests.network.onnx_models import model, node
 
 EDGE = "edge_16x16"
 OUTSIDE = ("--network", "net.onnx", "--calibration", "calibration.npz", "--images", "test.npz")
@@ -99,7 +101,9 @@ def test_costs_alone_of_the_built_in_network_still_name_its_formats(run, tmp_pat
 
 @pytest.mark.parametrize("extra", [(), ("--no-values",)])
 def test_the_next_commands_run_as_pasted(outside, run, extra):
-    (outside / "my net.onnx").write_bytes((outside / "net.onnx").read_bytes())
+    nodes = [node("Conv", ["x", "w"], "c"), node("Flatten", ["c"], "y")]
+    small = model(nodes, {"w": np.ones((4, 1, 3, 3))}, input_dims=("N", 1, 8, 8))
+    onnx.save(small, outside / "my net.onnx")
     images = SCALED[2:] if not extra else ()
     first = run("simulate", EDGE, "--network", "my net.onnx", *images, *extra)
     assert first.status == 0

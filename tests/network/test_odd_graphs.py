@@ -155,7 +155,9 @@ def assert_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
         np.testing.assert_array_equal(values, expected[name], err_msg=name)
 
 
-@pytest.mark.parametrize("bits", [4, 8, 16])
+@pytest.mark.parametrize(
+    "bits", [8, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (4, 16))]
+)
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_an_odd_graph_equals_the_oracle(tmp_path: Path, graph: str, bits: int) -> None:
     nodes = GRAPHS[graph]

@@ -25,6 +25,7 @@ def averages(seed: int) -> bool:
     return any(node.op_type in AVERAGES for node in nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [seed for seed in range(36) if not averages(seed)])
 def test_random_networks_equal_the_interpreter(seed: int, tmp_path: Path) -> None:
     model = random_network(seed, QONNX_BLOCKS)
