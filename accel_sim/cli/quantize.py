@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from quantizer.quantized import MapChoice, QuantizedNetwork
 
 DEFAULT_BITS = 8
-NAME_COLUMNS = 32
+NAME_COLUMNS, LAYER_COLUMNS = 28, 16
 
 Net = Annotated[
     str,
@@ -107,7 +107,12 @@ def quantize(
     output: NetworkOut = None,
     write_formats: FormatsOut = None,
 ) -> None:
-    """Choose a fixed-point format for every tensor of a network."""
+    """Choose a fixed-point format for every tensor of a network.
+
+    The format u8f5 is unsigned, of 8 bits, 5 of them behind the binary point; s is signed.
+    Of a feature map, k and p are the shapes of the fitted distribution (of each sign), the
+    step is that before it is rounded to a power of two, and the SQNR is the one predicted.
+    """
     request = NetworkRequest(
         network=network,
         input_shape=input_shape,
@@ -194,12 +199,12 @@ def _table(quantized: "QuantizedNetwork") -> "Table":
     from quantizer.tensor_bits import constants_of
 
     layers = quantized.network.layers
-    kinds = {layer.ofm: (layer.name, "feature map") for layer in layers}
+    kinds = {layer.ofm: (layer.name, "map") for layer in layers}
     for layer in layers:
         for name, use in constants_of(layer):
             kinds.setdefault(name, (layer.name, use.split()[-1]))
-    titles = ("tensor", "layer", "kind", "bits", "frac_bits", "signed")
-    table = make_table(*titles, "k, p", "step", "predicted", left=(0, 1, 2))
+    titles = ("tensor", "layer", "kind", "format", "k, p", "step", "predicted")
+    table = make_table(*titles, left=(0, 1, 2))
     for name, fmt in formats_to_json(quantized).items():
         lengths = fmt["frac_bits"]
         if isinstance(lengths, list):
@@ -207,11 +212,9 @@ def _table(quantized: "QuantizedNetwork") -> "Table":
         layer_name, kind = kinds.get(name, ("-", "input"))
         table.add_row(
             shorten_name(name, NAME_COLUMNS),
-            shorten_name(layer_name, NAME_COLUMNS),
+            shorten_name(layer_name, LAYER_COLUMNS),
             kind,
-            str(fmt["bits"]),
-            str(lengths),
-            "yes" if fmt["signed"] else "no",
+            f"{'s' if fmt['signed'] else 'u'}{fmt['bits']}f{lengths}",
             *_reasons(quantized.choices.get(name)),
         )
     return table
