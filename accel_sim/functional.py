@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.accumulation import NO_PLANS, AccumulationPlan, Plans
 from accel_sim.layer_steps import prepare_step
 from accel_sim.layer_steps.step import Events, Raw
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow
+from quantizer.network.layers import Layer, MacLayer
 from quantizer.quantized import QuantizedNetwork
 
 
@@ -21,6 +23,25 @@ class Trace:
     events: Mapping[str, Events]
 
 
+def find_plan(network: QuantizedNetwork, layer: Layer, plans: Plans) -> AccumulationPlan | None:
+    """Find how a layer is added up; None where the order cannot matter.
+
+    Raises
+    ------
+    InputError
+        Accumulators saturate and the layer has no plan.
+    """
+    if network.rules.accumulator_overflow is Overflow.WRAP or not isinstance(layer, MacLayer):
+        return None
+    if layer.name not in plans:
+        raise InputError(
+            f"layer {layer.name!r}",
+            "saturating accumulators give what the order of additions makes of it, and that is "
+            "the machine's; give an accumulation plan, or let simulate() find it",
+        )
+    return plans[layer.name]
+
+
 class ExactNetwork:
     """A quantized network, ready to run bit by bit.
 
@@ -28,22 +49,23 @@ class ExactNetwork:
     ----------
     network
         What to run.
+    plans
+        How the machine adds up every layer on its array. Needed where accumulators
+        saturate, because the result depends on it; of no use where they wrap.
 
     Raises
     ------
     InputError
-        The rules ask for saturating accumulators, or a layer cannot be prepared (see
+        Accumulators saturate and a layer has no plan, or a layer cannot be prepared (see
         `prepare_step`).
     """
 
-    def __init__(self, network: QuantizedNetwork) -> None:
-        if network.rules.accumulator_overflow is Overflow.SAT:
-            raise InputError(
-                "precision.accumulator_overflow",
-                "saturating accumulators are not executed yet; expected wrap",
-            )
+    def __init__(self, network: QuantizedNetwork, plans: Plans = NO_PLANS) -> None:
         self._network = network
-        self._steps = [(layer, prepare_step(network, layer)) for layer in network.network.layers]
+        self._steps = [
+            (layer, prepare_step(network, layer, find_plan(network, layer, plans)))
+            for layer in network.network.layers
+        ]
 
     def encode(self, image: NDArray[np.float64]) -> Raw:
         """Encode a preprocessed image float64[C, H, W] in the input's format."""

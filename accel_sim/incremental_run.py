@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.functional import ExactNetwork
+from accel_sim.accumulation import NO_PLANS, Plans
+from accel_sim.functional import ExactNetwork, find_plan
 from accel_sim.layer_steps import prepare_step
 from accel_sim.layer_steps.step import Raw, Step
 from quantizer.fixedpoint.qformat import QFormat
@@ -46,6 +47,8 @@ class IncrementalRun:
         The first accepted network.
     images
         What to run on.
+    plans
+        As `ExactNetwork` takes them.
     memory_limit_bytes
         For the kept feature maps. Images whose maps do not fit, the last ones, are run
         from the start every time: slower, with the same result.
@@ -57,13 +60,19 @@ class IncrementalRun:
     """
 
     def __init__(
-        self, network: QuantizedNetwork, images: ImageSet, *, memory_limit_bytes: int
+        self,
+        network: QuantizedNetwork,
+        images: ImageSet,
+        *,
+        memory_limit_bytes: int,
+        plans: Plans = NO_PLANS,
     ) -> None:
-        exact = ExactNetwork(network)
+        exact = ExactNetwork(network, plans)
         self._images = images
+        self._plans = plans
         self._accepted = _Plan(
             network=network,
-            steps=tuple(prepare_step(network, layer) for layer in network.network.layers),
+            steps=tuple(self._prepare(network, layer) for layer in network.network.layers),
             changed=frozenset(),
             encodes_input=False,
         )
@@ -116,6 +125,9 @@ class IncrementalRun:
         """Feature maps of the accepted network for an image that is kept, by name."""
         return self._kept[index]
 
+    def _prepare(self, network: QuantizedNetwork, layer: Layer) -> Step:
+        return prepare_step(network, layer, find_plan(network, layer, self._plans))
+
     def _plan(self, candidate: QuantizedNetwork) -> _Plan:
         before = self._accepted.network
         steps, changed = [], []
@@ -123,7 +135,7 @@ class IncrementalRun:
             if _runs_alike(layer, before, candidate):
                 steps.append(step)
             else:
-                steps.append(prepare_step(candidate, layer))
+                steps.append(self._prepare(candidate, layer))
                 changed.append(layer.name)
         name = candidate.network.input
         return _Plan(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.accumulation import bits_needed
+from accel_sim.accumulation import NO_PLANS, Plans
+from accel_sim.accumulator_range import bits_needed, find_proven_channels
 from accel_sim.functional import ExactNetwork
 from accel_sim.layer_steps.step import Events
 from accel_sim.sqnr import Energies, Sqnr, compare
@@ -35,9 +36,13 @@ class LayerValues:
     exact
         Whether the output equals the float network's everywhere.
     accumulator_overflows, output_saturations
-        Events, summed over all images.
+        Events, summed over all images. Overflows are outputs whose exact sum leaves an
+        accumulator that wraps, or additions that a saturating one clamps.
     accumulator_bits_needed
         Width in which no sum can overflow, whatever the images; None without MACs.
+    accumulator_channels, accumulator_proven_channels
+        Output channels, and how many of them cannot overflow, whatever the images; None
+        without MACs.
     zero_ifm_fraction
         Zeros among the raw values that the layer reads.
     """
@@ -47,6 +52,8 @@ class LayerValues:
     exact: bool
     accumulator_overflows: int
     accumulator_bits_needed: int | None
+    accumulator_channels: int | None
+    accumulator_proven_channels: int | None
     output_saturations: int
     zero_ifm_fraction: float
 
@@ -114,6 +121,7 @@ def measure_values(
     network: QuantizedNetwork,
     images: ImageSet,
     *,
+    plans: Plans = NO_PLANS,
     progress: Progress = _no_progress,
     save: Callable[[int, Mapping[str, NDArray[np.int32]]], None] = _no_saving,
 ) -> ValueReport:
@@ -125,6 +133,8 @@ def measure_values(
         What to run.
     images
         What to run it on; labels are used if there.
+    plans
+        How the machine adds up every layer on its array; needed where accumulators saturate.
     progress
         Called with images done and images in all.
     save
@@ -134,14 +144,15 @@ def measure_values(
     Raises
     ------
     InputError
-        A label is no output of the network, or an image makes a map NaN or infinite.
+        A label is no output of the network, an image makes a map NaN or infinite, or
+        accumulators saturate and a plan is missing.
     """
     graph = network.network
     output_shape = graph.shapes[graph.output]
     is_classifier = math.prod(output_shape) == output_shape[0] > 1
     if is_classifier:
         images.check_labels(output_shape[0])
-    run = _prepare_run(network, images)
+    run = _prepare_run(network, images, plans)
     shown: dict[str, list[_LayerOnImage]] = {layer.name: [] for layer in graph.layers}
     scores: list[NDArray[np.int32]] = []
     float_best: list[int] = []
@@ -171,14 +182,16 @@ def measure_values(
     )
 
 
-def _prepare_run(network: QuantizedNetwork, images: ImageSet) -> Callable[[int], _ImageRun]:
+def _prepare_run(
+    network: QuantizedNetwork, images: ImageSet, plans: Plans
+) -> Callable[[int], _ImageRun]:
     """Make the function that runs one image three ways.
 
     As exact integers; in float; and in float with the quantized constants, which gives
     the samples that local SQNR is about.
     """
     graph, rounding = network.network, network.rules.requantize_rounding
-    exact = ExactNetwork(network)
+    exact = ExactNetwork(network, plans)
     float_network = FloatRunner(graph)
     quantized_constants = FloatRunner(graph, _decoded_constants(network))
 
@@ -220,6 +233,9 @@ def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float3
 
 def _sum_up(network: QuantizedNetwork, layer: Layer, images: list[_LayerOnImage]) -> LayerValues:
     end_to_end = Sqnr([one.end_to_end for one in images])
+    proven = None
+    if isinstance(layer, MacLayer):
+        proven = find_proven_channels(network, layer, network.rules.accumulator_bits)
     return LayerValues(
         sqnr_dB=end_to_end.dB,
         local_sqnr_dB=Sqnr([one.local for one in images]).dB,
@@ -228,6 +244,8 @@ def _sum_up(network: QuantizedNetwork, layer: Layer, images: list[_LayerOnImage]
         accumulator_bits_needed=(
             bits_needed(network, layer) if isinstance(layer, MacLayer) else None
         ),
+        accumulator_channels=None if proven is None else len(proven),
+        accumulator_proven_channels=None if proven is None else int(proven.sum()),
         output_saturations=sum(one.events.output_saturations for one in images),
         zero_ifm_fraction=sum(one.zeros for one in images) / sum(one.elements for one in images),
     )

@@ -47,9 +47,9 @@ _REQUANTIZE = "3 additions per output"
 LAYERS = (
     LayerFacts(
         layer=layers.Conv,
-        integers="exact sum, wrapped; bias; one requantize (5, 7, 8)",
-        kernel="kernels/conv, output_stage",
-        oracles=f"{_INTERPRETERS}; onnxruntime ConvInteger; CMSIS-NN",
+        integers="sum, wrapped or saturated; bias; one requantize (5, 7, 8)",
+        kernel="kernels/conv, ordered_sums, output_stage",
+        oracles=f"{_INTERPRETERS}; onnxruntime ConvInteger; CMSIS-NN; additions one by one",
         cycles=_OF_THE_ARRAY,
         traffic="ifm rows and columns in use; weights and bias",
         energy=f"a MAC per product; {_REQUANTIZE}",
@@ -57,7 +57,7 @@ LAYERS = (
     LayerFacts(
         layer=layers.ConvTranspose,
         integers="as Conv",
-        kernel="kernels/conv, output_stage",
+        kernel="kernels/conv, ordered_sums, output_stage",
         oracles=_INTERPRETER,
         cycles="folds of its sub-pixel form: stride x stride as many filters of "
         "ceil(kernel / stride) taps, at stride 1",
@@ -67,7 +67,7 @@ LAYERS = (
     LayerFacts(
         layer=layers.Dense,
         integers="as Conv",
-        kernel="kernels/dense, output_stage",
+        kernel="kernels/dense, ordered_sums, output_stage",
         oracles=_INTERPRETERS,
         cycles=_OF_THE_ARRAY,
         traffic="weights and bias",

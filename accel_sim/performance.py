@@ -5,9 +5,7 @@ knows a value of a feature map but through its measured activity.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from accel_sim.energy.band import Energy
 from accel_sim.energy.chip import (
@@ -19,34 +17,13 @@ from accel_sim.energy.chip import (
     layer_energy,
 )
 from accel_sim.energy.layer_energy import LayerEnergy
-from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.access_counts import (
-    DramBits,
-    TileCounts,
-    count_buffer_words,
-    count_dram_bits,
-    count_tiles,
-    total_buffer_accesses,
-    total_dram_bytes,
-)
-from accel_sim.mapping.block_diagonal import join_groups
-from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
-from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.search_cost import SearchCost
+from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile import LayerMapping, Loop, Tile
-from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
-from accel_sim.mapping.traffic import (
-    NO_BUFFER_ACCESSES,
-    NO_DRAM_BYTES,
-    Accesses,
-    BufferAccesses,
-    DramBytes,
-)
-from accel_sim.timing.layer_cycles import NO_CYCLES, Bound, LayerCycles
-from accel_sim.timing.tile_search import search_tiles
-from quantizer.errors import InputError
+from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
+from accel_sim.scheduling import LayerSchedule, schedule_layers
+from accel_sim.timing.layer_cycles import Bound, LayerCycles
 from quantizer.network.graph import Network
 
 __all__ = [
@@ -63,7 +40,7 @@ __all__ = [
     "LayerPerformance",
     "Loop",
     "Tile",
-    "lay_out_layers",
+    "price_layers",
     "run_performance",
 ]
 
@@ -136,9 +113,6 @@ def run_performance(
 ) -> tuple[LayerPerformance, ...]:
     """Cost of every layer of a network, in the order in which they run.
 
-    The schedule never depends on `activity`, so that a run with values and one without
-    differ in energy only.
-
     Parameters
     ----------
     feature_map_bits, constant_bits
@@ -153,136 +127,41 @@ def run_performance(
     InputError
         See `lay_out_layers`.
     """
-    nests = lay_out_layers(hardware, network, feature_map_bits, constant_bits, requantized_inputs)
-    constants = energy_constants(hardware)
-    measured = activity or {}
-    # Layers of one shape share one schedule; only the search takes time.
-    schedules: dict[LoopNest, _Schedule] = {}
-    layers = []
-    for layer, nest in zip(network.layers, nests, strict=True):
-        shape = replace(nest, layer="")
-        if not nest.kind.is_free and shape not in schedules:
-            schedules[shape] = _find_schedule(nest, hardware, constants)
-        layers.append(
-            _price(
-                nest,
-                network.layer_macs(layer) * hardware.mapping.batch,
-                hardware,
-                constants,
-                schedules.get(shape, _NO_SCHEDULE),
-                measured.get(nest.layer, UNKNOWN_ACTIVITY),
-            )
-        )
-    return tuple(layers)
+    schedules = schedule_layers(
+        hardware, network, feature_map_bits, constant_bits, requantized_inputs
+    )
+    return price_layers(hardware, network, schedules, activity)
 
 
-def lay_out_layers(
+def price_layers(
     hardware: HardwareConfig,
     network: Network,
-    feature_map_bits: Mapping[str, int],
-    constant_bits: Mapping[str, int],
-    requantized_inputs: Mapping[str, tuple[str, ...]] | None = None,
-) -> tuple[LoopNest, ...]:
-    """Lay out every layer as a machine runs it, and refuse what it cannot run.
-
-    Takes no time beside the search for schedules; arguments are those of `run_performance`.
-
-    Raises
-    ------
-    InputError
-        If an operand is wider than the datapath, or the smallest tile fits no buffer.
-    """
-    widths = OperandWidths(feature_maps=feature_map_bits, constants=constant_bits)
-    nests = []
-    for alone in build_loop_nests(
-        network, widths, hardware.mapping.batch, requantized_inputs or {}
-    ):
-        check_widths(alone, hardware)
-        nest = join_groups(alone, hardware.mac_array)
-        if not nest.kind.is_free:
-            check_smallest_tile(nest, hardware)
-        nests.append(nest)
-    return tuple(nests)
-
-
-def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
-    """Refuse operands wider than the datapath.
-
-    Raises
-    ------
-    InputError
-        Naming the layer and the ``--set`` that would build what it needs.
-    """
-    if nest.kind is Kind.HOST:
-        return
-    precision = hardware.precision
-    operands = [
-        ("activations", "activation_bits", nest.ifm_bits, precision.activation_bits),
-        ("outputs", "activation_bits", nest.ofm_bits, precision.activation_bits),
-    ]
-    if nest.weight_bits is not None and nest.kind is not Kind.LOOKUP:
-        operands.append(("weights", "weight_bits", nest.weight_bits, precision.weight_bits))
-    for operand, key, bits, built_bits in operands:
-        if bits > built_bits:
-            raise InputError(
-                f"layer {nest.layer!r}",
-                f"its {operand} have {bits} bits, the datapath of {hardware.name} {built_bits}; "
-                f"--set precision.{key}={bits} builds one that holds them",
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Schedule:
-    """How a layer runs and what it moves, whatever the values are."""
-
-    mapping: LayerMapping | None
-    cycles: LayerCycles
-    dram_bytes: DramBytes
-    buffer_accesses: BufferAccesses
-    drained_psums: int
-
-
-_NO_SCHEDULE = _Schedule(
-    mapping=None,
-    cycles=NO_CYCLES,
-    dram_bytes=NO_DRAM_BYTES,
-    buffer_accesses=NO_BUFFER_ACCESSES,
-    drained_psums=0,
-)
-
-
-def _find_schedule(
-    nest: LoopNest, hardware: HardwareConfig, constants: EnergyConstants
-) -> _Schedule:
-    space = enumerate_tiles(nest, hardware)
-
-    def cost(tiles: TileCounts, moved: tuple[DramBits, ...]) -> SearchCost:
-        return search_cost(nest, hardware, constants, tiles, moved)
-
-    found = search_tiles(nest, hardware, space, cost)
-    tiles = count_tiles(nest, hardware, space, np.array([found.candidate]))
-    bits = count_dram_bits(tiles, found.loop_order)
-    return _Schedule(
-        mapping=LayerMapping(
-            dataflow=hardware.mac_array.dataflow if nest.kind is Kind.MAC else None,
-            tile=space.tile(found.candidate),
-            loop_order=found.loop_order,
-        ),
-        cycles=found.cycles,
-        dram_bytes=total_dram_bytes(bits, 0),
-        buffer_accesses=total_buffer_accesses(count_buffer_words(tiles, bits, hardware.buffers), 0),
-        drained_psums=int(tiles.drained_psums[0]),
+    schedules: tuple[LayerSchedule, ...],
+    activity: Mapping[str, LayerActivity] | None = None,
+) -> tuple[LayerPerformance, ...]:
+    """Cost of every layer as it was scheduled; arguments are those of `run_performance`."""
+    constants = energy_constants(hardware)
+    measured = activity or {}
+    return tuple(
+        _price(
+            schedule,
+            network.layer_macs(layer) * hardware.mapping.batch,
+            hardware,
+            constants,
+            measured.get(layer.name, UNKNOWN_ACTIVITY),
+        )
+        for layer, schedule in zip(network.layers, schedules, strict=True)
     )
 
 
 def _price(
-    nest: LoopNest,
+    schedule: LayerSchedule,
     network_macs: int,
     hardware: HardwareConfig,
     constants: EnergyConstants,
-    schedule: _Schedule,
     activity: LayerActivity,
 ) -> LayerPerformance:
+    nest = schedule.nest
     gated_macs = 0.0
     if hardware.mac_array.zero_gating:
         gated_macs = nest.macs * activity.zero_ifm_fraction + nest.off_diagonal_macs

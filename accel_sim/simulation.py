@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Activations
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
-from accel_sim.performance import (
-    LayerActivity,
-    LayerPerformance,
-    lay_out_layers,
-    run_performance,
-)
+from accel_sim.performance import LayerActivity, LayerPerformance, price_layers
 from accel_sim.report.bottleneck import double_bottleneck
 from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
 from accel_sim.report.layer import LayerReport
 from accel_sim.report.model import RunReport
+from accel_sim.scheduling import (
+    LayerSchedule,
+    collect_plans,
+    lay_out_layers,
+    schedule_layers,
+)
 from accel_sim.word_lengths import WordLengths, plan_word_lengths, read_word_lengths
 from quantizer.bits_file import GivenBits
 from quantizer.errors import InputError
@@ -174,42 +175,78 @@ def simulate(
         tile fits no buffer, a label is no output, or a float network is given images.
     """
     started = time.perf_counter()
-    values = None
     if isinstance(network, QuantizedNetwork):
         check_signs(hardware, network)
         network = replace(network, rules=hardware.numeric_rules)
-        if images is not None:
-            # Costs alone need no kernels, which take a second to load.
-            from accel_sim.measure import measure_values
-
-            values = measure_values(network, images, progress=progress, save=save)
     elif images is not None:
         raise InputError(network.name, "is not quantized; call quantize() first, or give no images")
+    # Schedules come first: saturating sums depend on the order in which the machine adds.
+    schedules = find_schedules(hardware, network, bits)
+    values = None
+    if isinstance(network, QuantizedNetwork) and images is not None:
+        # Costs alone need no kernels, which take a second to load.
+        from accel_sim.measure import measure_values
+
+        values = measure_values(
+            network, images, plans=collect_plans(schedules), progress=progress, save=save
+        )
     return assemble_report(
-        hardware, network, images, values, bits=bits, explain=explain, started=started
+        hardware,
+        network,
+        images,
+        schedules,
+        values,
+        bits=bits,
+        explain=explain,
+        started=started,
     )
+
+
+def find_schedules(
+    hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths | None
+) -> tuple[LayerSchedule, ...]:
+    """Find how a machine runs every layer; arguments are those of `simulate`.
+
+    Raises
+    ------
+    InputError
+        An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
+    """
+    graph, widths = _word_lengths(network, bits or choose_bits(hardware))
+    schedules = schedule_layers(
+        hardware,
+        graph,
+        widths.feature_maps,
+        widths.constants,
+        widths.requantized_inputs,
+    )
+    _check_work(graph, any(schedule.cycles.total for schedule in schedules))
+    return schedules
 
 
 def assemble_report(
     hardware: HardwareConfig,
     network: QuantizedNetwork | Network,
     images: ImageSet | None,
+    schedules: tuple[LayerSchedule, ...],
     values: "ValueReport | None",
     *,
     bits: BitWidths | None,
     explain: bool,
     started: float,
 ) -> RunReport:
-    """Join values that were measured before with the costs on a machine.
+    """Join schedules and values that were found before.
 
     Parameters
     ----------
+    schedules
+        From `find_schedules`.
     started
         `time.perf_counter` at the start of the run.
     """
     bits = bits or choose_bits(hardware)
-    graph, widths = _word_lengths(network, bits)
     if isinstance(network, QuantizedNetwork):
+        graph = network.network
         quantization = QuantizationFacts(
             method=network.method,
             bits=network.bits,
@@ -217,14 +254,15 @@ def assemble_report(
             tuning=network.tuning,
         )
     else:
+        graph = network
         quantization = QuantizationFacts(method=None, bits=bits, per_channel=False, tuning=None)
 
     activity = None if values is None else _activity(values)
 
     def run(machine: HardwareConfig) -> tuple[LayerPerformance, ...]:
-        return _find_costs(machine, graph, widths, activity)
+        return price_layers(machine, graph, find_schedules(machine, network, bits), activity)
 
-    costs = run(hardware)
+    costs = price_layers(hardware, graph, schedules, activity)
     layers = tuple(
         _join(network, layer, cost, values) for layer, cost in zip(graph.layers, costs, strict=True)
     )
@@ -250,24 +288,6 @@ def assemble_report(
         values=values,
         doubling=double_bottleneck(hardware, costs, run) if explain else None,
     )
-
-
-def _find_costs(
-    hardware: HardwareConfig,
-    network: Network,
-    widths: WordLengths,
-    activity: Mapping[str, LayerActivity] | None,
-) -> tuple[LayerPerformance, ...]:
-    costs = run_performance(
-        hardware,
-        network,
-        widths.feature_maps,
-        widths.constants,
-        activity=activity,
-        requantized_inputs=widths.requantized_inputs,
-    )
-    _check_work(network, any(layer.cycles.total for layer in costs))
-    return costs
 
 
 def _check_work(network: Network, has_work: bool) -> None:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accel_sim.hardware.config import HardwareConfig
+from accel_sim.hardware.load import config_digest
 from accel_sim.report.document import ReportDocument
 from accel_sim.report.model import RunReport
-from accel_sim.simulation import assemble_report, check_signs
+from accel_sim.scheduling import LayerSchedule, collect_plans
+from accel_sim.simulation import assemble_report, check_signs, find_schedules
+from quantizer.fixedpoint.qformat import Overflow
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.quantized import BitWidths, QuantizedNetwork
@@ -43,14 +46,6 @@ class SweepResult:
     report: RunReport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Values:
-    """A network quantized one way, and what its exact run measured."""
-
-    network: QuantizedNetwork | Network
-    report: "ValueReport | None"
-
-
 def run_sweep(
     points: Sequence[SweepPoint],
     quantize: Quantize,
@@ -62,12 +57,12 @@ def run_sweep(
     """Simulate every point, in order; points of equal integers share one exact run.
 
     Integers depend on the bit widths, the numeric rules and the signs that the machine
-    takes, and on nothing else of it.
+    takes; where accumulators saturate, on the order in which the machine adds as well.
 
     Parameters
     ----------
     quantize
-        Gives the network for a machine and bit widths; called once per set of integers.
+        Gives the network for a machine and bit widths; called once per set of formats.
     images
         None for costs alone.
     image_steps
@@ -75,22 +70,36 @@ def run_sweep(
     progress
         Called with steps done and steps in all, in images.
     """
-    per_set = image_steps + (0 if images is None else len(images))
-    total = per_set * len({_integers_key(point) for point in points})
-    known: dict[object, _Values] = {}
+    steps = image_steps, 0 if images is None else len(images)
+    done = _Steps(
+        total=steps[0] * len({_formats_key(point) for point in points})
+        + steps[1] * len({_integers_key(point) for point in points}),
+        report=progress,
+    )
+    networks: dict[object, QuantizedNetwork | Network] = {}
+    values: dict[object, ValueReport | None] = {}
     for point in points:
         started = time.perf_counter()
-        key = _integers_key(point)
-        if key not in known:
-            known[key] = _find_values(
-                point, quantize, images, image_steps, _after(per_set * len(known), total, progress)
+        formats_key, integers_key = _formats_key(point), _integers_key(point)
+        if formats_key not in networks:
+            networks[formats_key] = quantize(point.hardware, point.bits, done.of_part(steps[0]))
+            done = done.after(steps[0])
+        network = networks[formats_key]
+        if isinstance(network, QuantizedNetwork):
+            check_signs(point.hardware, network)
+            network = replace(network, rules=point.hardware.numeric_rules)
+        schedules = find_schedules(point.hardware, network, point.bits)
+        if integers_key not in values:
+            values[integers_key] = _measure(
+                network, images, schedules, done.of_part(steps[1])
             )
-        values = known[key]
+            done = done.after(steps[1])
         report = assemble_report(
             point.hardware,
-            values.network,
+            network,
             images,
-            values.report,
+            schedules,
+            values[integers_key],
             bits=point.bits,
             explain=False,
             started=started,
@@ -98,34 +107,43 @@ def run_sweep(
         yield SweepResult(point=point, report=report)
 
 
-def _after(before: int, total: int, progress: Progress) -> Callable[[int], None]:
-    """Progress of one set of integers as progress of the whole sweep."""
-    return lambda done: progress(before + done, total)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steps:
+    """How far a sweep is."""
+
+    total: int
+    report: Progress
+    before: int = 0
+
+    def of_part(self, steps: int) -> Progress:
+        """Progress of the next part, which counts as so many steps, as that of the sweep."""
+        return lambda done, total: self.report(self.before + done * steps // total, self.total)
+
+    def after(self, steps: int) -> "_Steps":
+        """Count a part as done."""
+        return replace(self, before=self.before + steps)
 
 
-def _integers_key(point: SweepPoint) -> tuple[object, ...]:
+def _formats_key(point: SweepPoint) -> tuple[object, ...]:
     return point.bits, point.hardware.numeric_rules, point.hardware.precision.activations
 
 
-def _find_values(
-    point: SweepPoint,
-    quantize: Quantize,
+def _integers_key(point: SweepPoint) -> tuple[object, ...]:
+    saturates = point.hardware.precision.accumulator_overflow is Overflow.SAT
+    return *_formats_key(point), config_digest(point.hardware) if saturates else None
+
+
+def _measure(
+    network: QuantizedNetwork | Network,
     images: ImageSet | None,
-    image_steps: int,
-    progress: Callable[[int], None],
-) -> _Values:
-    network = quantize(
-        point.hardware, point.bits, lambda done, total: progress(done * image_steps // total)
-    )
-    if isinstance(network, QuantizedNetwork):
-        check_signs(point.hardware, network)
+    schedules: tuple[LayerSchedule, ...],
+    progress: Progress,
+) -> "ValueReport | None":
     if images is None or not isinstance(network, QuantizedNetwork):
-        return _Values(network=network, report=None)
+        return None
     from accel_sim.measure import measure_values
 
-    network = replace(network, rules=point.hardware.numeric_rules)
-    report = measure_values(network, images, progress=lambda done, _: progress(image_steps + done))
-    return _Values(network=network, report=report)
+    return measure_values(network, images, plans=collect_plans(schedules), progress=progress)
 
 
 def to_records(results: Sequence[SweepResult]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import numpy as np
 
+from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.incremental_run import IncrementalRun
 from accel_sim.sqnr import compare
 from quantizer.calibrate import Progress, check_finite
@@ -53,6 +54,8 @@ class TuningScore:
         What to tune on.
     by_accuracy
         Whether top-1 accuracy goes before SQNR.
+    plans
+        As `ExactNetwork` takes them; tuning moves no width, so that they stay the machine's.
     memory_limit_bytes
         For the integers of the feature maps of the accepted network.
 
@@ -69,12 +72,15 @@ class TuningScore:
         images: ImageSet,
         *,
         by_accuracy: bool,
+        plans: Plans = NO_PLANS,
         memory_limit_bytes: int = 1 << 30,
     ) -> None:
         graph = network.network
         output = graph.output
         self._labels = _labels(network, images) if by_accuracy else None
-        self._exact = IncrementalRun(network, images, memory_limit_bytes=memory_limit_bytes)
+        self._exact = IncrementalRun(
+            network, images, memory_limit_bytes=memory_limit_bytes, plans=plans
+        )
         runner = FloatRunner(graph)
         self._references = list(
             map_in_order(lambda index: runner.run(images.real(index))[output], len(images))

@@ -1,72 +1,92 @@
-"""Is the proved accumulator width enough for every input, and the next narrower one not?"""
+"""Is a plan a nest over the reduction, laid out as its loops say, and refused if it is not?"""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from accel_sim.accumulation import bits_needed, sum_range
-from quantizer.fixedpoint.qformat import QFormat
-from quantizer.network.graph import Network
-from quantizer.network.layers import ConvTranspose, Dense
-from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
+from accel_sim.accumulation import (
+    AccumulationPlan,
+    Adder,
+    Dimension,
+    Start,
+    order_additions,
+)
+from tests.accumulation_plans import DIMENSIONS, level, random_plan
+
+CHANNELS, ROWS, COLS = DIMENSIONS
+EVERY_TAP = [(dimension, 1) for dimension in Dimension]
 
 
-def dense(weights: np.ndarray, bits: int, signed: bool) -> tuple[QuantizedNetwork, Dense]:
-    layer = Dense(name="fc", ifm="x", ofm="y", weights="w", bias=None, clamp=None)
-    network = Network(
-        name="made", digest="", input="x", outputs=("y",), layers=(layer,),
-        shapes={"x": (weights.shape[1],), "y": (len(weights),)},
-        constants={"w": weights.astype(np.float32)},
-    )  # fmt: skip
-    constant = QuantizedConstant(
-        raw=weights.astype(np.int64), bits=8, frac_bits=np.zeros(len(weights), np.int64)
+def test_columns_and_folds_of_tiles_as_written_out_by_hand() -> None:
+    """Five channels of 1 x 2 taps in tiles of two, columns of three products."""
+    plan = AccumulationPlan(
+        levels=(
+            level(*EVERY_TAP, max_terms=3, bits=16),
+            level((CHANNELS, 2), start=Start.LEVEL_BELOW, bits=16),
+        )
     )
-    formats = {
-        "x": QFormat(bits=bits, frac_bits=0, signed=signed), "y": QFormat(bits=8, frac_bits=0)
-    }  # fmt: skip
-    quantized = QuantizedNetwork(
-        network=network, rules=NumericRules(), bits=BitWidths(), method="given",
-        formats=formats, weights={"w": constant}, biases={},
-    )  # fmt: skip
-    return quantized, layer
+    order = order_additions(plan, 5, 1, 2)
+    assert order.products.tolist() == list(range(10))
+    assert order.sums.tolist() == [[0, 0, 0, 1, 2, 2, 2, 3, 4, 4], [0] * 10]
+    assert order.closes.tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 0, 1]
+    assert order.longest_sums == (3, 10)
 
 
-@pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("seed", range(20))
-def test_the_bounds_are_reached_and_no_partial_sum_passes_them(seed: int, signed: bool) -> None:
-    """All inputs of two bits, all orders of three additions."""
-    weights = np.random.default_rng(seed).integers(-8, 8, (2, 3))
-    network, layer = dense(weights, 2, signed)
-    low, high = sum_range(network, layer)
-    values = range(-2, 2) if signed else range(4)
-    for channel, row in enumerate(weights.tolist()):
-        partial = [
-            sum(row[i] * x[i] for i in order[:length])
-            for x in itertools.product(values, repeat=3)
-            for order in itertools.permutations(range(3))
-            for length in range(1, 4)
-        ]
-        assert (min(0, *partial), max(0, *partial)) == (low[channel], high[channel])
-    bits = bits_needed(network, layer)
-    assert -(1 << (bits - 1)) <= low.min()
-    assert high.max() < 1 << (bits - 1)
-    if bits > 1:
-        assert low.min() < -(1 << (bits - 2)) or high.max() >= 1 << (bits - 2)
+def test_the_outer_loop_is_the_slow_one() -> None:
+    """Taps outside, channels inside: channels 0 and 1 of a tap, then 2; then the next tap."""
+    plan = AccumulationPlan(
+        levels=(
+            level((CHANNELS, 1), adder=Adder.TREE, start=Start.LEVEL_BELOW, bits=16),
+            level((COLS, 1), (CHANNELS, 2), (ROWS, 1), bits=16),
+        )
+    )
+    order = order_additions(plan, 3, 1, 2)
+    assert order.products.tolist() == [0, 2, 4, 1, 3, 5]
+    assert order.closes.tolist() == [0, 1, 1, 0, 1, 1]
 
 
-def test_only_taps_that_meet_in_one_output_count_in_a_transposed_convolution() -> None:
-    """Four taps, a stride of two: taps 0 and 2 meet, and taps 1 and 3."""
-    layer = ConvTranspose(
-        name="up", ifm="x", ofm="y", weights="w", bias=None, stride=(1, 2), pads=(0, 0, 0, 0),
-        dilation=(1, 1), groups=1, clamp=None,
-    )  # fmt: skip
-    network, _ = dense(np.array([[[[3, 100, -4, 20]]], [[[-1, -50, -2, 7]]]]), 4, False)
-    low, high = sum_range(network, layer)
-    assert low.tolist() == [-4 * 15, -50 * 15]
-    assert high.tolist() == [120 * 15, 7 * 15]
-    assert bits_needed(network, layer) == 12
-    for stride, dilation, expected in (((1, 1), (1, 1), 123), ((1, 2), (1, 2), 123)):
-        spread = replace(layer, stride=stride, dilation=dilation)
-        assert sum_range(network, spread)[1][0] == expected * 15
+@pytest.mark.parametrize("seed", range(50))
+def test_every_product_is_added_once(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    extents = tuple(rng.integers(1, 6, 3).tolist())
+    order = order_additions(random_plan(rng, extents), *extents)
+    assert sorted(order.products.tolist()) == list(range(int(np.prod(extents))))
+    # A sum of a higher level is made of whole sums of the level below.
+    for below, above in zip(order.sums[:-1], order.sums[1:], strict=True):
+        assert len(set(zip(below.tolist(), above.tolist(), strict=True))) == below[-1] + 1
+
+
+@pytest.mark.parametrize(
+    ("loops", "problem"),
+    [
+        ([(CHANNELS, 1), (ROWS, 1)], r"loops over filter_cols need falling steps .*, got \[\]"),
+        ([*EVERY_TAP, (CHANNELS, 1)], r"loops over channels need .* at 1, got \[1, 1\]"),
+        ([(ROWS, 2), *EVERY_TAP[::2]], r"loops over filter_rows need .* at 1, got \[2\]"),
+        ([*EVERY_TAP, (CHANNELS, 4)], r"loops over channels need .* at 1, got \[1, 4\]"),
+    ],
+)
+def test_loops_that_are_no_nest_are_refused(loops: list, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        AccumulationPlan(levels=(level(*loops, bits=16),))
+
+
+def test_levels_that_fit_nothing_are_refused() -> None:
+    chain = level(*EVERY_TAP, max_terms=4, bits=16)
+    with pytest.raises(ValueError, match=r"^a tree starts from its terms$"):
+        replace(chain, adder=Adder.TREE)
+    for bits in (1, 63):
+        with pytest.raises(ValueError, match=f"^bits must be 2 to 62, got {bits}$"):
+            replace(chain, bits=bits)
+    with pytest.raises(
+        ValueError, match=r"^the highest level has one sum, of as many terms as there are$"
+    ):
+        AccumulationPlan(levels=(chain,))
+    narrower = level(start=Start.LEVEL_BELOW, bits=15)
+    with pytest.raises(ValueError, match=r"^a sum cannot start as one that is wider than itself$"):
+        AccumulationPlan(levels=(chain, narrower))
+    assert AccumulationPlan(levels=(chain, replace(narrower, start=Start.ZERO))).loops
+
+
+def test_a_level_ranges_over_its_width() -> None:
+    assert level(*EVERY_TAP, bits=8).range == (-128, 127)

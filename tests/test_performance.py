@@ -268,6 +268,18 @@ def test_an_output_wider_than_the_datapath_is_refused():
     )
 
 
+def test_an_accumulator_narrower_than_one_product_is_refused():
+    with pytest.raises(InputError) as caught:
+        run(overrides=["precision.accumulator_bits=15"])
+    assert str(caught.value) == (
+        "layer 'conv1': one product of 8-bit weights and 8-bit activations needs 16 bits, the "
+        "accumulators of edge_16x16 have 15; --set precision.accumulator_bits=16 builds ones that "
+        "hold it"
+    )
+    assert run(overrides=["precision.accumulator_bits=16"])
+    assert run(overrides=["precision.accumulator_bits=8"], bits=4, weight_bits=4)
+
+
 def test_the_datapath_that_the_error_names_holds_the_operand():
     layers = run(overrides=["precision.weight_bits=9"], weight_bits=9)
     assert layers["conv1"].weight_bits == 9

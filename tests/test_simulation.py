@@ -9,7 +9,8 @@ import pytest
 from accel_sim.builtin import find_builtin
 from accel_sim.hardware.load import load_hardware
 from accel_sim.measure import measure_values
-from accel_sim.simulation import choose_bits, simulate
+from accel_sim.scheduling import collect_plans
+from accel_sim.simulation import choose_bits, find_schedules, simulate
 from quantizer.errors import InputError
 from quantizer.network.images import ImageSet, Preprocessing, load_images
 from quantizer.network.onnx_import import load_onnx
@@ -61,6 +62,64 @@ def test_values_are_those_of_the_exact_run_under_the_machines_rules(quantized, i
     assert report.values == measure_values(floored, images)
     assert report.values != measure_values(quantized, images)
     assert [layer.values for layer in report.layers] == list(report.values.layers.values())
+
+
+SATURATING = ["precision.accumulator_overflow=saturate", "precision.accumulator_bits=16"]
+COLUMNS = [*SATURATING, "mac_array.dataflow=weight_stationary", "mac_array.drain=hidden"]
+
+
+def test_saturating_values_are_those_of_the_machines_order(quantized, images):
+    machines = {name: load_hardware(EDGE, keys) for name, keys in (
+        ("wrap", SATURATING[1:]), ("chain", SATURATING), ("columns", COLUMNS),
+    )}  # fmt: skip
+    reports = {name: simulate(machine, quantized, images) for name, machine in machines.items()}
+    for name in ("chain", "columns"):
+        plans = collect_plans(find_schedules(machines[name], quantized, None))
+        under_rules = replace(quantized, rules=machines[name].numeric_rules)
+        assert reports[name].values == measure_values(under_rules, images, plans=plans)
+    first, second, third = (report.values.layers for report in reports.values())
+    assert first != second != third != first
+    conv1 = second["conv1"]
+    assert 0 < conv1.accumulator_proven_channels < conv1.accumulator_channels == 16
+    assert sum(layer.accumulator_overflows for layer in second.values()) > 0
+
+
+def test_a_fixed_reduction_gives_the_same_bits_whatever_the_objective(quantized, images):
+    small = ["buffers.ifm.capacity_KiB=4", "buffers.weights.capacity_KiB=4"]
+    found = {
+        reduction: [
+            simulate(
+                load_hardware(
+                    EDGE,
+                    [*COLUMNS, *small, f"mapping.objective={objective}",
+                     f"mapping.reduction={reduction}"],
+                ),
+                quantized,
+                images,
+            ).values
+            for objective in ("latency", "energy", "dram_bytes")
+        ]
+        for reduction in ("free", "fixed")
+    }  # fmt: skip
+    assert found["fixed"][0] == found["fixed"][1] == found["fixed"][2]
+    assert found["free"][0] != found["free"][1]
+
+
+def test_a_proven_machine_gives_the_bits_of_one_that_wraps(quantized, images):
+    saved = {}
+    for name, keys in (("wrap", []), ("chain", SATURATING[:1]), ("columns", COLUMNS[:1])):
+        saved[name] = []
+        report = simulate(
+            load_hardware(EDGE, [*keys, *COLUMNS[2:]]),
+            quantized,
+            images,
+            save=lambda _, tensors, name=name: saved[name].append(dict(tensors)),
+        )
+        macs = [one for one in report.values.layers.values() if one.accumulator_channels]
+        assert all(one.accumulator_proven_channels == one.accumulator_channels for one in macs)
+    for name in ("chain", "columns"):
+        for one, other in zip(saved["wrap"], saved[name], strict=True):
+            assert all((one[tensor] == other[tensor]).all() for tensor in one)
 
 
 def test_formats_stand_beside_the_layers(quantized, images):

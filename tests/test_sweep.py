@@ -92,3 +92,34 @@ def test_records_name_what_was_varied_and_the_totals_of_the_file(network):
     assert record["energy_uJ"] == totals["energy_uJ"]
     assert record["sqnr_dB"] is None
     assert record["datapath"] == "fixed"
+
+
+def test_saturating_machines_share_formats_and_have_values_of_their_own(network, images):
+    """Their integers depend on the array, those of a machine that wraps do not."""
+    narrow = ["precision.accumulator_bits=16", "precision.accumulator_overflow=saturate"]
+    columns = ["mac_array.drain=hidden", "mac_array.dataflow=weight_stationary"]
+    points = (point(8, *narrow), point(8, *narrow, *columns), point(8, *narrow))
+    calls, steps = [], []
+
+    def quantize_once(hardware, bits, progress):
+        calls.append(bits)
+        return quantize(network, images, bits, hardware.numeric_rules, progress=progress)
+
+    results = list(
+        run_sweep(
+            points,
+            quantize_once,
+            images,
+            image_steps=2 * len(images),
+            progress=lambda done, total: steps.append((done, total)),
+        )
+    )
+    assert len(calls) == 1
+    assert steps == sorted(steps)
+    assert steps[-1] == (40, 40)
+    values = [result.report.values for result in results]
+    assert values[0] is values[2]
+    assert values[0] != values[1]
+    for result in results[:2]:
+        quantized = quantize(network, images, result.point.bits)
+        assert result.report.values == simulate(result.point.hardware, quantized, images).values

@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 import pytest
 
+from accel_sim.accumulation import AccumulationPlan, Dimension
 from accel_sim.measure import measure_values
 from accel_sim.tuning_score import TuningScore
 from quantizer.errors import InputError
-from quantizer.fixedpoint.qformat import QFormat, Rounding
+from quantizer.fixedpoint.qformat import Overflow, QFormat, Rounding
 from quantizer.formats_file import GivenFormat, formats_to_json, read_formats
 from quantizer.fraction_length import search
 from quantizer.move_formats import Bias, Constant, MapClass, find_movables, unmoved
@@ -25,6 +26,7 @@ from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork, Tuning
 from quantizer.tune import Evaluator, Score, tune
+from tests.accumulation_plans import level
 from tests.oracles.networks import random_network
 
 RELU = Clamp(low=0.0, high=math.inf)
@@ -422,6 +424,26 @@ def test_the_score_is_the_noise_that_is_measured() -> None:
     assert wrong == 0
     signal = float(np.sum(pictures.images.astype(np.float64) ** 2))
     assert 10 * math.log10(signal / -noise) == pytest.approx(report.sqnr_dB, abs=1e-9)
+
+
+def test_candidates_saturate_in_the_order_of_the_machine() -> None:
+    """7 is 14 in u4f1: in 8 bits, 98 + 98 + 98 - 98 clamps twice, 98 - 98 + 98 + 98 once."""
+    graph = made(
+        (conv("a", "x"),),
+        {"x": (4, 1, 1), "a.out": (2, 1, 1)},
+        {"a.w": np.array([[7, 7, 7, -7], [7, -7, 7, 7]]).reshape(2, 4, 1, 1) / 8},
+        "a.out",
+    )
+    pictures = images(np.full((1, 4, 1, 1), 7.0))
+    rules = NumericRules(accumulator_bits=8, accumulator_overflow=Overflow.SAT)
+    network = quantize(graph, pictures, BitWidths(weights=4, activations=4, inputs=4), rules)
+    plans = {"a": AccumulationPlan(levels=(level(*((d, 1) for d in Dimension), bits=8),))}
+    report = measure_values(network, pictures, plans=plans)
+    assert report.layers["a"].accumulator_overflows == 3
+    judge = TuningScore(network, pictures, by_accuracy=False, plans=plans)
+    _, noise = judge.score(network, ())
+    reference = np.array([7.0 * 14 / 8, 7.0 * 14 / 8])
+    assert 10 * math.log10(np.sum(reference**2) / -noise) == pytest.approx(report.sqnr_dB)
 
 
 def test_with_labels_the_images_of_a_wrong_class_count_first() -> None:

@@ -108,3 +108,13 @@ class Objective(StrEnum):
     ENERGY = "energy"
     ENERGY_DELAY = "energy_delay"
     DRAM_BYTES = "dram_bytes"
+
+
+class Reduction(StrEnum):
+    """How the search for tiles may cut the sum that makes an output."""
+
+    FREE = "free"
+    """Anywhere. Where accumulators wrap, that never changes a bit."""
+    FIXED = "fixed"
+    """Only where the order of additions stays that of the uncut sum, so that no result
+    depends on what the search looks for, nor on the size of a buffer."""

@@ -19,6 +19,7 @@ from accel_sim.hardware.choices import (
     Objective,
     Packing,
     Ports,
+    Reduction,
     RoundingName,
     SramCell,
 )
@@ -70,10 +71,6 @@ class Precision(_Section):
     def _is_simulated(self) -> "Precision":
         if self.modes:
             raise ValueError("modes: composable multipliers are not simulated yet; use []")
-        if self.accumulator_overflow is Overflow.SAT:
-            raise ValueError(
-                "accumulator_overflow: saturating accumulators are not simulated yet; use wrap"
-            )
         return self
 
     @property
@@ -260,8 +257,7 @@ class MappingOptions(_Section):
     Attributes
     ----------
     reduction
-        ``free``: the search may split the reduction. Under wrapping accumulators that
-        never changes a bit.
+        How the search may cut the reduction into tiles.
     residency
         ``auto``: a map stays on chip where its consumer can read the memory. With
         separate ifm and ofm buffers none can, so every map passes through DRAM.
@@ -270,7 +266,7 @@ class MappingOptions(_Section):
     """
 
     objective: Objective
-    reduction: Literal["free"] = "free"
+    reduction: Reduction = Reduction.FREE
     residency: Literal["auto"] = "auto"
     batch: Annotated[int, Field(ge=1, le=4096)] = 1
 

@@ -28,12 +28,16 @@ class OutputPhase:
         int64[n]: indices into the flat filter; none where only the bias arrives.
     offsets
         int64[n]: the pixel of the padded flat map that the first output reads.
+    places
+        int64[n]: where each tap stands in the window of the sub-pixel form, flat. Taps
+        stand in the order of the pixels that they read; those that a phase lacks come first.
     """
 
     first: Pair
     shape: Pair
     taps: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +48,14 @@ class TransposedGeometry:
     ----------
     before
         Rows above and columns left of the map.
+    window
+        Rows and columns of the filters of the sub-pixel form, which hold any phase's taps.
     padded_shape
         Rows and cols; one row more than is read, so that whole rows can be computed.
     """
 
     before: Pair
+    window: Pair
     padded_shape: Pair
     phases: tuple[OutputPhase, ...]
 
@@ -110,6 +117,10 @@ def plan_transposed_conv(
         before[0] + in_shape[0] + after[0] + 1,
         before[1] + in_shape[1] + after[1],
     )
+    window_rows, window_cols = (
+        max(-(-taps // step), *(len(phase.taps) for phase in axis))
+        for taps, step, axis in zip(kernel, stride, axes, strict=True)
+    )
     phases = tuple(
         OutputPhase(
             first=(row.first, col.first),
@@ -123,12 +134,23 @@ def plan_transposed_conv(
                 ],
                 np.int64,
             ),
+            places=np.array(
+                [
+                    (window_rows - 1 - i) * window_cols + window_cols - 1 - j
+                    for i in range(len(row.taps))
+                    for j in range(len(col.taps))
+                ],
+                np.int64,
+            ),
         )
         for row in axes[0]
         for col in axes[1]
     )
     return TransposedGeometry(
-        before=(before[0], before[1]), padded_shape=padded_shape, phases=phases
+        before=(before[0], before[1]),
+        window=(window_rows, window_cols),
+        padded_shape=padded_shape,
+        phases=phases,
     )
 
 

@@ -4,6 +4,7 @@ Each layer is prepared once (operands packed, shifts and bounds worked out, rang
 and then runs on any number of images, from any number of threads.
 """
 
+from accel_sim.accumulation import AccumulationPlan
 from accel_sim.layer_steps import elementwise, functions, mac_layers, moves, pools
 from accel_sim.layer_steps.step import Step
 from quantizer.network.layers import (
@@ -30,8 +31,16 @@ from quantizer.network.layers import (
 from quantizer.quantized import QuantizedNetwork
 
 
-def prepare_step(network: QuantizedNetwork, layer: Layer) -> Step:
+def prepare_step(
+    network: QuantizedNetwork, layer: Layer, plan: AccumulationPlan | None = None
+) -> Step:
     """Make the function that runs one layer.
+
+    Parameters
+    ----------
+    plan
+        How the machine adds up a layer of multiply-accumulates; None where accumulators
+        wrap, because the order cannot matter then.
 
     Raises
     ------
@@ -41,11 +50,11 @@ def prepare_step(network: QuantizedNetwork, layer: Layer) -> Step:
     """
     match layer:
         case Conv():
-            return mac_layers.prepare_conv(network, layer)
+            return mac_layers.prepare_conv(network, layer, plan)
         case ConvTranspose():
-            return mac_layers.prepare_transposed_conv(network, layer)
+            return mac_layers.prepare_transposed_conv(network, layer, plan)
         case Dense():
-            return mac_layers.prepare_dense(network, layer)
+            return mac_layers.prepare_dense(network, layer, plan)
         case BatchNorm():
             return elementwise.prepare_batch_norm(network, layer)
         case Add():

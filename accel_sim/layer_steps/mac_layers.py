@@ -5,14 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.accumulation import bits_needed
+from accel_sim.accumulation import AccumulationPlan
+from accel_sim.accumulator_range import bits_needed
 from accel_sim.kernels import conv, dense, output_stage, transposed_conv
+from accel_sim.kernels.ordered_sums import Sums
+from accel_sim.layer_steps.ordered_filters import (
+    Indices,
+    OrderedFilters,
+    Taps,
+    order_filters,
+)
 from accel_sim.layer_steps.step import Bounds, Events, Maps, Raw, Step, find_bounds
 from quantizer.network.graph import as_image
 from quantizer.network.layers import Conv, ConvTranspose, Dense, MacLayer, WeightedLayer
 from quantizer.quantized import QuantizedNetwork
-
-Accumulators = NDArray[np.int32 | np.int64]
 
 
 def align_bias(network: QuantizedNetwork, layer: WeightedLayer) -> NDArray[np.int64]:
@@ -35,17 +41,22 @@ class _OutputStage:
     rounding: int
     bounds: Bounds
 
-    def run(self, acc: Accumulators, ofm: Raw) -> tuple[Raw, Events]:
+    def run(self, acc: Sums, clamps: int, ofm: Raw) -> tuple[Raw, Events]:
         overflows, saturations = output_stage.finish(
             acc, self.acc_bits, self.bias, self.shift, self.rounding, self.bounds, ofm
         )
+        # Sums that were clamped fit, so that only one of the two is ever counted.
         return ofm, Events(
-            accumulator_overflows=int(overflows), output_saturations=int(saturations)
+            accumulator_overflows=int(overflows) + clamps, output_saturations=int(saturations)
         )
 
 
-def _prepare_output_stage(network: QuantizedNetwork, layer: MacLayer) -> _OutputStage:
+def _prepare_output_stage(
+    network: QuantizedNetwork, layer: MacLayer, plan: AccumulationPlan | None
+) -> _OutputStage:
     rules, fmt = network.rules, network.formats[layer.ofm]
+    if plan is not None and plan.levels[-1].bits != rules.accumulator_bits:
+        raise ValueError("the plan ends in another accumulator than that of the rules")
     return _OutputStage(
         acc_type=np.int32 if bits_needed(network, layer) <= 32 else np.int64,
         acc_bits=rules.accumulator_bits,
@@ -56,33 +67,75 @@ def _prepare_output_stage(network: QuantizedNetwork, layer: MacLayer) -> _Output
     )
 
 
-def prepare_conv(network: QuantizedNetwork, layer: Conv) -> Step:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ConvSums:
+    """The sums of a convolution: exact, and where the order may matter, in order.
+
+    Attributes
+    ----------
+    ordered
+        None where it cannot matter to any filter.
+    """
+
+    taps: Taps
+    ordered: OrderedFilters | None
+
+    def run(self, ifm: Raw, pixels: Indices, acc: Sums) -> int:
+        """Add up one image; return how many additions clamped.
+
+        Parameters
+        ----------
+        ifm : int32[C, phases, pixels]
+        pixels : int64[m]
+            Places of the outputs in a row of `acc`.
+        acc : [K, L]
+            Every element is overwritten; those that are no output mean nothing.
+        """
+        taps = self.taps
+        if self.ordered is None or len(self.ordered.filters) < len(acc):
+            conv.accumulate(ifm, taps.weights, taps.phases, taps.offsets, taps.groups, acc)
+        return 0 if self.ordered is None else self.ordered.run(ifm, pixels, acc)
+
+
+def prepare_conv(network: QuantizedNetwork, layer: Conv, plan: AccumulationPlan | None) -> Step:
     """Prepare a convolution."""
     shapes = network.network.shapes
     image, ofm_image = as_image(shapes[layer.ifm]), as_image(shapes[layer.ofm])
     raw = network.weights[layer.weights].raw
+    window = (raw.shape[2], raw.shape[3])
     geometry = conv.plan_conv(
-        image[1:],
-        ofm_image[1:],
-        (raw.shape[2], raw.shape[3]),
-        layer.stride,
-        layer.pads,
-        layer.dilation,
+        image[1:], ofm_image[1:], window, layer.stride, layer.pads, layer.dilation
     )
-    weights = np.ascontiguousarray(raw.reshape(*raw.shape[:2], -1), np.int32)
-    stage = _prepare_output_stage(network, layer)
+    taps = Taps(
+        weights=np.ascontiguousarray(raw.reshape(*raw.shape[:2], -1), np.int32),
+        phases=geometry.tap_phase,
+        offsets=geometry.tap_offset,
+        window=window,
+        groups=layer.groups,
+    )
+    sums = _ConvSums(taps=taps, ordered=order_filters(network, layer, plan, taps))
+    stage = _prepare_output_stage(network, layer, plan)
     rows, cols = geometry.acc_shape
+    pixels = _flat_pixels(ofm_image[1:], cols)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        acc = np.empty((len(weights), rows * cols), stage.acc_type)
+        acc = np.empty((len(raw), rows * cols), stage.acc_type)
         phases = conv.split_phases(maps[layer.ifm].reshape(image), geometry)
-        conv.accumulate(phases, weights, geometry.tap_phase, geometry.tap_offset, layer.groups, acc)
-        return stage.run(acc.reshape(-1, rows, cols), np.empty(ofm_image, np.int32))
+        clamps = sums.run(phases, pixels, acc)
+        return stage.run(acc.reshape(-1, rows, cols), clamps, np.empty(ofm_image, np.int32))
 
     return step
 
 
-def prepare_transposed_conv(network: QuantizedNetwork, layer: ConvTranspose) -> Step:
+def _flat_pixels(shape: tuple[int, int], row_length: int) -> Indices:
+    """Places of (rows, cols) in a flat map of longer rows."""
+    rows, cols = shape
+    return (np.arange(rows)[:, None] * row_length + np.arange(cols)).reshape(-1)
+
+
+def prepare_transposed_conv(
+    network: QuantizedNetwork, layer: ConvTranspose, plan: AccumulationPlan | None
+) -> Step:
     """Prepare a transposed convolution."""
     shapes = network.network.shapes
     image, ofm_image = as_image(shapes[layer.ifm]), as_image(shapes[layer.ofm])
@@ -96,43 +149,78 @@ def prepare_transposed_conv(network: QuantizedNetwork, layer: ConvTranspose) -> 
         layer.dilation,
     )
     filters = raw.reshape(*raw.shape[:2], -1)
-    weights = [
-        np.ascontiguousarray(filters[:, :, phase.taps], np.int32) for phase in geometry.phases
-    ]
-    stage = _prepare_output_stage(network, layer)
+    phases = []
+    for phase in geometry.phases:
+        taps = Taps(
+            weights=np.ascontiguousarray(filters[:, :, phase.taps], np.int32),
+            phases=np.zeros(len(phase.taps), np.int64),
+            offsets=phase.offsets,
+            window=(1, len(phase.taps)),
+            groups=layer.groups,
+        )
+        whole = _fill_window(taps, phase.places, geometry.window)
+        ordered = order_filters(network, layer, plan, whole)
+        pixels = _flat_pixels(phase.shape, geometry.padded_cols)
+        phases.append((phase, _ConvSums(taps=taps, ordered=ordered), pixels))
+    stage = _prepare_output_stage(network, layer, plan)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         padded = transposed_conv.pad_map(maps[layer.ifm].reshape(image), geometry)
         acc = np.empty(ofm_image, stage.acc_type)
-        for phase, phase_weights in zip(geometry.phases, weights, strict=True):
+        clamps = 0
+        for phase, sums, pixels in phases:
             rows, cols = phase.shape
             part = np.empty((len(filters), rows * geometry.padded_cols), stage.acc_type)
-            conv.accumulate(
-                padded,
-                phase_weights,
-                np.zeros(len(phase.taps), np.int64),
-                phase.offsets,
-                layer.groups,
-                part,
-            )
+            clamps += sums.run(padded, pixels, part)
             part = part.reshape(-1, rows, geometry.padded_cols)[:, :, :cols]
             acc[:, phase.first[0] :: layer.stride[0], phase.first[1] :: layer.stride[1]] = part
-        return stage.run(acc, np.empty(ofm_image, np.int32))
+        return stage.run(acc, clamps, np.empty(ofm_image, np.int32))
 
     return step
 
 
-def prepare_dense(network: QuantizedNetwork, layer: Dense) -> Step:
-    """Prepare a matrix product."""
+def _fill_window(taps: Taps, places: Indices, window: tuple[int, int]) -> Taps:
+    """Put the taps of a phase in their places of a window; the others are zero.
+
+    The machine multiplies with these zeros, which shifts what the fold after them holds.
+    """
+    size = window[0] * window[1]
+    weights = np.zeros((*taps.weights.shape[:2], size), np.int32)
+    offsets = np.zeros(size, np.int64)
+    weights[:, :, places] = taps.weights
+    offsets[places] = taps.offsets
+    return Taps(
+        weights=weights,
+        phases=np.zeros(size, np.int64),
+        offsets=offsets,
+        window=window,
+        groups=taps.groups,
+    )
+
+
+def prepare_dense(network: QuantizedNetwork, layer: Dense, plan: AccumulationPlan | None) -> Step:
+    """Prepare a matrix product: a convolution of pixels that are vectors."""
     weights = np.ascontiguousarray(network.weights[layer.weights].raw, np.int16)
     filters, channels = weights.shape
-    stage = _prepare_output_stage(network, layer)
+    taps = Taps(
+        weights=weights.astype(np.int32)[:, :, None],
+        phases=np.zeros(1, np.int64),
+        offsets=np.zeros(1, np.int64),
+        window=(1, 1),
+        groups=1,
+    )
+    ordered = order_filters(network, layer, plan, taps)
+    stage = _prepare_output_stage(network, layer, plan)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         ifm = maps[layer.ifm].reshape(-1, channels)
         acc = np.empty((filters, 1, len(ifm)), np.int64)
         dense.accumulate(ifm, weights, acc[:, 0])
-        ofm, events = stage.run(acc, np.empty(acc.shape, np.int32))
+        clamps = 0
+        if ordered is not None:
+            as_rows = np.ascontiguousarray(ifm.T)[:, None]
+            clamps = ordered.run(as_rows, np.arange(len(ifm)), acc[:, 0])
+        ofm, events = stage.run(acc, clamps, np.empty(acc.shape, np.int32))
         return np.ascontiguousarray(ofm[:, 0].T), events
 
     return step

@@ -24,7 +24,8 @@ class Events:
     Attributes
     ----------
     accumulator_overflows
-        Outputs whose exact sum left the accumulator's range.
+        Outputs whose exact sum left the range of an accumulator that wraps; additions that
+        were clamped, of one that saturates.
     output_saturations
         Outputs that the format clipped; a Relu's zero is not one.
     """

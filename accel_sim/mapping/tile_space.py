@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.choices import Packing
+from accel_sim.hardware.choices import Packing, Reduction
 from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.input_extent import Axis, Pieces, cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
@@ -106,7 +107,7 @@ def check_smallest_tile(nest: LoopNest, hardware: HardwareConfig) -> None:
         groups=one,
         batch=one,
         filters=one * nest.filters if nest.blocks > 1 else one,
-        channels=one * nest.channels if nest.blocks > 1 else one,
+        channels=one * min(_channel_cuts(nest, hardware)),
         rows=(cut_axis(row_axis(nest), 1),),
         cols=(cut_axis(col_axis(nest), 1),),
         feasible=np.zeros((1, 6), np.int64),
@@ -117,9 +118,11 @@ def check_smallest_tile(nest: LoopNest, hardware: HardwareConfig) -> None:
             halves = 2 if need.buffer.double_buffered else 1
             halved = " in each of its halves" if need.buffer.double_buffered else ""
             enough_KiB = -(-needed_bytes * halves // 1024)
+            is_free = hardware.mapping.reduction is Reduction.FREE
+            which = "" if is_free else " that keeps the reduction fixed"
             raise InputError(
                 f"layer {nest.layer!r}",
-                f"the smallest tile needs {needed_bytes} bytes of {need.operand}, "
+                f"the smallest tile{which} needs {needed_bytes} bytes of {need.operand}, "
                 f"buffers.{need.name} holds {need.buffer.tile_bytes}{halved}; "
                 f"--set buffers.{need.name}.capacity_KiB={enough_KiB} would hold it",
             )
@@ -131,10 +134,10 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
     There are none if `check_smallest_tile` refuses the layer.
     """
     array = hardware.mac_array
-    filters, channels = _cuts(nest.filters), _cuts(nest.channels)
+    filters, channels = _cuts(nest.filters), _channel_cuts(nest, hardware)
     if nest.blocks > 1:
         # Groups that lie on the array together stay together.
-        filters, channels = {nest.filters}, {nest.channels}
+        filters = {nest.filters}
     elif nest.kind is Kind.MAC and array_axes(array.dataflow).cols is Loop.FILTERS:
         whole_columns = {-(-size // array.cols) * array.cols for size in filters}
         filters |= {size for size in whole_columns if size < nest.filters}
@@ -230,6 +233,25 @@ def _needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> 
         widest = np.where(keeps_partial_sums, np.maximum(bits.psum, bits.ofm), bits.ofm)
         needs.append(_Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * widest))
     return tuple(needs)
+
+
+def _channel_cuts(nest: LoopNest, hardware: HardwareConfig) -> set[int]:
+    """Sizes that a tile of channels may have.
+
+    Groups that lie on the array together stay together. A fixed reduction takes the sizes
+    that leave the order of additions as it is without a cut, rounding the others up.
+    """
+    cuts = {nest.channels} if nest.blocks > 1 else _cuts(nest.channels)
+    if nest.kind is not Kind.MAC or hardware.mapping.reduction is Reduction.FREE:
+        return cuts
+    uncut = plan_accumulation(nest, hardware, nest.channels)
+
+    def keeps_order(size: int) -> bool:
+        return plan_accumulation(nest, hardware, size) == uncut
+
+    unit = next(size for size in range(1, nest.channels + 1) if keeps_order(size))
+    rounded = {min(-(-size // unit) * unit, nest.channels) for size in cuts}
+    return {size for size in rounded if keeps_order(size)}
 
 
 def _cuts(extent: int) -> set[int]:

@@ -18,6 +18,7 @@ from accel_sim.report.quantities import (
     format_time,
     shorten_name,
 )
+from quantizer.fixedpoint.qformat import Overflow
 
 NAME_COLUMNS = 18
 
@@ -208,17 +209,27 @@ def chip_power_mW(report: ReportDocument) -> float:
 def _sqnr_words(report: ReportDocument) -> str:
     totals = report.totals
     words = format_sqnr(totals.sqnr_dB, totals.exact) + " dB" * (totals.sqnr_dB is not None)
-    overflows = sum(layer.accumulator_overflows or 0 for layer in report.layers)
     saturations = sum(layer.output_saturations or 0 for layer in report.layers)
-    remedy = ""
-    if overflows:
-        needed = max(layer.accumulator_bits_needed or 0 for layer in report.layers)
-        built = report.hardware.config["precision"]["accumulator_bits"]
-        remedy = f" of {built} bits (with {needed} there can be none)"
     return (
-        f"{words} against float, at the output; {overflows:,} accumulator overflows{remedy}, "
+        f"{words} against float, at the output; {_overflow_words(report)}, "
         f"{saturations:,} outputs saturated"
     )
+
+
+def _overflow_words(report: ReportDocument) -> str:
+    precision = report.hardware.config["precision"]
+    saturates = precision["accumulator_overflow"] == Overflow.SAT
+    overflows = sum(layer.accumulator_overflows or 0 for layer in report.layers)
+    words = f"{overflows:,} " + ("clamped additions" if saturates else "accumulator overflows")
+    if overflows:
+        needed = max(layer.accumulator_bits_needed or 0 for layer in report.layers)
+        built = precision["accumulator_bits"]
+        words += f" of {built} bits (with {needed} there can be none)"
+    if saturates:
+        channels = sum(layer.accumulator_channels or 0 for layer in report.layers)
+        proven = sum(layer.accumulator_proven_channels or 0 for layer in report.layers)
+        words += f", {proven:,} of {channels:,} channels proven to have none"
+    return words
 
 
 def _top1_words(report: ReportDocument) -> str:

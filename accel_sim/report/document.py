@@ -232,9 +232,20 @@ class LayerSection(_Section):
         description="Noise of the ofm's own format alone; null without noise or values."
     )
     exact: bool | None = Field(description="No difference to float at all; null without values.")
-    accumulator_overflows: Count | None = Field(description="Null without values.")
+    accumulator_overflows: Count | None = Field(
+        description="Outputs whose exact sum leaves an accumulator that wraps, or additions that "
+        "a saturating one clamps; null without values."
+    )
     accumulator_bits_needed: Count | None = Field(
         description="Width in which no sum can overflow; null without MACs or values."
+    )
+    accumulator_channels: Count | None = Field(
+        default=None, description="Output channels; null without MACs or values."
+    )
+    accumulator_proven_channels: Count | None = Field(
+        default=None,
+        description="Output channels that cannot overflow, whatever the images; null without "
+        "MACs or values.",
     )
     output_saturations: Count | None = Field(description="Null without values.")
     zero_ifm_fraction: Fraction | None = Field(description="Null without values.")

@@ -17,6 +17,8 @@ NO_VALUES = (
     "exact",
     "accumulator_overflows",
     "accumulator_bits_needed",
+    "accumulator_channels",
+    "accumulator_proven_channels",
     "output_saturations",
     "zero_ifm_fraction",
 )

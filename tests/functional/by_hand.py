@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike
 
+from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.functional import ExactNetwork, Trace
 from accel_sim.layer_steps.step import Events
 from quantizer.fixedpoint.qformat import QFormat, Rounding
@@ -62,9 +63,9 @@ def quantized(
     )
 
 
-def run(network: QuantizedNetwork, raw: ArrayLike) -> Trace:
+def run(network: QuantizedNetwork, raw: ArrayLike, plans: Plans = NO_PLANS) -> Trace:
     """Run on stored integers of the input."""
-    return ExactNetwork(network).run(network.formats["x"].decode(raw))
+    return ExactNetwork(network, plans).run(network.formats["x"].decode(raw))
 
 
 def conv(ofm: str = "y", *, bias: bool = False, clamp: Clamp | None = None) -> Conv:

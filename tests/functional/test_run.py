@@ -67,19 +67,29 @@ def test_every_layer_rounds_as_the_machine_requantizes(layer: Layer, rounding: R
         assert run(network, np.full(shape, raw)).tensors["y"].item() == expected
 
 
-def test_saturating_accumulators_are_refused() -> None:
+def test_saturating_accumulators_need_the_order_of_a_machine() -> None:
+    network = quantized(
+        dense(),
+        maps={"x": (signed(8, 0), (2,)), "y": (signed(8, 0), (1,))},
+        weights={"w": constant([[1, 1]], 0)},
+        rules=NumericRules(accumulator_overflow=Overflow.SAT),
+    )
+    sentence = (
+        "layer 'dense': saturating accumulators give what the order of additions makes of it, "
+        "and that is the machine's; give an accumulation plan, or let simulate() find it"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        ExactNetwork(network)
+
+
+def test_layers_off_the_array_need_no_plan() -> None:
     fmt = signed(8, 0)
     network = quantized(
         Reshape(name="same", ifm="x", ofm="y"),
         maps={"x": (fmt, (1,)), "y": (fmt, (1,))},
         rules=NumericRules(accumulator_overflow=Overflow.SAT),
     )
-    sentence = (
-        "precision.accumulator_overflow: saturating accumulators are not executed yet; "
-        "expected wrap"
-    )
-    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
-        ExactNetwork(network)
+    assert run(network, [5]).tensors["y"].tolist() == [5]
 
 
 def random_images(count: int) -> list[NDArray[np.float64]]:

@@ -208,9 +208,8 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
             "mac_array.depthwise: native is not simulated yet; use serial or block_diagonal",
         ),
         (
-            "accumulator_overflow: wrap", "accumulator_overflow: saturate",
-            "precision.accumulator_overflow: saturating accumulators are not simulated yet; "
-            "use wrap",
+            "accumulator_overflow: wrap", "accumulator_overflow: clamp",
+            "precision.accumulator_overflow: expected one of wrap, saturate; got 'clamp'",
         ),
         ("zero_gating: true", "zero_gating: yes",
          "mac_array.zero_gating: expected true or false, got 'yes'"),
@@ -224,8 +223,8 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
         ("  shared: []", "  shared: [ifm, ofm]",
          "buffers.shared: shared memories are not simulated yet; use []"),
         ("  shared: []", "  shared: ifm", "buffers.shared: expected a list, got 'ifm'"),
-        ("reduction: free", "reduction: fixed",
-         "mapping.reduction: expected free; got 'fixed'"),
+        ("reduction: free", "reduction: fix",
+         "mapping.reduction: expected one of free, fixed; got 'fix'"),
         ("residency: auto", "residency: none",
          "mapping.residency: expected auto; got 'none'"),
         ("device: LPDDR4-3200", "device: LPDDR4-3100",

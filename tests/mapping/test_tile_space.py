@@ -143,6 +143,25 @@ def test_a_tile_that_fits_nowhere_is_named(changes, message):
     assert str(caught.value) == message
 
 
+def test_a_fixed_reduction_that_fits_nowhere_says_so():
+    """Folds of 16 products end with 16 channels of 9 taps: 16 windows of 3 rows that span 121."""
+    keys = [
+        "mac_array.dataflow=weight_stationary", "mac_array.drain=hidden",
+        "mapping.reduction=fixed", "buffers.ifm.banks=1", "buffers.ifm.capacity_KiB=4",
+    ]  # fmt: skip
+    nest = nest_of(
+        channels=32, filter_rows=3, filter_cols=3, dilation=(1, 60), input_rows=6, input_cols=124
+    )
+    check_smallest_tile(nest, load_hardware("edge_16x16", [*keys, "mapping.reduction=free"]))
+    with pytest.raises(InputError) as caught:
+        check_smallest_tile(nest, load_hardware("edge_16x16", keys))
+    assert str(caught.value) == (
+        "layer 'conv3': the smallest tile that keeps the reduction fixed needs 5808 bytes of "
+        "ifm, buffers.ifm holds 2048 in each of its halves; "
+        "--set buffers.ifm.capacity_KiB=12 would hold it"
+    )
+
+
 def test_without_double_buffering_the_whole_buffer_counts():
     whole = [*SMALL, "buffers.weights.double_buffered=false"]
     nest = nest_of(filter_rows=65, filter_cols=64, output_rows=1, output_cols=1, pads=(30, 30))

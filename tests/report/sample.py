@@ -154,6 +154,8 @@ NOISY = LayerValues(
     exact=False,
     accumulator_overflows=1,
     accumulator_bits_needed=34,
+    accumulator_channels=16,
+    accumulator_proven_channels=12,
     output_saturations=12,
     zero_ifm_fraction=0.25,
 )

@@ -105,6 +105,8 @@ def test_without_values_only_what_needs_images_is_null():
         "exact",
         "accumulator_overflows",
         "accumulator_bits_needed",
+        "accumulator_channels",
+        "accumulator_proven_channels",
         "output_saturations",
         "zero_ifm_fraction",
     }

@@ -18,6 +18,7 @@ from accel_sim.report.quantities import (
     shorten_name,
 )
 from accel_sim.timing.layer_cycles import Bound
+from quantizer.fixedpoint.qformat import Overflow
 from tests.report.sample import energies, with_values, without_values
 
 
@@ -69,6 +70,17 @@ def test_the_totals_name_their_units():
         "50.0 % quantized, 62.5 % float; agree on 75.0 %",
     ):
         assert words in text
+
+
+def test_clamped_additions_are_called_that_and_proofs_are_told():
+    report = with_values()
+    precision = report.hardware.precision.model_copy(update={"accumulator_overflow": Overflow.SAT})
+    machine = report.hardware.model_copy(update={"precision": precision})
+    text = " ".join(render(replace(report, hardware=machine)).split())
+    assert (
+        "at the output; 3 clamped additions of 32 bits (with 34 there can be none), 36 of 48 "
+        "channels proven to have none, 36 outputs saturated"
+    ) in text
 
 
 def test_without_values_nothing_is_said_of_them():

@@ -1,0 +1,198 @@
+"""Schedules: how each layer of a network runs on a machine, before any value is known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from accel_sim.accumulation import AccumulationPlan, Plans
+from accel_sim.energy.chip import EnergyConstants, energy_constants
+from accel_sim.energy.search_cost import search_cost
+from accel_sim.hardware.config import HardwareConfig
+from accel_sim.mapping.access_counts import (
+    DramBits,
+    TileCounts,
+    count_buffer_words,
+    count_dram_bits,
+    count_tiles,
+    total_buffer_accesses,
+    total_dram_bytes,
+)
+from accel_sim.mapping.accumulation import plan_accumulation
+from accel_sim.mapping.block_diagonal import join_groups
+from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.search_cost import SearchCost
+from accel_sim.mapping.tile import LayerMapping
+from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
+from accel_sim.mapping.traffic import (
+    NO_BUFFER_ACCESSES,
+    NO_DRAM_BYTES,
+    BufferAccesses,
+    DramBytes,
+)
+from accel_sim.timing.layer_cycles import NO_CYCLES, LayerCycles
+from accel_sim.timing.tile_search import search_tiles
+from quantizer.errors import InputError
+from quantizer.network.graph import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSchedule:
+    """How a layer runs and what it moves, whatever the values are.
+
+    Attributes
+    ----------
+    mapping
+        None where the machine does nothing.
+    accumulation
+        How the array adds up the layer; None off the array.
+    """
+
+    nest: LoopNest
+    mapping: LayerMapping | None
+    accumulation: AccumulationPlan | None
+    cycles: LayerCycles
+    dram_bytes: DramBytes
+    buffer_accesses: BufferAccesses
+    drained_psums: int
+
+
+def schedule_layers(
+    hardware: HardwareConfig,
+    network: Network,
+    feature_map_bits: Mapping[str, int],
+    constant_bits: Mapping[str, int],
+    requantized_inputs: Mapping[str, tuple[str, ...]] | None = None,
+) -> tuple[LayerSchedule, ...]:
+    """Find the best schedule of every layer; arguments are those of `run_performance`.
+
+    Knows no value of a feature map, so that a run with values and one without differ in
+    energy only, and that values can depend on the order in which the machine adds.
+
+    Raises
+    ------
+    InputError
+        See `lay_out_layers`.
+    """
+    nests = lay_out_layers(hardware, network, feature_map_bits, constant_bits, requantized_inputs)
+    constants = energy_constants(hardware)
+    # Layers of one shape share one schedule; only the search takes time.
+    schedules: dict[LoopNest, LayerSchedule] = {}
+    for nest in nests:
+        shape = replace(nest, layer="")
+        if shape not in schedules:
+            schedules[shape] = _find_schedule(shape, hardware, constants)
+    return tuple(replace(schedules[replace(nest, layer="")], nest=nest) for nest in nests)
+
+
+def collect_plans(schedules: tuple[LayerSchedule, ...]) -> Plans:
+    """Give the accumulation plans of all layers on the array, by name."""
+    return {
+        schedule.nest.layer: schedule.accumulation
+        for schedule in schedules
+        if schedule.accumulation is not None
+    }
+
+
+def lay_out_layers(
+    hardware: HardwareConfig,
+    network: Network,
+    feature_map_bits: Mapping[str, int],
+    constant_bits: Mapping[str, int],
+    requantized_inputs: Mapping[str, tuple[str, ...]] | None = None,
+) -> tuple[LoopNest, ...]:
+    """Lay out every layer as a machine runs it, and refuse what it cannot run.
+
+    Takes no time beside the search for schedules; arguments are those of `run_performance`.
+
+    Raises
+    ------
+    InputError
+        If an operand is wider than the datapath, a product wider than the accumulators, or
+        the smallest tile fits no buffer.
+    """
+    widths = OperandWidths(feature_maps=feature_map_bits, constants=constant_bits)
+    nests = []
+    for alone in build_loop_nests(
+        network, widths, hardware.mapping.batch, requantized_inputs or {}
+    ):
+        check_widths(alone, hardware)
+        nest = join_groups(alone, hardware.mac_array)
+        if not nest.kind.is_free:
+            check_smallest_tile(nest, hardware)
+        nests.append(nest)
+    return tuple(nests)
+
+
+def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
+    """Refuse operands wider than the datapath, and products wider than the accumulators.
+
+    Raises
+    ------
+    InputError
+        Naming the layer and the ``--set`` that would build what it needs.
+    """
+    if nest.kind is Kind.HOST:
+        return
+    precision = hardware.precision
+    operands = [
+        ("activations", "activation_bits", nest.ifm_bits, precision.activation_bits),
+        ("outputs", "activation_bits", nest.ofm_bits, precision.activation_bits),
+    ]
+    if nest.weight_bits is not None and nest.kind is not Kind.LOOKUP:
+        operands.append(("weights", "weight_bits", nest.weight_bits, precision.weight_bits))
+    for operand, key, bits, built_bits in operands:
+        if bits > built_bits:
+            raise InputError(
+                f"layer {nest.layer!r}",
+                f"its {operand} have {bits} bits, the datapath of {hardware.name} {built_bits}; "
+                f"--set precision.{key}={bits} builds one that holds them",
+            )
+    if nest.kind is Kind.MAC:
+        product_bits = nest.ifm_bits + (nest.weight_bits or 0)
+        if product_bits > precision.accumulator_bits:
+            raise InputError(
+                f"layer {nest.layer!r}",
+                f"one product of {nest.weight_bits}-bit weights and {nest.ifm_bits}-bit "
+                f"activations needs {product_bits} bits, the accumulators of {hardware.name} have "
+                f"{precision.accumulator_bits}; --set precision.accumulator_bits={product_bits} "
+                "builds ones that hold it",
+            )
+
+
+def _find_schedule(
+    nest: LoopNest, hardware: HardwareConfig, constants: EnergyConstants
+) -> LayerSchedule:
+    if nest.kind.is_free:
+        return LayerSchedule(
+            nest=nest,
+            mapping=None,
+            accumulation=None,
+            cycles=NO_CYCLES,
+            dram_bytes=NO_DRAM_BYTES,
+            buffer_accesses=NO_BUFFER_ACCESSES,
+            drained_psums=0,
+        )
+    space = enumerate_tiles(nest, hardware)
+
+    def cost(tiles: TileCounts, moved: tuple[DramBits, ...]) -> SearchCost:
+        return search_cost(nest, hardware, constants, tiles, moved)
+
+    found = search_tiles(nest, hardware, space, cost)
+    tiles = count_tiles(nest, hardware, space, np.array([found.candidate]))
+    bits = count_dram_bits(tiles, found.loop_order)
+    tile, is_mac = space.tile(found.candidate), nest.kind is Kind.MAC
+    return LayerSchedule(
+        nest=nest,
+        mapping=LayerMapping(
+            dataflow=hardware.mac_array.dataflow if is_mac else None,
+            tile=tile,
+            loop_order=found.loop_order,
+        ),
+        accumulation=plan_accumulation(nest, hardware, tile.channels) if is_mac else None,
+        cycles=found.cycles,
+        dram_bytes=total_dram_bytes(bits, 0),
+        buffer_accesses=total_buffer_accesses(count_buffer_words(tiles, bits, hardware.buffers), 0),
+        drained_psums=int(tiles.drained_psums[0]),
+    )

@@ -1,0 +1,112 @@
+"""Does a machine's plan add as the machine does, product by product?"""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from accel_sim.accumulation import AccumulationPlan
+from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.accumulation import plan_accumulation
+from accel_sim.mapping.block_diagonal import join_groups
+from accel_sim.mapping.loop_nest import LoopNest
+from accel_sim.mapping.tile_space import enumerate_tiles
+from tests.accumulation_plans import for_oracle
+from tests.mapping.random_layers import DATAFLOWS, random_nest
+from tests.oracles import additions
+
+SATURATING = ["precision.accumulator_overflow=saturate", "precision.accumulator_bits=16"]
+
+
+def machine(dataflow: str, rows: int, *overrides: str):
+    keys = [f"mac_array.dataflow={dataflow}", f"mac_array.rows={rows}"]
+    if dataflow != "output_stationary":
+        keys.append("mac_array.drain=hidden")
+    return load_hardware("edge_16x16", [*keys, *SATURATING, *overrides])
+
+
+def walk(dataflow: str, products, extents, tile: int, rows: int):
+    if dataflow == "output_stationary":
+        return additions.output_stationary(products, extents, tile, 16)
+    return additions.weight_stationary(products, extents, tile, 16, rows)
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("seed", range(30))
+def test_a_plan_is_what_the_machine_does(dataflow: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng)
+    extents = (nest.channels, nest.filter_rows, nest.filter_cols)
+    rows = int(rng.integers(1, 12))
+    clamps = 0
+    for tile in range(1, nest.channels + 1):
+        plan = plan_accumulation(nest, machine(dataflow, rows), tile)
+        places = product(*(range(extent) for extent in extents))
+        products = {place: int(rng.choice([-(2**15), 2**15 - 1])) for place in places}
+        found = additions.run_plan(for_oracle(plan), products, extents)
+        assert found == walk(dataflow, products, extents, tile, rows)
+        clamps += found[1]
+    assert clamps or nest.reduction < 6
+
+
+def plans_by_tile(nest: LoopNest, hardware) -> list[AccumulationPlan]:
+    return [plan_accumulation(nest, hardware, tile) for tile in range(1, nest.channels + 1)]
+
+
+def deep_nest(channels: int, taps: int) -> LoopNest:
+    nest = random_nest(np.random.default_rng(0))
+    return replace(
+        nest, groups=1, channels=channels, filter_rows=1, filter_cols=taps, output_cols=1,
+        input_cols=taps, stride=(1, 1), dilation=(1, 1), pads=(0, 0),
+    )  # fmt: skip
+
+
+def test_an_output_stationary_machine_has_one_plan_however_it_tiles() -> None:
+    plans = plans_by_tile(deep_nest(12, 3), machine("output_stationary", 4))
+    assert len(set(plans)) == 1
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS[1:])
+def test_plans_differ_where_a_tile_cuts_a_fold(dataflow: str) -> None:
+    """Folds of 4 products, channels of 3: only tiles of 4 and 8 of 12 channels end on a fold."""
+    *parts, whole = plans_by_tile(deep_nest(12, 3), machine(dataflow, 4))
+    assert [tile + 1 for tile, plan in enumerate(parts) if plan == whole] == [4, 8]
+    assert len(set(parts)) == 10
+
+
+@pytest.mark.parametrize(
+    ("dataflow", "sizes"),
+    [
+        ("output_stationary", [12, 6, 4, 3, 2, 1]),
+        # 12, 6, 4, 3, 2 and 1 rounded up to whole folds of 4 products of 3 taps.
+        ("weight_stationary", [12, 8, 4]),
+        ("input_stationary", [12, 8, 4]),
+    ],
+)
+def test_a_fixed_reduction_is_cut_only_where_no_sum_can_tell(
+    dataflow: str, sizes: list[int]
+) -> None:
+    nest, fixed = deep_nest(12, 3), machine(dataflow, 4, "mapping.reduction=fixed")
+    offered = enumerate_tiles(nest, fixed).channels
+    assert offered.tolist() == sizes
+    assert len({plan_accumulation(nest, fixed, int(size)) for size in offered}) == 1
+    free = machine(dataflow, 4)
+    assert enumerate_tiles(nest, free).channels.tolist() == [12, 6, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+def test_blocks_side_by_side_are_one_fold(dataflow: str) -> None:
+    """What an output meets of other blocks is zero, which no sum notices."""
+    hardware = machine(dataflow, 16, "mac_array.depthwise=block_diagonal")
+    alone = replace(deep_nest(1, 3), groups=6, filters=1)
+    joined = join_groups(alone, hardware.mac_array)
+    assert joined.blocks > 1
+    rng = np.random.default_rng(0)
+    extents = (1, 1, 3)
+    for _ in range(20):
+        products = {(0, 0, s): int(rng.integers(-(2**15), 2**15)) for s in range(3)}
+        found = additions.run_plan(
+            for_oracle(plan_accumulation(joined, hardware, joined.channels)), products, extents
+        )
+        assert found == walk(dataflow, products, extents, 1, 16)
