@@ -27,7 +27,9 @@ def level(*loops, max_terms=None, adder=Adder.CHAIN, start=Start.ZERO, bits, sat
     )
 
 
-def adder_tree_plan(rows: int, bits: int, tree_bits: int) -> AccumulationPlan:
+def adder_tree_plan(
+    rows: int, bits: int, tree_bits: int, *, saturates: bool = True
+) -> AccumulationPlan:
     """Trees over `rows` channels at one tap, added into a saturating accumulator."""
     tree = level(
         *[(Dimension.CHANNELS, 1)] * (rows > 1),
@@ -35,7 +37,7 @@ def adder_tree_plan(rows: int, bits: int, tree_bits: int) -> AccumulationPlan:
     )  # fmt: skip
     taps = level(
         (Dimension.CHANNELS, rows), (Dimension.FILTER_ROWS, 1), (Dimension.FILTER_COLS, 1),
-        bits=bits,
+        bits=bits, saturates=saturates,
     )  # fmt: skip
     return AccumulationPlan(levels=(tree, taps))
 

@@ -71,7 +71,7 @@ ORDER = (
     ("accel_sim.tuning_score",),
     ("accel_sim.report", "accel_sim.word_lengths", "accel_sim.operators"),
     ("accel_sim.simulation",),
-    ("accel_sim.sweep",),
+    ("accel_sim.sweep", "accel_sim.golden_vectors"),
     ("accel_sim.cli",),
 )
 
@@ -91,6 +91,7 @@ MEETING_PLACES = (
     "accel_sim.tuning_score",
     "accel_sim.simulation",
     "accel_sim.sweep",
+    "accel_sim.golden_vectors",
     "accel_sim.word_lengths",
     "accel_sim.operators",
     "accel_sim.cli",

@@ -27,7 +27,7 @@ class NetworkRequest:
     needs_images
         False for the performance model alone (``--no-values``).
     needs_formats
-        Whether formats have to be chosen even so.
+        Whether formats have to be chosen even so; a verb without ``--no-values``.
     has_formats
         Whether a formats file is given, which can make calibration needless.
     """

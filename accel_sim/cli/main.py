@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from accel_sim.cli import check, compare, init, list_names, quantize, schema, simulate, sweep
+from accel_sim.cli import (
+    check,
+    compare,
+    export_vectors,
+    init,
+    list_names,
+    quantize,
+    schema,
+    simulate,
+    sweep,
+)
 from accel_sim.cli.console import prepare_streams, show_error, show_text
 from quantizer.errors import InputError
 
@@ -29,6 +39,7 @@ app.command("simulate")(simulate.simulate)
 app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)
 app.command("quantize")(quantize.quantize)
+app.command("export-vectors")(export_vectors.export_vectors)
 app.command("check")(check.check)
 app.command("init")(init.init)
 app.command("list")(list_names.list_names)

@@ -116,7 +116,8 @@ def _load_onnx(name: str, request: NetworkRequest) -> Workload:
     if request.needs_images:
         images = load(request.images or request.calibration, request.limit_images)
         if images is None:
-            raise InputError(name, "needs images to run; give --images, or --no-values")
+            otherwise = "" if request.needs_formats else ", or --no-values"
+            raise InputError(name, f"needs images to run; give --images{otherwise}")
     return _checked(Workload(network=network, calibration=calibration, images=images, qonnx=qonnx))
 
 
@@ -126,10 +127,10 @@ def _refuse_uncalibrated(name: str, request: NetworkRequest) -> None:
             "--images", "formats are chosen from other images than these; add --calibration"
         )
     if request.needs_images:
+        otherwise = "" if request.needs_formats else ", or --no-values for the costs alone"
         raise InputError(
             name,
-            "needs images to choose its formats; give --calibration and --images, "
-            "or --no-values for the costs alone",
+            f"needs images to choose its formats; give --calibration and --images{otherwise}",
         )
     _refuse_preprocessing(request, "there are no images to apply it to; leave it out")
 

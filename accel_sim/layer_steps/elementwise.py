@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from accel_sim.kernels import elementwise
-from accel_sim.layer_steps.mac_layers import align_bias
+from accel_sim.layer_steps.output_stage import align_bias
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step, find_bounds
 from quantizer.errors import InputError
 from quantizer.network.layers import Add, BatchNorm, ElementwiseLayer, Mul, PRelu, Shape

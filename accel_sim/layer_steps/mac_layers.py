@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accel_sim.accumulation import AccumulationPlan
-from accel_sim.accumulator_range import bits_needed
-from accel_sim.kernels import conv, dense, output_stage, transposed_conv
+from accel_sim.kernels import conv, dense, transposed_conv
 from accel_sim.kernels.ordered_sums import Sums
 from accel_sim.layer_steps.ordered_filters import (
     Indices,
@@ -15,56 +13,11 @@ from accel_sim.layer_steps.ordered_filters import (
     Taps,
     order_filters,
 )
-from accel_sim.layer_steps.step import Bounds, Events, Maps, Raw, Step, find_bounds
+from accel_sim.layer_steps.output_stage import prepare_output_stage
+from accel_sim.layer_steps.step import Events, Maps, Raw, Step
 from quantizer.network.graph import as_image
-from quantizer.network.layers import Conv, ConvTranspose, Dense, MacLayer, WeightedLayer
+from quantizer.network.layers import Conv, ConvTranspose, Dense
 from quantizer.quantized import QuantizedNetwork
-
-
-def align_bias(network: QuantizedNetwork, layer: WeightedLayer) -> NDArray[np.int64]:
-    """Bias in the format of the layer's products, int64[K]; zeros where there is none."""
-    if layer.bias is None:
-        return np.zeros(len(network.weights[layer.weights].raw), np.int64)
-    bias = network.biases[layer.name]
-    shift = network.accumulator_frac_bits(layer) - bias.frac_bits
-    return np.asarray(bias.raw.astype(np.int64) << shift)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OutputStage:
-    """Arguments of `output_stage.finish`, and the accumulator type that holds all sums."""
-
-    acc_type: type[np.int32] | type[np.int64]
-    acc_bits: int
-    bias: NDArray[np.int64]
-    shift: NDArray[np.int64]
-    rounding: int
-    bounds: Bounds
-
-    def run(self, acc: Sums, clamps: int, ofm: Raw) -> tuple[Raw, Events]:
-        overflows, saturations = output_stage.finish(
-            acc, self.acc_bits, self.bias, self.shift, self.rounding, self.bounds, ofm
-        )
-        # Sums that were clamped fit, so that only one of the two is ever counted.
-        return ofm, Events(
-            accumulator_overflows=int(overflows) + clamps, output_saturations=int(saturations)
-        )
-
-
-def _prepare_output_stage(
-    network: QuantizedNetwork, layer: MacLayer, plan: AccumulationPlan | None
-) -> _OutputStage:
-    rules, fmt = network.rules, network.formats[layer.ofm]
-    if plan is not None and plan.levels[-1].bits != rules.accumulator_bits:
-        raise ValueError("the plan ends in another accumulator than that of the rules")
-    return _OutputStage(
-        acc_type=np.int32 if bits_needed(network, layer) <= 32 else np.int64,
-        acc_bits=rules.accumulator_bits,
-        bias=align_bias(network, layer),
-        shift=network.accumulator_frac_bits(layer) - fmt.frac_bits,
-        rounding=int(rules.requantize_rounding),
-        bounds=find_bounds(fmt, layer.clamp, rules.requantize_rounding),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +67,7 @@ def prepare_conv(network: QuantizedNetwork, layer: Conv, plan: AccumulationPlan 
         groups=layer.groups,
     )
     sums = _ConvSums(taps=taps, ordered=order_filters(network, layer, plan, taps))
-    stage = _prepare_output_stage(network, layer, plan)
+    stage = prepare_output_stage(network, layer)
     rows, cols = geometry.acc_shape
     pixels = _flat_pixels(ofm_image[1:], cols)
 
@@ -162,7 +115,7 @@ def prepare_transposed_conv(
         ordered = order_filters(network, layer, plan, whole)
         pixels = _flat_pixels(phase.shape, geometry.padded_cols)
         phases.append((phase, _ConvSums(taps=taps, ordered=ordered), pixels))
-    stage = _prepare_output_stage(network, layer, plan)
+    stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         padded = transposed_conv.pad_map(maps[layer.ifm].reshape(image), geometry)
@@ -210,7 +163,7 @@ def prepare_dense(network: QuantizedNetwork, layer: Dense, plan: AccumulationPla
         groups=1,
     )
     ordered = order_filters(network, layer, plan, taps)
-    stage = _prepare_output_stage(network, layer, plan)
+    stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         ifm = maps[layer.ifm].reshape(-1, channels)

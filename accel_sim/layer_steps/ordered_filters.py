@@ -113,8 +113,17 @@ def order_filters(
 
     Gives None if there are none: without a plan, if no level of it saturates, or if all
     are proven not to.
+
+    Raises
+    ------
+    ValueError
+        The plan's accumulator is not that of the network's rules.
     """
-    if plan is None or not any(level.saturates for level in plan.levels):
+    if plan is None:
+        return None
+    if plan.levels[-1].bits != network.rules.accumulator_bits:
+        raise ValueError("the plan ends in another accumulator than that of the rules")
+    if not any(level.saturates for level in plan.levels):
         return None
     ifm = network.formats[layer.ifm]
     largest_weight = int(np.abs(taps.weights).max())

@@ -1,6 +1,6 @@
 """An accumulation plan made ready for its kernel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,19 @@ class PlannedSums:
     narrowest_bits: int
     tree_terms: int
     is_narrow: bool
+
+    def part(self, first: int, last: int) -> "PlannedSums":
+        """Take some consecutive products, which go on from the sum of those before.
+
+        Exact where a sum of every level but the highest ends before them and behind them.
+        """
+        closes = self.levels.closes[first:last]
+        order = replace(
+            self.order,
+            products=self.order.products[first:last],
+            sums=self.order.sums[:, first:last],
+        )
+        return replace(self, order=order, levels=self.levels._replace(closes=closes))
 
     def run(
         self,

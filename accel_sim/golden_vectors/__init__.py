@@ -1,0 +1,1 @@
+"""Golden vectors: operands, sums and cycles of array tiles, to hold hardware against."""

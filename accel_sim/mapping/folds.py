@@ -1,0 +1,120 @@
+"""The folds of a layer, one by one, in the order in which the machine runs them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.hardware.config import MacArray
+from accel_sim.mapping.array_axes import ArrayAxes, array_axes
+from accel_sim.mapping.loop_nest import LoopNest
+from accel_sim.mapping.tile import LayerMapping, Loop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """One filling of the array: which part of a layer it works on.
+
+    Attributes
+    ----------
+    tile
+        Number of its tile, in the order in which tiles run.
+    images, output_rows, output_cols
+        Of the tile.
+    pixels
+        Part of the tile's pixels, counted along images, rows and columns, in this order.
+    group
+        Of the loops, in which `blocks` groups of the layer may lie side by side.
+    filters
+        Within the group.
+    reduction
+        Products within the group's ``[C, R, S]``.
+    """
+
+    tile: int
+    images: range
+    output_rows: range
+    output_cols: range
+    pixels: range
+    group: int
+    filters: range
+    reduction: range
+
+    def place_pixels(self) -> NDArray[np.int64]:
+        """Image, output row and output column of each pixel, int64[n, 3]."""
+        extents = (len(self.images), len(self.output_rows), len(self.output_cols))
+        place = np.stack(np.unravel_index(np.array(self.pixels), extents), axis=1)
+        first = [self.images.start, self.output_rows.start, self.output_cols.start]
+        places: NDArray[np.int64] = place + np.array(first)
+        return places
+
+    def extent(self, loop: Loop) -> int:
+        """Positions along a loop; channels stand for the whole reduction."""
+        sizes = {
+            Loop.GROUPS: 1,
+            Loop.PIXELS: len(self.pixels),
+            Loop.FILTERS: len(self.filters),
+            Loop.CHANNELS: len(self.reduction),
+        }
+        return sizes[loop]
+
+
+def list_folds(nest: LoopNest, mapping: LayerMapping, array: MacArray) -> Iterator[Fold]:
+    """Walk a mapped layer tile by tile and fold by fold.
+
+    Folds of one sum follow one another within a tile.
+    """
+    tile = mapping.tile
+    taps = nest.filter_rows * nest.filter_cols
+    pieces: dict[Loop, list[tuple[range, ...]]] = {
+        Loop.GROUPS: [(piece,) for piece in _cut(range(nest.groups), tile.groups)],
+        Loop.PIXELS: list(
+            product(
+                _cut(range(nest.batch), tile.batch),
+                _cut(range(nest.output_rows), tile.output_rows),
+                _cut(range(nest.output_cols), tile.output_cols),
+            )
+        ),
+        Loop.FILTERS: [(piece,) for piece in _cut(range(nest.filters), tile.filters)],
+        Loop.CHANNELS: [(piece,) for piece in _cut(range(nest.channels), tile.channels)],
+    }
+    visits = product(*(pieces[loop] for loop in mapping.loop_order))
+    for number, visit in enumerate(visits):
+        piece = dict(zip(mapping.loop_order, visit, strict=True))
+        images, rows, cols = piece[Loop.PIXELS]
+        (channels,) = piece[Loop.CHANNELS]
+        spans = {
+            Loop.PIXELS: range(len(images) * len(rows) * len(cols)),
+            Loop.FILTERS: piece[Loop.FILTERS][0],
+            Loop.CHANNELS: range(channels.start * taps, channels.stop * taps),
+        }
+        for group in piece[Loop.GROUPS][0]:
+            for part in _fill_array(spans, array_axes(array.dataflow), array):
+                yield Fold(
+                    tile=number,
+                    images=images,
+                    output_rows=rows,
+                    output_cols=cols,
+                    pixels=part[Loop.PIXELS],
+                    group=group,
+                    filters=part[Loop.FILTERS],
+                    reduction=part[Loop.CHANNELS],
+                )
+
+
+def _fill_array(
+    spans: dict[Loop, range], axes: ArrayAxes, array: MacArray
+) -> Iterator[dict[Loop, range]]:
+    in_rows, in_cols = _cut(spans[axes.rows], array.rows), _cut(spans[axes.cols], array.cols)
+    if axes.keeps_sums:
+        for rows, cols in product(in_rows, in_cols):
+            yield spans | {axes.rows: rows, axes.cols: cols}
+    else:
+        for cols, rows in product(in_cols, in_rows):
+            yield spans | {axes.rows: rows, axes.cols: cols}
+
+
+def _cut(whole: range, size: int) -> list[range]:
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
