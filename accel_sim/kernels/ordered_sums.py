@@ -234,12 +234,12 @@ def _add_sum(level, levels, work, size):
 
 
 @jit
-def accumulate(vectors, scalars, levels, work, acc):
-    """Add up products by a plan.
+def accumulate(vectors, scalars, levels, begin, end, work, acc):
+    """Add up some consecutive products by a plan.
 
     ``acc[j, l]`` goes on from what it holds by adding ``scalars[j, i] * vectors[i, l]``, the
-    products ``i`` in their order and as `levels` says. A tree at the highest level does not
-    go on: it starts from its terms.
+    products ``begin <= i < end`` in their order and as `levels` says. A tree at the highest
+    level does not go on: it starts from its terms.
 
     Parameters
     ----------
@@ -249,6 +249,8 @@ def accumulate(vectors, scalars, levels, work, acc):
         The other operands.
     levels, work
         See `Levels` and `Workspace`.
+    begin, end : int
+        Where every level but the highest begins, and ends, a sum.
     acc : [k, m]
         Of the type of the workspace.
 
@@ -265,9 +267,9 @@ def accumulate(vectors, scalars, levels, work, acc):
         for j in range(acc.shape[0]):
             work.sums[:] = 0
             work.sums[top, :size] = acc[j, start : start + size]
-            first = 0
-            for i in range(levels.closes.size):
-                if levels.closes[i] == 0 and i + 1 < levels.closes.size:
+            first = begin
+            for i in range(begin, end):
+                if levels.closes[i] == 0 and i + 1 < end:
                     continue
                 clamps += _add_products(
                     vectors, scalars[j], first, i + 1, start, levels, work, size

@@ -1,5 +1,6 @@
 """Steps of the layers that run on the array: exact sums, then the output stage."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,21 +34,19 @@ class _ConvSums:
     taps: Taps
     ordered: OrderedFilters | None
 
-    def run(self, ifm: Raw, pixels: Indices, acc: Sums) -> int:
+    def run(self, ifm: Raw, acc: Sums) -> int:
         """Add up one image; return how many additions clamped.
 
         Parameters
         ----------
         ifm : int32[C, phases, pixels]
-        pixels : int64[m]
-            Places of the outputs in a row of `acc`.
         acc : [K, L]
             Every element is overwritten; those that are no output mean nothing.
         """
         taps = self.taps
-        if self.ordered is None or len(self.ordered.filters) < len(acc):
+        if self.ordered is None or self.ordered.count < len(acc):
             conv.accumulate(ifm, taps.weights, taps.phases, taps.offsets, taps.groups, acc)
-        return 0 if self.ordered is None else self.ordered.run(ifm, pixels, acc)
+        return 0 if self.ordered is None else self.ordered.run(ifm, acc)
 
 
 def prepare_conv(network: QuantizedNetwork, layer: Conv, plan: AccumulationPlan | None) -> Step:
@@ -66,15 +65,15 @@ def prepare_conv(network: QuantizedNetwork, layer: Conv, plan: AccumulationPlan 
         window=window,
         groups=layer.groups,
     )
-    sums = _ConvSums(taps=taps, ordered=order_filters(network, layer, plan, taps))
-    stage = prepare_output_stage(network, layer)
     rows, cols = geometry.acc_shape
     pixels = _flat_pixels(ofm_image[1:], cols)
+    sums = _ConvSums(taps=taps, ordered=order_filters(network, layer, plan, taps, pixels))
+    stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         acc = np.empty((len(raw), rows * cols), stage.acc_type)
         phases = conv.split_phases(maps[layer.ifm].reshape(image), geometry)
-        clamps = sums.run(phases, pixels, acc)
+        clamps = sums.run(phases, acc)
         return stage.run(acc.reshape(-1, rows, cols), clamps, np.empty(ofm_image, np.int32))
 
     return step
@@ -112,19 +111,19 @@ def prepare_transposed_conv(
             groups=layer.groups,
         )
         whole = _fill_window(taps, phase.places, geometry.window)
-        ordered = order_filters(network, layer, plan, whole)
         pixels = _flat_pixels(phase.shape, geometry.padded_cols)
-        phases.append((phase, _ConvSums(taps=taps, ordered=ordered), pixels))
+        ordered = order_filters(network, layer, plan, whole, pixels)
+        phases.append((phase, _ConvSums(taps=taps, ordered=ordered)))
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         padded = transposed_conv.pad_map(maps[layer.ifm].reshape(image), geometry)
         acc = np.empty(ofm_image, stage.acc_type)
         clamps = 0
-        for phase, sums, pixels in phases:
+        for phase, sums in phases:
             rows, cols = phase.shape
             part = np.empty((len(filters), rows * geometry.padded_cols), stage.acc_type)
-            clamps += sums.run(padded, pixels, part)
+            clamps += sums.run(padded, part)
             part = part.reshape(-1, rows, geometry.padded_cols)[:, :, :cols]
             acc[:, phase.first[0] :: layer.stride[0], phase.first[1] :: layer.stride[1]] = part
         return stage.run(acc, clamps, np.empty(ofm_image, np.int32))
@@ -162,7 +161,8 @@ def prepare_dense(network: QuantizedNetwork, layer: Dense, plan: AccumulationPla
         window=(1, 1),
         groups=1,
     )
-    ordered = order_filters(network, layer, plan, taps)
+    positions = math.prod(network.network.shapes[layer.ofm]) // filters
+    ordered = order_filters(network, layer, plan, taps, np.arange(positions))
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
@@ -172,7 +172,7 @@ def prepare_dense(network: QuantizedNetwork, layer: Dense, plan: AccumulationPla
         clamps = 0
         if ordered is not None:
             as_rows = np.ascontiguousarray(ifm.T)[:, None]
-            clamps = ordered.run(as_rows, np.arange(len(ifm)), acc[:, 0])
+            clamps = ordered.run(as_rows, acc[:, 0])
         ofm, events = stage.run(acc, clamps, np.empty(acc.shape, np.int32))
         return np.ascontiguousarray(ofm[:, 0].T), events
 

@@ -49,70 +49,77 @@ class OrderedFilters:
     Attributes
     ----------
     filters
-        int64[f], ascending.
+        int64[f], ascending, by group.
     weights
-        int32[K, n], of all filters, in the order of the products.
+        int32[f, n] of each group, in the order of the products; the other way round where
+        filters run side by side.
     channels, phases, offsets
         int64[n]: where each product finds its operand; channels within a group.
+    pixels
+        int64[m]: place of every output in a row of accumulators, and what it adds to offsets.
     """
 
     sums: PlannedSums
-    filters: Indices
-    weights: NDArray[np.int32]
+    filters: tuple[Indices, ...]
+    weights: tuple[NDArray[np.int32], ...]
     channels: Indices
     phases: Indices
     offsets: Indices
-    groups: int
+    pixels: Indices
+    has_filters_in_lanes: bool
 
-    def run(self, ifm: NDArray[np.int32], pixels: Indices, acc: Sums) -> int:
+    @property
+    def count(self) -> int:
+        """Number of filters."""
+        return sum(len(filters) for filters in self.filters)
+
+    def run(self, ifm: NDArray[np.int32], acc: Sums) -> int:
         """Overwrite the sums of these filters; return how many additions clamped.
 
         Parameters
         ----------
         ifm : int32[C, phases, pixels]
-        pixels : int64[m]
-            Place of every output in a row of `acc`, and what it adds to the offsets.
         acc : [K, L]
         """
-        group_channels = len(ifm) // self.groups
-        group_filters = len(self.weights) // self.groups
+        group_channels = len(ifm) // len(self.filters)
         block = max(1, GATHERED_VALUES // self.offsets.size)
         clamps = 0
-        for group in range(self.groups):
-            filters = self.filters[self.filters // group_filters == group]
+        for group, (filters, weights) in enumerate(zip(self.filters, self.weights, strict=True)):
             if not filters.size:
                 continue
-            weights = self.weights[filters]
             channels = self.channels + group * group_channels
-            for first in range(0, pixels.size, block):
-                places = pixels[first : first + block]
+            for first in range(0, self.pixels.size, block):
+                places = self.pixels[first : first + block]
                 operands = np.empty((self.offsets.size, places.size), np.int32)
                 ordered_sums.gather(ifm, channels, self.phases, self.offsets, places, operands)
-                sums, its_clamps = self._multiply(operands, weights)
+                start = np.zeros((len(filters), places.size), np.int32)
+                if self.has_filters_in_lanes:
+                    operands = np.ascontiguousarray(operands.T)
+                    sums, its_clamps = self.sums.run(weights, operands, start.T)
+                    sums = sums.T
+                else:
+                    sums, its_clamps = self.sums.run(operands, weights, start)
                 acc[filters[:, None], places] = sums
                 clamps += its_clamps
         return clamps
 
-    def _multiply(
-        self, operands: NDArray[np.int32], weights: NDArray[np.int32]
-    ) -> tuple[Sums, int]:
-        """Multiply with the longer side along the lanes; sums are [filters, pixels]."""
-        start = np.zeros((len(weights), operands.shape[1]), np.int32)
-        if operands.shape[1] >= len(weights):
-            return self.sums.run(operands, weights, start)
-        sums, clamps = self.sums.run(
-            np.ascontiguousarray(weights.T), np.ascontiguousarray(operands.T), start.T
-        )
-        return sums.T, clamps
-
 
 def order_filters(
-    network: QuantizedNetwork, layer: MacLayer, plan: AccumulationPlan | None, taps: Taps
+    network: QuantizedNetwork,
+    layer: MacLayer,
+    plan: AccumulationPlan | None,
+    taps: Taps,
+    pixels: Indices,
 ) -> OrderedFilters | None:
     """Find the filters of which some sum might saturate.
 
     Gives None if there are none: without a plan, if no level of it saturates, or if all
     are proven not to.
+
+    Parameters
+    ----------
+    pixels
+        int64[m]: place of every output in a row of accumulators.
 
     Raises
     ------
@@ -132,16 +139,40 @@ def order_filters(
         (taps.weights.shape[1], *taps.window),
         max(-ifm.raw_min, ifm.raw_max) * largest_weight,
     )
-    filters = np.flatnonzero(~find_proven_channels(network, layer, sums.narrowest_bits))
-    if not filters.size:
+    is_open = ~find_proven_channels(network, layer, sums.narrowest_bits)
+    if not is_open.any():
         return None
+    return arrange_filters(sums, taps, is_open, pixels)
+
+
+def arrange_filters(
+    sums: PlannedSums, taps: Taps, is_open: NDArray[np.bool_], pixels: Indices
+) -> OrderedFilters:
+    """Lay out operands of filters for the kernel, the longer side along its lanes.
+
+    Parameters
+    ----------
+    is_open
+        bool[K]: which filters to run.
+    """
     channel, tap = np.divmod(sums.order.products, taps.offsets.size)
+    group_filters = len(taps.weights) // taps.groups
+    filters = tuple(
+        first + np.flatnonzero(is_open[first : first + group_filters])
+        for first in range(0, len(taps.weights), group_filters)
+    )
+    has_filters_in_lanes = max(map(len, filters)) > pixels.size
+    weights = (taps.weights[of_group][:, channel, tap] for of_group in filters)
     return OrderedFilters(
         sums=sums,
         filters=filters,
-        weights=np.ascontiguousarray(taps.weights[:, channel, tap]),
+        weights=tuple(
+            np.ascontiguousarray(of_group.T if has_filters_in_lanes else of_group)
+            for of_group in weights
+        ),
         channels=channel,
         phases=taps.phases[tap],
         offsets=taps.offsets[tap],
-        groups=taps.groups,
+        pixels=pixels,
+        has_filters_in_lanes=has_filters_in_lanes,
     )

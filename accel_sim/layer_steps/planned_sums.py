@@ -1,5 +1,6 @@
 """An accumulation plan made ready for its kernel."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,9 @@ from accel_sim.accumulation import (
 )
 from accel_sim.kernels import ordered_sums
 from accel_sim.kernels.ordered_sums import Levels, Sums, Workspace
+
+PART_PRODUCTS = 256
+"""With as many outputs as run side by side, they make half a mebibyte of operands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +44,13 @@ class PlannedSums:
     def part(self, first: int, last: int) -> "PlannedSums":
         """Take some consecutive products, which go on from the sum of those before.
 
-        Exact where a sum of every level but the highest ends before them and behind them.
+        Every level but the highest has to begin a sum with them, and to end one.
         """
-        closes = self.levels.closes[first:last]
-        order = replace(
-            self.order,
-            products=self.order.products[first:last],
-            sums=self.order.sums[:, first:last],
+        order = AdditionOrder(
+            products=self.order.products[first:last], sums=self.order.sums[:, first:last]
         )
-        return replace(self, order=order, levels=self.levels._replace(closes=closes))
+        levels = self.levels._replace(closes=self.levels.closes[first:last])
+        return replace(self, order=order, levels=levels)
 
     def run(
         self,
@@ -78,8 +80,25 @@ class PlannedSums:
             counts=np.zeros(levels, np.int64),
         )
         acc: Sums = np.array(start, dtype)
-        clamps = ordered_sums.accumulate(vectors, scalars, self.levels, work, acc)
+        clamps = sum(
+            ordered_sums.accumulate(vectors, scalars, self.levels, part.start, part.stop, work, acc)
+            for part in self._cut(len(vectors))
+        )
         return acc, int(clamps)
+
+    def _cut(self, products: int) -> Iterator[range]:
+        """Cut where no sum but the highest is open, into parts that stay in the cache."""
+        if self.levels.tree_rows[-1] >= 0:
+            yield range(products)
+            return
+        ends = 1 + np.flatnonzero(self.levels.closes == len(self.levels.bits) - 1)
+        first = 0
+        while first < products:
+            # The last end within reach, or else the next one.
+            reach = np.searchsorted(ends, first + PART_PRODUCTS, side="right") - 1
+            last = int(ends[max(reach, np.searchsorted(ends, first, side="right"))])
+            yield range(first, last)
+            first = last
 
 
 def plan_sums(
@@ -100,7 +119,7 @@ def plan_sums(
         A sum starts as a product that its level cannot hold.
     """
     lowest = plan.levels[0]
-    if lowest.start is Start.LEVEL_BELOW and product_magnitude > lowest.range[1] + 1:
+    if lowest.start is Start.LEVEL_BELOW and product_magnitude > lowest.range[1]:
         raise ValueError(f"a product of magnitude {product_magnitude} needs a wider lowest level")
     order = order_additions(plan, *extents)
     tree_rows: list[int] = []

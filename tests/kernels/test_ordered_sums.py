@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from accel_sim.accumulation import AccumulationPlan, Adder, Dimension, Start
 from accel_sim.kernels import ordered_sums
 from accel_sim.kernels.ordered_sums import BLOCK_LANES, Workspace
+from accel_sim.layer_steps import planned_sums
 from accel_sim.layer_steps.planned_sums import plan_sums
 from tests.accumulation_plans import adder_tree_plan, for_oracle, level, random_plan
 from tests.fixedpoint.versions import JITTED_AND_PLAIN, Version
@@ -46,7 +47,13 @@ def check(
     order = sums.order.products
     acc = np.zeros((len(scalars), vectors.shape[1]), dtype)
     clamps = version(ordered_sums.accumulate)(
-        vectors[order].astype(np.int32), scalars[:, order].astype(np.int32), sums.levels, work, acc
+        vectors[order].astype(np.int32),
+        scalars[:, order].astype(np.int32),
+        sums.levels,
+        0,
+        len(order),
+        work,
+        acc,
     )
     places = list(product(*(range(extent) for extent in extents)))
     expected_clamps = 0
@@ -126,6 +133,8 @@ def test_sums_go_on_from_what_is_there(version: Version) -> None:
         np.array([[5, -2], [4, -2], [-1, 3]], np.int32),
         np.array([[1, 1, 1]], np.int32),
         sums.levels,
+        0,
+        3,
         work,
         acc,
     )
@@ -144,6 +153,31 @@ def test_more_outputs_than_a_block_holds(version: Version) -> None:
         )
     )
     assert check(plan, (5, 1, 1), *operands(rng, 5, (7, 18), k=2, m=lanes), version) > 0
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_long_sums_are_cut_without_a_trace(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a few products, where the plan lets a sum be interrupted."""
+    monkeypatch.setattr(planned_sums, "PART_PRODUCTS", 1 + seed % 5)
+    rng = np.random.default_rng(seed)
+    extents: Extents = tuple(rng.integers(1, 5, 3).tolist())
+    plan = random_plan(rng, extents)
+    scalars, vectors = operands(rng, int(np.prod(extents)), (7, 18))
+    sums = plan_sums(plan, extents, 7 * 18)
+    order = sums.order.products
+    found, clamps = sums.run(
+        vectors[order].astype(np.int32),
+        scalars[:, order].astype(np.int32),
+        np.zeros((3, 5), np.int32),
+    )
+    places = list(product(*(range(extent) for extent in extents)))
+    expected_clamps = 0
+    for j, lane in np.ndindex(found.shape):
+        products = dict(zip(places, (scalars[j] * vectors[:, lane]).tolist(), strict=True))
+        total, its_clamps = run_plan(for_oracle(plan), products, extents)
+        assert found[j, lane] == total
+        expected_clamps += its_clamps
+    assert clamps == expected_clamps
 
 
 @pytest.mark.parametrize("rows", [1, 4, 5])
@@ -173,7 +207,7 @@ def test_the_order_decides_the_result() -> None:
 def test_a_product_that_the_lowest_level_cannot_start_from_is_refused() -> None:
     plan = AccumulationPlan(levels=(level(*EVERY_TAP, start=Start.LEVEL_BELOW, bits=8),))
     with pytest.raises(
-        ValueError, match=r"^a product of magnitude 129 needs a wider lowest level$"
+        ValueError, match=r"^a product of magnitude 128 needs a wider lowest level$"
     ):
-        plan_sums(plan, (1, 1, 1), 129)
-    assert plan_sums(plan, (1, 1, 1), 128).is_narrow
+        plan_sums(plan, (1, 1, 1), 128)
+    assert plan_sums(plan, (1, 1, 1), 127).is_narrow
