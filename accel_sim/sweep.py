@@ -90,9 +90,7 @@ def run_sweep(
             network = replace(network, rules=point.hardware.numeric_rules)
         schedules = find_schedules(point.hardware, network, point.bits)
         if integers_key not in values:
-            values[integers_key] = _measure(
-                network, images, schedules, done.of_part(steps[1])
-            )
+            values[integers_key] = _measure(network, images, schedules, done.of_part(steps[1]))
             done = done.after(steps[1])
         report = assemble_report(
             point.hardware,

@@ -24,10 +24,16 @@ def tune_on(
     images: ImageSet,
     tuning: Tuning,
     *,
+    plans: Plans,
     pinned: Mapping[str, GivenFormat],
     progress: Progress,
 ) -> QuantizedNetwork:
     """Tune a network by the exact run on some images; see `quantizer.tune.tune`.
+
+    Parameters
+    ----------
+    plans
+        As `ExactNetwork` takes them.
 
     Raises
     ------
@@ -35,7 +41,7 @@ def tune_on(
         See `TuningScore`.
     """
     by_accuracy = tuning.measure is TuneMeasure.TOP1
-    evaluator = TuningScore(network, images, by_accuracy=by_accuracy)
+    evaluator = TuningScore(network, images, by_accuracy=by_accuracy, plans=plans)
     return tune(network, evaluator, tuning, pinned=pinned, progress=progress)
 
 

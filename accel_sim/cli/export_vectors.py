@@ -7,8 +7,9 @@ import typer
 
 from accel_sim.cli import options
 from accel_sim.cli.console import progress_bar, show
-from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch
-from accel_sim.cli.workload import load_workload, quantize_for
+from accel_sim.cli.formats import quantize_for, refuse_numbers
+from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
+from accel_sim.cli.workload import load_workload
 
 LayerName = Annotated[
     str | None,
@@ -58,10 +59,17 @@ def export_vectors(
     weight_bits: options.WeightBits = None,
     activation_bits: options.ActivationBits = None,
     input_bits: options.InputBits = None,
+    bias_bits: options.BiasBits = None,
+    bits: options.BitsFile = None,
+    per_channel: options.PerChannel = False,
     method: options.Method = None,
     estimator: options.EstimatorName = None,
     headroom_bits: options.HeadroomBits = None,
     formats: options.Formats = None,
+    tune: options.Tune = False,
+    tune_passes: options.TunePasses = None,
+    tune_budget: options.TuneBudget = None,
+    tune_measure: options.TuneMeasureName = None,
     override: options.Override = None,
     batch: options.Batch = None,
 ) -> None:
@@ -80,10 +88,17 @@ def export_vectors(
     )
     numbers = FormatRequest(
         input_bits=input_bits,
+        bias_bits=bias_bits,
+        bits=bits,
+        per_channel=per_channel,
         method=method,
         estimator=estimator,
         headroom_bits=headroom_bits,
         formats=formats,
+        tune=tune,
+        tune_passes=tune_passes,
+        tune_budget=tune_budget,
+        tune_measure=tune_measure,
     )
 
     from accel_sim.golden_vectors.export import check_batch, find_layers
@@ -97,16 +112,24 @@ def export_vectors(
 
     check_directory("--output", directory)
     machine = load_hardware(hardware, add_batch(override or [], batch))
-    bits = choose_bits(machine, weights=weight_bits, activations=activation_bits, inputs=input_bits)
+    widths = choose_bits(
+        machine,
+        weights=weight_bits,
+        activations=activation_bits,
+        inputs=input_bits,
+        biases=bias_bits,
+        given=read_widths(numbers, weight_bits, activation_bits),
+    )
     workload = load_workload(request)
+    refuse_numbers(workload, numbers.given | as_widths(weight_bits, activation_bits))
     # What holds no images is refused above.
     assert workload.images is not None
     find_layers(workload.network, layer)
     check_batch(machine, workload.images)
-    if formats is None:
-        check_fit(machine, workload.network, bits)
+    if formats is None and not workload.is_quantized:
+        check_fit(machine, workload.network, widths)
     with progress_bar("Quantizing") as progress:
-        quantized = quantize_for(machine, workload, bits, numbers, progress)
+        quantized = quantize_for(machine, workload, widths, numbers, progress)
     assert isinstance(quantized, QuantizedNetwork)
     with progress_bar("Writing") as progress:
         summary = export(

@@ -9,6 +9,7 @@ from accel_sim.cli.workload import Workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
+    from accel_sim.accumulation import Plans
     from accel_sim.hardware.config import HardwareConfig
     from quantizer.formats_file import GivenFormat
     from quantizer.network.graph import Network
@@ -100,9 +101,26 @@ def quantize_for(
         from accel_sim.tuning_score import tune_on
 
         network = tune_on(
-            network, workload.calibration, tuning, pinned=formats, progress=_half(progress, 1)
+            network,
+            workload.calibration,
+            tuning,
+            plans=_find_plans(hardware, network),
+            pinned=formats,
+            progress=_half(progress, 1),
         )
     return network if qonnx is None else restore_facts(qonnx, network)
+
+
+def _find_plans(hardware: "HardwareConfig | None", network: "QuantizedNetwork") -> "Plans":
+    """Find how a machine adds, where that is part of the result."""
+    from accel_sim.accumulation import NO_PLANS
+    from accel_sim.scheduling import collect_plans
+    from accel_sim.simulation import find_schedules
+    from quantizer.fixedpoint.qformat import Overflow
+
+    if hardware is None or network.rules.accumulator_overflow is Overflow.WRAP:
+        return NO_PLANS
+    return collect_plans(find_schedules(hardware, network, None))
 
 
 def _half(progress: Progress, index: int) -> Progress:
