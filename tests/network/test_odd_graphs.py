@@ -20,7 +20,7 @@ from quantizer.network.layers import Conv
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
-from tests.network.onnx_models import model, node, save
+from tests.network.onnx_models import assert_equals_onnxruntime, model, node, save
 from tests.oracles import integer_network
 
 RNG = np.random.default_rng(7)
@@ -171,6 +171,7 @@ def test_an_odd_graph_equals_the_oracle(tmp_path: Path, graph: str, bits: int) -
         source="drawn",
     )
     network = quantized(path, bits, images)
+    assert_equals_onnxruntime(path, network.network)
     found = tensors(network, images)
     folded = {
         name: network.network.constants[name]

@@ -29,6 +29,7 @@ from quantizer.network.layers import (
 from quantizer.network.onnx_import import load_onnx
 from tests.network.onnx_models import assert_equals_onnxruntime, model, node, save
 from tests.oracles.networks import random_network
+from tests.seeds import seeds
 
 RNG = np.random.default_rng(1)
 FILTER = RNG.normal(size=(4, 3, 3, 3)).astype(np.float32)
@@ -150,7 +151,7 @@ def test_an_imported_network_equals_onnxruntime_on_the_untouched_file(
     assert_equals_onnxruntime(path, load_onnx(path))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", seeds(40, 160))
 def test_a_random_network_equals_onnxruntime(tmp_path: Path, seed: int) -> None:
     path = save(tmp_path, random_network(seed))
     assert_equals_onnxruntime(path, load_onnx(path))
