@@ -36,6 +36,7 @@ def suite(tmp_path):
 
 def run_suite(suite, *options, **environment):
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("ACCEL_")}
+    inherited["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
         cwd=suite,
@@ -54,7 +55,7 @@ def data(tmp_path):
 
 
 def test_the_last_line_tells_the_reason_of_each_group_of_skips(suite):
-    lines = run_suite(suite, "--numprocesses=1").stdout.splitlines()
+    lines = run_suite(suite, "-p", "xdist", "--numprocesses=1").stdout.splitlines()
     assert lines[-1] == (
         "1 passed, 3 skipped: "
         "2 because no reference data (--reference-data=DIR or $ACCEL_SIM_REFERENCE_DATA); "

@@ -17,6 +17,7 @@ from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths
 from tests.oracles.networks import random_network
+from tests.seeds import seeds
 
 EDGE = "edge_16x16"
 BUILTIN = find_builtin("digits")
@@ -142,7 +143,7 @@ def test_costs_alone_need_no_images_and_no_formats(network, quantized):
     assert bare.images is None
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(4, 8))
 def test_the_widths_of_a_float_network_are_those_that_quantize_would_give(seed, tmp_path):
     path = tmp_path / "net.onnx"
     onnx.save(random_network(seed), path)

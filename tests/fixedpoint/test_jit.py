@@ -70,6 +70,7 @@ def compiled_code(cache_home: Path) -> set[tuple[Path, int]]:
     return {(path, path.stat().st_mtime_ns) for path in cache_home.rglob("*.nbc")}
 
 
+@pytest.mark.slow
 def test_an_edit_in_any_file_that_is_called_is_seen(copy: Path, tmp_path: Path) -> None:
     """Numba's own cache would go on calling the old function."""
     cache = tmp_path / "cache"
