@@ -172,6 +172,16 @@ CASES: dict[str, Case] = {
             "high": 1.5, "s1": np.array([1, 4, 18]), "s2": np.array([1, 72]),
         },
     ),
+    "roundings that round nothing": (
+        [
+            INPUT, node("MaxPool", ["xq"], "m", kernel_shape=[2, 2]),
+            quant("m", "mq", 2**-5, rounding_mode="FLOOR"),
+            node("Concat", ["mq", "mq"], "j", axis=1),
+            quant("j", "jq", 2**-5, rounding_mode="DOWN"), node("Add", ["jq", "jq"], "s"),
+            quant("s", "y", 2**-3, 6.0),
+        ],
+        {},
+    ),
     **{
         f"rounding {word}": (
             [

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
@@ -14,6 +15,7 @@ from onnx import ModelProto, TensorProto, helper
 from accel_sim.functional import ExactNetwork
 from quantizer.fixedpoint.qformat import Rounding
 from quantizer.network.float_run import FloatRunner
+from quantizer.qonnx.write import to_qonnx
 from quantizer.quantized import QuantizedNetwork
 from tests.network.onnx_models import run_untouched
 from tests.qonnx.cases import CASES, FLOAT_FILTERS, INPUT, MATRIX, PADS, RNG, SQUARE
@@ -49,6 +51,12 @@ HALF_STEP = "half a step before a floor"
 def test_a_file_gives_the_integers_that_qonnx_executes(name: str, tmp_path: Path) -> None:
     made = model(*CASES[name])
     assert_executes_alike(made, load(tmp_path, made))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_that_is_written_again_gives_the_same_integers(name: str, tmp_path: Path) -> None:
+    network = load(tmp_path, model(*CASES[name]))
+    assert_executes_alike(onnx.load_from_string(to_qonnx(network)), network)
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {HALF_STEP}))

@@ -78,6 +78,16 @@ def test_constants_may_be_nodes(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(constant.raw, expected.weights[name].raw)
 
 
+def test_the_shape_of_a_quantized_map_may_be_asked_for(tmp_path: Path) -> None:
+    """Of the map before its Quant node, where no value is read without it."""
+    nodes = [
+        INPUT, node("Shape", ["x"], "sizes"), node("Gather", ["sizes", "first"], "batch"),
+        node("Concat", ["batch", "rest"], "shape", axis=0), node("Reshape", ["xq", "shape"], "y"),
+    ]  # fmt: skip
+    network = load(tmp_path, model(nodes, {"first": np.array([0]), "rest": np.array([-1])}))
+    assert network.network.shapes == {"x": (2, 6, 6), "y": (72,)}
+
+
 def test_nodes_may_stand_in_any_order_and_some_be_useless(tmp_path: Path) -> None:
     nodes, constants = CASES["Brevitas, dynamo"]
     expected = load(tmp_path, model(nodes, constants))

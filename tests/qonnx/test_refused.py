@@ -239,6 +239,20 @@ GRAPHS: dict[str, tuple[Sequence[Any], dict[str, Any], str]] = {
         "node 'y' (Quant): rounds ties_even, 'aq' is rounded to_zero; "
         "expected one way, as a machine averages",
     ),
+    "a bound in another rounding": (
+        [INPUT, node("Clip", ["xq", "", "high"], "c"),
+         quant("c", "y", 2**-5, rounding_mode="DOWN")],
+        {"high": 1.01},
+        "node 'y' (Quant): rounds to_zero, 'xq' is rounded ties_even; "
+        "expected one way, as a machine requantizes",
+    ),
+    "half a step with another reader": (
+        [INPUT, WEIGHTS, CONV, node("Add", ["c", "h"], "s", "half"),
+         quant("s", "sq", 2**-3, rounding_mode="FLOOR"), node("Add", ["sq", "s"], "t", "sum"),
+         quant("t", "y", 2**-3)], {"w": FLOAT_FILTERS, "h": 2**-4},
+        "node 'sq' (Quant): quantizes 's', which Add 'sum' reads without it; "
+        "expected all readers behind it",
+    ),
     "an output with and without": (
         [INPUT, WEIGHTS, CONV, quant("c", "y", 2**-4)], {"w": FLOAT_FILTERS},
         "node 'y' (Quant): quantizes 'c', which is an output with and without it, or twice; "

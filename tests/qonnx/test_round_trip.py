@@ -85,6 +85,13 @@ def test_the_random_networks_above_hold_what_is_hard_to_write(tmp_path: Path) ->
     } <= kinds  # fmt: skip
 
 
+def test_the_scales_of_a_transposed_convolution_lie_along_its_filters(tmp_path: Path) -> None:
+    network = load(tmp_path, model(*CASES["a transposed convolution, per channel"]))
+    graph = onnx.load_from_string(to_qonnx(network)).graph
+    (scale,) = (one for one in graph.initializer if one.name == "w.scale")
+    assert list(scale.dims) == [1, 3, 1, 1]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_network_of_another_tool_comes_back(name: str, tmp_path: Path) -> None:
     network = load(tmp_path, model(*CASES[name]))
