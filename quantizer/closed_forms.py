@@ -55,7 +55,7 @@ def lambert_step(distribution: GeneralizedGamma, bits: int, grid: Grid) -> float
     Returns
     -------
     float or None
-        None where the asymptote has no root: k > 2 on narrow grids.
+        None where the asymptote has no root above 0: k > 2 on narrow grids.
     """
     k, p = distribution.k, distribution.p
     half_span = grid.half_span(bits)
@@ -63,12 +63,12 @@ def lambert_step(distribution: GeneralizedGamma, bits: int, grid: Grid) -> float
     log_target = _log_target(distribution, half_span)
     reduced = _asymptote_root(k, log_target)
     for _ in range(_SWEEPS):
-        if reduced is None:
+        if not reduced:
             return None
         ratio = first / reduced
         log_correction = math.log1p(ratio) if first > 0 else -math.log1p(-ratio)
         reduced = _asymptote_root(k, log_target + log_correction)
-    return None if reduced is None else _edge(distribution, reduced) / half_span
+    return _edge(distribution, reduced) / half_span if reduced else None
 
 
 def _log_target(distribution: GeneralizedGamma, half_span: float) -> float:

@@ -10,6 +10,7 @@ None rather than a distribution that the samples do not support.
 """
 
 import math
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
@@ -122,8 +123,8 @@ def fit_moments(mean: float, mean_square: float, mean_fourth: float) -> Generali
         )
         if np.abs(found.fun).max() <= _MAX_RESIDUAL:
             k, p = (float(value) for value in np.exp(found.x))
-            log_scale = 0.5 * (math.log(mean_square) + math.lgamma(k) - math.lgamma(k + 2 / p))
-            return GeneralizedGamma(k=k, p=p, scale=math.exp(log_scale))
+            reduced = GeneralizedGamma(k=k, p=p, scale=1.0)
+            return replace(reduced, scale=math.sqrt(mean_square / reduced.moment(2)))
     return None
 
 
@@ -176,7 +177,8 @@ def fit_maximum_likelihood(
     For a given p, ``y = x**p`` is gamma distributed: k solves
     ``ln k - psi(k) = ln mean(y) - mean(ln y)`` by the Newton iteration of Minka (2002,
     "Estimating a Gamma distribution"), and ``scale = (mean(y) / k)**(1 / p)``. What is left
-    is a search over ln p: a scan, then a bounded search around its best.
+    is a search over ln p: a scan, then the root of the derivative
+    ``1/p - k (mean(y ln x) / mean(y) - mean(ln x))`` beside its best.
 
     Parameters
     ----------
@@ -197,38 +199,40 @@ def fit_maximum_likelihood(
     log_values = np.log(values / mean)
     mean_log_ratio = mean_log - math.log(mean)
 
-    def profile(log_p: float) -> tuple[float, float, float]:
-        """Log likelihood per sample, k, and the mean of y."""
+    def shape(log_p: float) -> tuple[float, float]:
+        """Give k, and the logarithm of the mean of y; k is NaN where no y varies."""
+        log_mean_power = float(special.logsumexp(math.exp(log_p) * log_values, b=weights))
+        spread = log_mean_power - math.exp(log_p) * mean_log_ratio
+        return _gamma_shape(spread) if spread > _SMALLEST_SPREAD else math.nan, log_mean_power
+
+    def likelihood(log_p: float) -> float:
+        """Give the logarithm of the likelihood, per sample."""
+        k, log_mean_power = shape(log_p)
+        if math.isnan(k):
+            return -math.inf
+        value = log_p + k * (math.log(k) - log_mean_power - 1) - math.lgamma(k)
+        return value + (math.exp(log_p) * k - 1) * mean_log_ratio
+
+    def slope(log_p: float) -> float:
+        """Give the derivative of the likelihood with respect to p."""
         p = math.exp(log_p)
-        mean_power = float(np.sum(weights * np.exp(p * log_values)))
-        spread = math.log(mean_power) - p * mean_log_ratio
-        if not _SMALLEST_SPREAD < spread < math.inf:
-            return -math.inf, math.nan, mean_power
-        k = _gamma_shape(spread)
-        likelihood = (
-            log_p
-            + k * (math.log(k) - math.log(mean_power))
-            - math.lgamma(k)
-            + (p * k - 1) * mean_log_ratio
-            - k
-        )
-        return likelihood, k, mean_power
+        k, log_mean_power = shape(log_p)
+        tilted = weights * np.exp(p * log_values - log_mean_power)
+        return 1 / p - k * (float(np.sum(tilted * log_values)) - mean_log_ratio)
 
     scan = np.linspace(math.log(P_RANGE[0]), math.log(P_RANGE[1]), 40)
-    best = int(np.argmax([profile(log_p)[0] for log_p in scan]))
+    best = int(np.argmax([likelihood(log_p) for log_p in scan]))
     if best in (0, scan.size - 1):
         return None
-    found = optimize.minimize_scalar(
-        lambda log_p: -profile(log_p)[0],
-        bounds=(scan[best - 1], scan[best + 1]),
-        method="bounded",
-        options={"xatol": 1e-9},
-    )
-    p = math.exp(found.x)
-    likelihood, k, mean_power = profile(found.x)
-    if not (math.isfinite(likelihood) and K_RANGE[0] <= k <= K_RANGE[1]):
+    low, high = float(scan[best - 1]), float(scan[best + 1])
+    if not slope(low) > 0 > slope(high):
         return None
-    return GeneralizedGamma(k=k, p=p, scale=mean * (mean_power / k) ** (1 / p))
+    log_p = float(optimize.brentq(slope, low, high, xtol=1e-13))
+    k, log_mean_power = shape(log_p)
+    if not K_RANGE[0] <= k <= K_RANGE[1]:
+        return None
+    p = math.exp(log_p)
+    return GeneralizedGamma(k=k, p=p, scale=mean * math.exp((log_mean_power - math.log(k)) / p))
 
 
 def _gamma_shape(spread: float) -> float:

@@ -12,8 +12,9 @@ for rapid-deployment", NeurIPS 2019, with the authors' code (`int_quantizer.py`:
 get_alpha_laplace, get_alpha_gaus, alpha2DeltaOffset, __gemmlowpQuantize1__): the spread is
 taken over all samples, zeros among them; the range is ``2 alpha`` for signed maps and
 ``max(mean, 0) + alpha`` for unsigned ones; the step is the range over the number of steps
-between the outermost levels. The code centres a signed range on the mean with a zero point;
-a fixed-point format has none, so here it is centred on zero.
+between the outermost levels. The code has the clipping values to two decimals; here the
+equations are solved. It centres a signed range on the mean with a zero point; a fixed-point
+format has none, so here it is centred on zero.
 """
 
 import math
@@ -37,14 +38,15 @@ def aciq_laplace_step(statistics: MapStatistics, bits: int, grid: Grid) -> float
 
 
 def aciq_gauss_step(statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
-    """Clip at `gauss_clipping` times the standard deviation.
+    """Clip at `gauss_clipping` times the standard deviation, of n samples over n - 1.
 
     Returns
     -------
     float or None
         None where the map is constant.
     """
-    spread = math.sqrt(statistics.variance)
+    freedom = max(statistics.count - 1, 1)
+    spread = math.sqrt(statistics.variance * (statistics.count / freedom))
     return _step(statistics, bits, grid, spread * gauss_clipping(bits + (not grid.is_signed)))
 
 

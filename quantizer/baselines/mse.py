@@ -35,16 +35,15 @@ def mse_step(statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
     covering = min_max_step(statistics, bits, grid)
     if covering is None:
         return None
-    start = math.log2(covering)
-    coarsest = math.log2(statistics.seen_by(grid).largest)
+    coarsest = math.log2(statistics.seen_by(grid).largest / covering)
     finer = np.arange(0, -_OCTAVES * _PER_OCTAVE, -1) / _PER_OCTAVE
-    coarser = np.arange(1, (coarsest - start + 1) * _PER_OCTAVE) / _PER_OCTAVE
-    scan = start + np.concatenate([finer, coarser])
+    coarser = np.arange(1, (coarsest + 1) * _PER_OCTAVE) / _PER_OCTAVE
+    scan = np.concatenate([finer, coarser])
 
-    def error(log_step: float) -> float:
-        return squared_error(statistics.histogram, math.exp2(log_step), bits, grid)
+    def error(octaves: float) -> float:
+        return squared_error(statistics.histogram, covering * math.exp2(octaves), bits, grid)
 
-    errors = [error(log_step) for log_step in scan]
+    errors = [error(octaves) for octaves in scan]
     best = int(np.argmin(errors))
     found = optimize.minimize_scalar(
         error,
@@ -52,6 +51,4 @@ def mse_step(statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
         method="bounded",
         options={"xatol": 1e-6},
     )
-    if found.fun < errors[best]:
-        return math.exp2(float(found.x))
-    return covering if best == 0 else math.exp2(float(scan[best]))
+    return covering * math.exp2(float(found.x if found.fun < errors[best] else scan[best]))
