@@ -82,11 +82,18 @@ def fit(
             )
 
 
-def _log_moment_ratios(k: float, p: float) -> tuple[float, float]:
+def _log_moment_ratios(k: float, p: float) -> NDArray[np.float64]:
     """``ln E[x^2]/E[x]^2`` and ``ln E[x^4]/E[x^2]^2``; independent of the scale."""
-    base, first = math.lgamma(k), math.lgamma(k + 1 / p)
-    second, fourth = math.lgamma(k + 2 / p), math.lgamma(k + 4 / p)
-    return second - 2 * first + base, fourth - 2 * second + base
+    base, first, second, fourth = special.gammaln(k + np.array([0, 1, 2, 4]) / p)
+    return np.array([second - 2 * first + base, fourth - 2 * second + base])
+
+
+def _slopes_of_ratios(k: float, p: float) -> NDArray[np.float64]:
+    """Give the derivatives of both ratios (rows) with respect to ln k and ln p (columns)."""
+    base, first, second, fourth = special.psi(k + np.array([0, 1, 2, 4]) / p)
+    by_log_k = [k * (second - 2 * first + base), k * (fourth - 2 * second + base)]
+    by_log_p = [2 / p * (first - second), 4 / p * (second - fourth)]
+    return np.array([by_log_k, by_log_p]).T
 
 
 def fit_moments(mean: float, mean_square: float, mean_fourth: float) -> GeneralizedGamma | None:
@@ -114,12 +121,14 @@ def fit_moments(mean: float, mean_square: float, mean_fourth: float) -> Generali
     lower, upper = np.log([K_RANGE[0], P_RANGE[0]]), np.log([K_RANGE[1], P_RANGE[1]])
 
     def residual(log_shape: NDArray[np.float64]) -> NDArray[np.float64]:
-        k, p = np.exp(log_shape)
-        return np.array(_log_moment_ratios(float(k), float(p))) - target
+        return _log_moment_ratios(*np.exp(log_shape)) - target
+
+    def slopes(log_shape: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _slopes_of_ratios(*np.exp(log_shape))
 
     for start in _STARTS:
         found = optimize.least_squares(
-            residual, np.log(start), bounds=(lower, upper), xtol=1e-12, ftol=1e-12, gtol=1e-12
+            residual, np.log(start), slopes, (lower, upper), xtol=1e-14, ftol=1e-14, gtol=1e-14
         )
         if np.abs(found.fun).max() <= _MAX_RESIDUAL:
             k, p = (float(value) for value in np.exp(found.x))
