@@ -19,7 +19,7 @@ from tests.step_rules.records import record
 @pytest.mark.parametrize("bits", [2, 4, 8, 16])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_error_is_exact_for_powers_of_two_of_at_least_two_bins(name, bits, grid):
-    values = samples(name)
+    values = list(samples(name))
     if not grid.is_signed:
         values = [abs(value) for value in values]
     histogram = record(values).histogram

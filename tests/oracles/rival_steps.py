@@ -109,13 +109,21 @@ def mse(samples: Samples, bits: int, is_signed: bool) -> float:
     """The best of 64 steps an octave, from one level above zero to 4 octaves of clipping."""
     coarsest = _magnitudes(samples, is_signed)[-1]
     steps = [coarsest * 2.0 ** (-index / 64) for index in range(64 * (bits + 4))]
-    errors = [squared_error(samples, step, bits, is_signed) for step in steps]
+    values = _seen(samples, is_signed)
+    errors = [_error(values, step, bits, is_signed) for step in steps]
     return steps[int(np.argmin(errors))]
 
 
 def squared_error(samples: Samples, step: float, bits: int, is_signed: bool) -> float:
     """Sum of squares of what rounding to nearest and clipping take from the samples."""
-    values = np.array([x for x in samples if is_signed or x > 0])
+    return _error(_seen(samples, is_signed), step, bits, is_signed)
+
+
+def _seen(samples: Samples, is_signed: bool) -> RealArray:
+    return np.array([x for x in samples if is_signed or x > 0])
+
+
+def _error(values: RealArray, step: float, bits: int, is_signed: bool) -> float:
     lowest = -(2 ** (bits - 1)) if is_signed else 0
     levels = np.clip(np.rint(values / step), lowest, highest_level(bits, is_signed))
     return float(np.sum((values - levels * step) ** 2))

@@ -7,6 +7,7 @@ stay: no other package can change them. Rounded to float32, as feature maps are.
 import math
 import random
 from collections.abc import Callable
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -57,9 +58,11 @@ _DRAWS: tuple[tuple[str, Callable[[random.Random], float]], ...] = (
 NAMES = tuple(name for name, _ in _DRAWS)
 
 
-def samples(name: str) -> list[float]:
+@cache
+def samples(name: str) -> tuple[float, ...]:
     """All samples of an array, float32 values as Python floats."""
     index = NAMES.index(name)
     source = random.Random(index)
     draw = _DRAWS[index][1]
-    return np.array([draw(source) for _ in range(SAMPLES)], np.float32).astype(float).tolist()
+    drawn = np.array([draw(source) for _ in range(SAMPLES)], np.float32)
+    return tuple(drawn.astype(float).tolist())
