@@ -206,12 +206,16 @@ def fit_maximum_likelihood(
     weights = counts / counts.sum()
     mean = float(np.sum(weights * values))
     log_values = np.log(values / mean)
+    largest = float(log_values.max())
     mean_log_ratio = mean_log - math.log(mean)
 
     def shape(log_p: float) -> tuple[float, float]:
-        """Give k, and the logarithm of the mean of y; k is NaN where no y varies."""
-        log_mean_power = float(special.logsumexp(math.exp(log_p) * log_values, b=weights))
-        spread = log_mean_power - math.exp(log_p) * mean_log_ratio
+        """Give k, and the logarithm of the mean of y; k is NaN where y does not vary."""
+        p = math.exp(log_p)
+        # Over the largest: an outlier to the power of 12 may be beyond float64.
+        mean_power = float(np.sum(weights * np.exp(p * (log_values - largest))))
+        log_mean_power = math.log(mean_power) + p * largest
+        spread = log_mean_power - p * mean_log_ratio
         return _gamma_shape(spread) if spread > _SMALLEST_SPREAD else math.nan, log_mean_power
 
     def likelihood(log_p: float) -> float:

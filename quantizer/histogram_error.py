@@ -6,13 +6,16 @@ from numpy.typing import NDArray
 from quantizer.grid import Grid
 from quantizer.map_statistics import Histogram
 
+_EQUAL = 1 + 1e-14
+"""Mean square over squared mean up to which samples differ by nothing but rounding."""
+
 
 def squared_error(histogram: Histogram, step: float, bits: int, grid: Grid) -> float:
     """Sum ``(x - Q(x))**2`` over the samples other than zero; Q rounds to nearest, then clips.
 
     Exact wherever a bin lies within one cell of the grid, overload included: so for every
-    power-of-two step of at least twice the bin width. A bin across a decision threshold
-    counts as filled evenly.
+    power-of-two step of at least twice the bin width. Exact too for a bin whose samples are
+    all equal. Any other bin across a decision threshold counts as filled evenly.
 
     Parameters
     ----------
@@ -29,7 +32,12 @@ def squared_error(histogram: Histogram, step: float, bits: int, grid: Grid) -> f
     filled = _integral(high_edges, high_levels, step) - _integral(low_edges, low_levels, step)
     across = histogram.counts * filled / histogram.width
     errors = np.where(low_levels == high_levels, np.maximum(within, 0.0), across)
-    return float(errors.sum())
+    means = histogram.sums / np.maximum(histogram.counts, 1)
+    at_means = (
+        histogram.counts * (means - np.clip(np.rint(means / step), lowest, highest) * step) ** 2
+    )
+    is_point = histogram.squares * histogram.counts <= histogram.sums**2 * _EQUAL
+    return float(np.where(is_point, at_means, errors).sum())
 
 
 def _integral(

@@ -71,3 +71,15 @@ def test_powers_of_two_are_exact(exponent):
             record(there).histogram, math.ldexp(step, exponent), 5, Grid.TWOS_COMPLEMENT
         )
         assert scaled == math.ldexp(here, 2 * exponent)
+
+
+@pytest.mark.parametrize("bits", [2, 8, 16])
+def test_samples_that_are_all_equal_are_not_spread_over_their_bin(bits):
+    # As behind a Clip at 6; with 16 bits the bin holds many levels.
+    histogram = record([6.0] * 300 + [0.7], most_bins=64).histogram
+    for step in (1.7, 0.0213, 6 / 65535, 1e-4):
+        top = min(round(6.0 / step), Grid.UNSIGNED.highest(bits)) * step
+        low = min(round(0.7 / step), Grid.UNSIGNED.highest(bits)) * step
+        expected = 300 * (6.0 - top) ** 2 + (0.7 - low) ** 2
+        error = squared_error(histogram, step, bits, Grid.UNSIGNED)
+        assert error == pytest.approx(expected, rel=1e-9, abs=1e-24)
