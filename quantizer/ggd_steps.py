@@ -121,8 +121,8 @@ def _end_corrected_step(signs: tuple[FittedSign, ...], bits: int, covering: floa
     What is clipped are the largest few, and the largest of all is known: the tail beyond it
     is not there.
     """
-    step = optimum_step([sign.population for sign in signs], bits)
-    return step if step >= covering else optimum_step([sign.sample for sign in signs], bits)
+    step = optimum_step([sign.population for sign in signs])
+    return step if step >= covering else optimum_step([sign.sample for sign in signs])
 
 
 def _explicit_step(

@@ -23,10 +23,18 @@ SHAPES = [HALF_NORMAL, EXPONENTIAL, RAYLEIGH, MAXWELL, SPIKE, BUMP]
 @pytest.mark.parametrize(
     ("distribution", "density", "mean"),
     [
-        (HALF_NORMAL, lambda x: math.sqrt(2 / math.pi) * math.exp(-x * x / 2), math.sqrt(2 / math.pi)),
+        (
+            HALF_NORMAL,
+            lambda x: math.sqrt(2 / math.pi) * math.exp(-x * x / 2),
+            math.sqrt(2 / math.pi),
+        ),
         (EXPONENTIAL, lambda x: math.exp(-x / 3) / 3, 3.0),
         (RAYLEIGH, lambda x: x * math.exp(-x * x / 2), math.sqrt(math.pi / 2)),
-        (MAXWELL, lambda x: math.sqrt(2 / math.pi) * x * x * math.exp(-x * x / 2), math.sqrt(8 / math.pi)),
+        (
+            MAXWELL,
+            lambda x: math.sqrt(2 / math.pi) * x * x * math.exp(-x * x / 2),
+            math.sqrt(8 / math.pi),
+        ),
     ],
 )  # fmt: skip
 def test_special_shapes_are_the_textbook_distributions(distribution, density, mean):

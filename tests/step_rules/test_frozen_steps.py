@@ -49,7 +49,7 @@ def grid_of(case: Case) -> Grid:
 def step_of(frozen: FrozenStep) -> float:
     rule = find_step_rule(frozen.rule, Estimator.MOMENTS).rule
     case = frozen.case
-    step = rule(statistics_of(case.array), case.bits, grid_of(case))
+    step = rule(statistics_of(case.array), case.bits, grid_of(case)).step
     assert step is not None
     return step
 
