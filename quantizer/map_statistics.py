@@ -145,10 +145,12 @@ class Histogram:
 
     def _doubled(self) -> "Histogram":
         """Join bins two at a time, aligned to zero."""
-        around = (self.first % 2, (self.first + self.counts.size) % 2)
+        before, size = self.first % 2, self.counts.size
+        pairs = (before + size + 1) // 2
 
         def total(values: NDArray[Number]) -> NDArray[Number]:
-            even = np.pad(values, around)
+            even = np.zeros(2 * pairs, values.dtype)
+            even[before : before + size] = values
             return np.asarray(even[::2] + even[1::2])
 
         return Histogram(

@@ -15,7 +15,6 @@ from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import QFormat, Rounding
 from quantizer.formats_file import formats_to_json, read_formats
 from quantizer.fraction_length import max_range, search
-from quantizer.map_formats import grid_error_ratio
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet, Preprocessing
@@ -272,19 +271,6 @@ def test_the_search_finds_the_best_fraction_length(bits: int, kind: str) -> None
 def test_max_range_at_powers_of_two() -> None:
     for largest, expected in ((1.0, 7), (1.0 + 2**-40, 6), (0.5, 8), (3.0, 5), (0.0, 7)):
         assert max_range(np.array([largest, -0.1 * largest]), 8) == expected
-
-
-@pytest.mark.parametrize("rounding", Rounding)
-def test_the_error_of_dropping_bits_is_that_of_the_integers(rounding: Rounding) -> None:
-    """Against all integers of a range, dropped by shifting and comparing."""
-    for places in (1, 2, 3, 5):
-        raw = np.arange(2 ** (places + 4))
-        kept = QFormat(bits=32, frac_bits=-places).encode(raw, rounding) * 2.0**places
-        dropped = float(np.mean((kept - raw) ** 2)) / 4.0**places
-        continuous = 1 / 12 if rounding.name.startswith("TIES") else 1 / 3
-        assert grid_error_ratio(places, rounding) == pytest.approx(dropped / continuous, rel=1e-12)
-    assert grid_error_ratio(0, rounding) == grid_error_ratio(-3, rounding) == 0.0
-    assert grid_error_ratio(9, rounding) == 1.0
 
 
 def test_a_sum_is_judged_on_the_grid_of_its_operands() -> None:
