@@ -79,12 +79,19 @@ def _distortion_by_cells(side: Side, step: float) -> float:
     """
     distribution = side.distribution
     nodes, weights = np.polynomial.legendre.leggauss(_QUADRATURE_POINTS)
-    offsets = nodes * step / 2
-    values = np.arange(1, side.levels)[:, None] * step + offsets
-    cells = distribution.density(values) @ (weights * step / 2 * offsets**2)
+    levels = np.arange(1.0, side.levels)
+    low = np.minimum((levels - 0.5) * step, distribution.end)
+    high = np.minimum((levels + 0.5) * step, distribution.end)
+    half = (high - low) / 2
+    values = (low + half)[:, None] + half[:, None] * nodes
+    errors = (values - levels[:, None] * step) ** 2
+    total = float(np.sum((distribution.density(values) * errors) @ weights * half))
     top = side.levels * step
     edge = top - step / 2
+    if step / 2 < distribution.end <= edge:  # else in the zero cell or the overload
+        error = distribution.end - round(distribution.end / step) * step
+        total += distribution.mass_at_end * error * error
     # E[(X - c)^2; X > edge]; its terms cancel to no less than about 1/(p u)^2 of one.
     tails = [float(distribution.tail_moment(order, edge)) for order in range(3)]
     overload = tails[2] - 2 * top * tails[1] + top * top * tails[0]
-    return float(distribution.lower_moment(2, step / 2)) + float(cells.sum()) + max(overload, 0.0)
+    return float(distribution.lower_moment(2, step / 2)) + total + max(overload, 0.0)

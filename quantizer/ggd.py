@@ -24,8 +24,18 @@ Reals = NDArray[np.float64] | float
 class Magnitude(Protocol):
     """Distribution of a positive magnitude; methods take and give float64 of any shape."""
 
+    @property
+    def end(self) -> float:
+        """No magnitude is larger; may be infinite."""
+        ...
+
+    @property
+    def mass_at_end(self) -> float:
+        """Probability of exactly that magnitude."""
+        ...
+
     def density(self, x: Reals) -> NDArray[np.float64]:
-        """Probability density, for ``x > 0``."""
+        """Probability density, for ``0 < x < end``."""
         ...
 
     def moment(self, order: int) -> float:
@@ -53,6 +63,16 @@ class GeneralizedGamma:
     p: float
     scale: float
 
+    @property
+    def end(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def mass_at_end(self) -> float:
+        """None."""
+        return 0.0
+
     def reduced(self, x: Reals) -> NDArray[np.float64]:
         """``(x / scale)**p``, which is gamma distributed with shape k."""
         # exp(-1000) is already 0; the bound keeps the power and its logarithm finite.
@@ -68,7 +88,7 @@ class GeneralizedGamma:
     def moment(self, order: int) -> float:
         """``E[X**order]``, for a natural order and ``k + order/p`` up to 170."""
         ratio = math.gamma(self.k + order / self.p) / math.gamma(self.k)
-        return math.prod([self.scale] * order) * ratio
+        return _power(self.scale, order) * ratio
 
     def lower_moment(self, order: int, x: Reals) -> NDArray[np.float64]:
         """``E[X**order; X <= x]``; order 0 is the distribution function."""
@@ -108,6 +128,16 @@ class SeenGamma:
     count: int
     largest: float
 
+    @property
+    def end(self) -> float:
+        """The largest."""
+        return self.largest
+
+    @property
+    def mass_at_end(self) -> float:
+        """One of n."""
+        return 1 / self.count
+
     def _mixed(self, below: Reals, at_largest: Reals) -> NDArray[np.float64]:
         """Weigh an integral over the distribution up to the largest, and its value there."""
         cut_off = float(self.distribution.lower_moment(0, self.largest))
@@ -121,19 +151,19 @@ class SeenGamma:
     def moment(self, order: int) -> float:
         """``E[X**order]``."""
         below = self.distribution.lower_moment(order, self.largest)
-        return float(self._mixed(below, self.largest**order))
+        return float(self._mixed(below, _power(self.largest, order)))
 
     def lower_moment(self, order: int, x: Reals) -> NDArray[np.float64]:
         """``E[X**order; X <= x]``; order 0 is the distribution function."""
         below = self.distribution.lower_moment(order, np.minimum(x, self.largest))
-        return self._mixed(below, np.where(x < self.largest, 0.0, self.largest**order))
+        return self._mixed(below, np.where(x < self.largest, 0.0, _power(self.largest, order)))
 
     def tail_moment(self, order: int, x: Reals) -> NDArray[np.float64]:
         """``E[X**order; X > x]``; order 0 is the probability of the tail."""
         start = np.minimum(x, self.largest)
         tail = self.distribution.tail_moment(order, start)
         tail = tail - self.distribution.tail_moment(order, self.largest)
-        return self._mixed(tail, np.where(x < self.largest, self.largest**order, 0.0))
+        return self._mixed(tail, np.where(x < self.largest, _power(self.largest, order), 0.0))
 
     def tail_excess(self, x: Reals) -> NDArray[np.float64]:
         """``E[max(X - x, 0)]``."""
@@ -142,3 +172,8 @@ class SeenGamma:
         beyond = beyond + (self.largest - start) * self.distribution.tail_moment(0, self.largest)
         excess = np.maximum(self.distribution.tail_excess(start) - beyond, 0.0)
         return self._mixed(excess, self.largest - start)
+
+
+def _power(base: float, order: int) -> float:
+    """Multiply `base` by itself; unlike pow, exact where base is a power of two."""
+    return math.prod([base] * order)

@@ -105,7 +105,7 @@ def ggd_step(
     if not signs:
         return ChosenStep(step=mse_step(statistics, bits, grid))
     if form is ClosedForm.END_CORRECTED:
-        step: float | None = _end_corrected_step(signs, bits, covering)
+        step: float | None = _end_corrected_step(signs, covering)
     elif form is ClosedForm.HUI_NEUHOFF:
         step = hui_neuhoff_step([sign.population for sign in signs], grid.cells(bits))
     else:
@@ -115,7 +115,7 @@ def ggd_step(
     return ChosenStep(step=min(step, covering), signs=signs)
 
 
-def _end_corrected_step(signs: tuple[FittedSign, ...], bits: int, covering: float) -> float:
+def _end_corrected_step(signs: tuple[FittedSign, ...], covering: float) -> float:
     """Find the optimum of the population; where it would clip samples, that of the sample.
 
     What is clipped are the largest few, and the largest of all is known: the tail beyond it

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from quantizer.grid import Grid
 from quantizer.map_statistics import Histogram
 
-_EQUAL = 1 + 1e-14
-"""Mean square over squared mean up to which samples differ by nothing but rounding."""
+_EQUAL = 1e-14
+"""Variance over mean square up to which samples differ by nothing but rounding."""
 
 
 def squared_error(histogram: Histogram, step: float, bits: int, grid: Grid) -> float:
@@ -22,22 +22,24 @@ def squared_error(histogram: Histogram, step: float, bits: int, grid: Grid) -> f
     step
         Above 0, of any size.
     """
-    low_edges, high_edges = histogram.edges[:-1], histogram.edges[1:]
+    held = np.flatnonzero(histogram.counts)
+    counts, squares = histogram.counts[held], histogram.squares[held]
+    means = histogram.sums[held] / counts
+    spreads = np.maximum(squares - counts * means**2, 0.0)
     highest, lowest = grid.highest(bits), -grid.lowest(bits)
+
+    low_edges, high_edges = histogram.edges[held], histogram.edges[held + 1]
     # Level of the bin's lower edge, and of the largest value short of its upper edge.
     low_levels = np.clip(np.floor(low_edges / step + 0.5), lowest, highest)
     high_levels = np.clip(np.ceil(high_edges / step - 0.5), lowest, highest)
-    nearest = low_levels * step
-    within = histogram.squares - 2 * nearest * histogram.sums + nearest**2 * histogram.counts
-    filled = _integral(high_edges, high_levels, step) - _integral(low_edges, low_levels, step)
-    across = histogram.counts * filled / histogram.width
-    errors = np.where(low_levels == high_levels, np.maximum(within, 0.0), across)
-    means = histogram.sums / np.maximum(histogram.counts, 1)
-    at_means = (
-        histogram.counts * (means - np.clip(np.rint(means / step), lowest, highest) * step) ** 2
-    )
-    is_point = histogram.squares * histogram.counts <= histogram.sums**2 * _EQUAL
-    return float(np.where(is_point, at_means, errors).sum())
+    levels = np.clip(np.rint(means / step), lowest, highest)
+    errors = counts * (means - levels * step) ** 2 + spreads
+
+    across = (low_levels != high_levels) & (spreads > _EQUAL * squares)
+    filled = _integral(high_edges[across], high_levels[across], step)
+    filled -= _integral(low_edges[across], low_levels[across], step)
+    errors[across] = counts[across] * filled / histogram.width
+    return float(errors.sum())
 
 
 def _integral(

@@ -9,11 +9,11 @@ from itertools import pairwise
 import pytest
 
 from quantizer.distortion import Side, distortion, predicted_sqnr_dB
-from quantizer.ggd import GeneralizedGamma
+from quantizer.ggd import GeneralizedGamma, SeenGamma
 from quantizer.grid import Grid
 from quantizer.step_size import optimum_step
 from tests.golden_steps import symmetric_sides
-from tests.oracles.ggd_error import squared_error
+from tests.oracles.ggd_error import mean_below, squared_error
 
 # Corners of what an estimator may give (k 0.02 to 50, p 0.1 to 12), and between them.
 SHAPES = [
@@ -74,6 +74,20 @@ def test_the_distortion_is_exact_where_almost_all_falls_into_the_zero_cell(p, st
     assert distribution.moment(2) > 1e4 * error
     assert distribution.moment(2) < 1e4 * step * step / 12
     assert error == pytest.approx(squared_error(0.02, p, 2000, step), rel=TOLERANCE)
+
+
+# The largest in the zero cell, between, just inside the last cell, clipped; coarse and fine.
+@pytest.mark.parametrize("largest", [0.004, 0.7, 2.52, 2.7])
+@pytest.mark.parametrize("levels", [5, 250])
+def test_the_distortion_of_samples_whose_largest_is_known_is_exact(largest, levels):
+    k, p, count, step = 0.5, 2.0, 40, 2.5 / levels
+    seen = SeenGamma(distribution=unit(k, p), count=count, largest=largest)
+    cut_off = mean_below(k, p, lambda x: 1.0, largest)
+    error_of_largest = largest - min(round(largest / step), levels) * step
+    expected = squared_error(k, p, levels, step, largest) / cut_off * (1 - 1 / count)
+    expected += error_of_largest**2 / count
+    sides = [Side(share=1.0, distribution=seen, levels=levels)]
+    assert distortion(sides, step) == pytest.approx(expected, rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("exponent", [-140, -3, 60])

@@ -72,11 +72,11 @@ def test_log_cumulants_give_the_distribution_back(k, p):
 @pytest.mark.parametrize(("k", "p"), [(0.5, 2), (1, 1), (0.3, 1.2), (0.2, 4), (1.5, 2)])
 @pytest.mark.parametrize("estimator", Estimator)
 def test_many_samples_give_their_distribution_back(estimator, k, p):
-    found = fit_samples(estimator, draw(k, p, 100_000, seed=3))
+    found = fit_samples(estimator, draw(k, p, 50_000, seed=3))
     assert found is not None
-    # Four standard errors (of 12 seeds): 6 % of a shape and 1 % of a moment; for the log
-    # cumulants, which take the tail from the spread of the smallest samples, 13 % and 4 %.
-    shape, moment = (0.52, 0.16) if estimator is Estimator.LOG_CUMULANTS else (0.24, 0.04)
+    # Four standard errors (of 12 seeds): 8 % of a shape and 1.5 % of a moment; for the log
+    # cumulants, which take the tail from the spread of the smallest samples, 19 % and 6 %.
+    shape, moment = (0.76, 0.24) if estimator is Estimator.LOG_CUMULANTS else (0.32, 0.06)
     assert (found.k, found.p) == pytest.approx((k, p), rel=shape)
     given = GeneralizedGamma(k=k, p=p, scale=SCALE)
     for order in (1, 2):
@@ -161,7 +161,7 @@ def test_two_values_far_apart_have_no_distribution(estimator):
 
 @pytest.mark.parametrize("estimator", Estimator)
 def test_what_is_found_lies_inside_the_domain(estimator):
-    for seed in range(20):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         samples = (rng.standard_normal(40) ** rng.integers(2, 9)).tolist()
         found = fit_samples(estimator, samples)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from quantizer.ggd import GeneralizedGamma
+from quantizer.ggd import GeneralizedGamma, SeenGamma
+from tests.oracles.ggd_error import mean_below
 
 HALF_NORMAL = GeneralizedGamma(k=0.5, p=2.0, scale=math.sqrt(2))
 EXPONENTIAL = GeneralizedGamma(k=1.0, p=1.0, scale=3.0)
@@ -17,24 +18,17 @@ RAYLEIGH = GeneralizedGamma(k=1.0, p=2.0, scale=math.sqrt(2))
 MAXWELL = GeneralizedGamma(k=1.5, p=2.0, scale=math.sqrt(2))
 SPIKE = GeneralizedGamma(k=0.3, p=0.7, scale=3.0)
 BUMP = GeneralizedGamma(k=2.5, p=1.6, scale=0.02)
+ROOT = math.sqrt(2 / math.pi)
 SHAPES = [HALF_NORMAL, EXPONENTIAL, RAYLEIGH, MAXWELL, SPIKE, BUMP]
 
 
 @pytest.mark.parametrize(
     ("distribution", "density", "mean"),
     [
-        (
-            HALF_NORMAL,
-            lambda x: math.sqrt(2 / math.pi) * math.exp(-x * x / 2),
-            math.sqrt(2 / math.pi),
-        ),
+        (HALF_NORMAL, lambda x: ROOT * math.exp(-x * x / 2), ROOT),
         (EXPONENTIAL, lambda x: math.exp(-x / 3) / 3, 3.0),
         (RAYLEIGH, lambda x: x * math.exp(-x * x / 2), math.sqrt(math.pi / 2)),
-        (
-            MAXWELL,
-            lambda x: math.sqrt(2 / math.pi) * x * x * math.exp(-x * x / 2),
-            math.sqrt(8 / math.pi),
-        ),
+        (MAXWELL, lambda x: ROOT * x * x * math.exp(-x * x / 2), 2 * ROOT),
     ],
 )  # fmt: skip
 def test_special_shapes_are_the_textbook_distributions(distribution, density, mean):
@@ -92,3 +86,50 @@ def test_far_out_there_is_nothing_rather_than_nan(distribution):
         assert float(distribution.tail_moment(2, x)) == 0
         assert float(distribution.tail_excess(x)) == 0
         assert float(distribution.lower_moment(2, x)) == distribution.moment(2)
+
+
+@pytest.mark.parametrize(("k", "p"), [(0.5, 2), (1, 1), (0.3, 0.7), (2.5, 1.6)])
+@pytest.mark.parametrize(("count", "largest"), [(20, 0.8), (1000, 3.0)])
+def test_samples_of_a_known_largest_are_those_below_it_and_itself(k, p, count, largest):
+    seen = SeenGamma(
+        distribution=GeneralizedGamma(k=k, p=p, scale=1.0), count=count, largest=largest
+    )
+    cut_off = mean_below(k, p, lambda x: 1.0, largest)
+
+    def expected(function):
+        others = mean_below(k, p, function, largest) / cut_off
+        return others * (1 - 1 / count) + function(largest) / count
+
+    edge = 0.4 * largest
+    for order in (0, 1, 2):
+        assert seen.moment(order) == pytest.approx(expected(lambda x: x**order), rel=1e-9)  # noqa: B023
+        # The edge cuts the integrand in two, so each part by itself.
+        lower = mean_below(k, p, lambda x: x**order, edge) / cut_off * (1 - 1 / count)  # noqa: B023
+        assert float(seen.lower_moment(order, edge)) == pytest.approx(lower, rel=1e-9)
+        both = float(seen.lower_moment(order, edge) + seen.tail_moment(order, edge))
+        assert both == pytest.approx(seen.moment(order), rel=1e-12)
+    excess = float(seen.tail_moment(1, edge)) - edge * float(seen.tail_moment(0, edge))
+    assert float(seen.tail_excess(edge)) == pytest.approx(excess, rel=1e-12)
+    inside = float(seen.density(edge)) * cut_off
+    assert inside == pytest.approx(
+        (1 - 1 / count) * float(seen.distribution.density(edge)), rel=1e-12
+    )
+
+
+def test_beyond_the_largest_there_is_nothing():
+    seen = SeenGamma(distribution=HALF_NORMAL, count=50, largest=2.0)
+    assert (seen.end, seen.mass_at_end) == (2.0, 0.02)
+    for x in (2.0, 3.0, 1e9):
+        assert float(seen.density(x)) == float(seen.tail_excess(x)) == 0
+        assert float(seen.tail_moment(1, x)) == 0
+        assert float(seen.lower_moment(2, x)) == pytest.approx(seen.moment(2), rel=1e-15)
+    just_below = math.nextafter(2.0, 0)
+    assert float(seen.tail_moment(1, just_below)) == pytest.approx(0.04, rel=1e-12)
+
+
+def test_a_largest_out_of_reach_changes_nothing():
+    seen = SeenGamma(distribution=EXPONENTIAL, count=10**12, largest=200.0)
+    for x in (0.1, 3.0, 20.0):
+        assert float(seen.tail_moment(1, x)) == pytest.approx(
+            float(EXPONENTIAL.tail_moment(1, x)), rel=1e-6
+        )

@@ -73,12 +73,12 @@ def test_one_sign_merged_with_nothing_is_itself():
     assert statistics.seen_by(Grid.TWOS_COMPLEMENT) == statistics.positive
 
 
-def test_bins_cover_the_samples_from_their_lower_edge_on():
+def test_the_edge_nearer_to_zero_belongs_to_a_bin():
     bins = histogram([0.0, 1.0, 1.9, 2.0, -0.5, -1.0, -1.1], most_bins=3)
     assert (bins.width, bins.first) == (1.0, -2)
     assert bins.edges.tolist() == [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
-    assert bins.counts.tolist() == [1, 2, 0, 2, 1]
-    assert bins.sums.tolist() == [-1.1, -1.5, 0.0, 2.9, 2.0]
+    assert bins.counts.tolist() == [2, 1, 0, 2, 1]
+    assert bins.sums.tolist() == [-2.1, -0.5, 0.0, 2.9, 2.0]
 
 
 def test_the_signs_are_taken_apart_at_zero():

@@ -8,6 +8,7 @@ Compression Toolkit, there over thresholds, here over steps.
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize
 
 from quantizer.baselines.ranges import min_max_step
@@ -15,17 +16,17 @@ from quantizer.grid import Grid
 from quantizer.histogram_error import squared_error
 from quantizer.map_statistics import MapStatistics
 
-_PER_OCTAVE = 16
+_PER_OCTAVE, _FINE_PER_OCTAVE = 16, 256
 _OCTAVES = 12
 """How far below the covering step the optimum can be: 12 octaves clip all but 0.02 %."""
 
 
 def mse_step(statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
-    """Scan steps around the covering one in sixteenths of an octave, then refine the best.
+    """Scan steps around the covering one in sixteenths of an octave, then finer by the best.
 
     Coarser steps than the covering one count too, as long as any sample reaches the first
-    level: on narrow grids a step that leaves levels unused can fit better. Of equal errors
-    the covering step wins.
+    level: on narrow grids a step that leaves levels unused can fit better. The finer scan is
+    for the ripple that clustered samples make. Of equal errors the covering step wins.
 
     Returns
     -------
@@ -35,20 +36,23 @@ def mse_step(statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
     covering = min_max_step(statistics, bits, grid)
     if covering is None:
         return None
-    coarsest = math.log2(statistics.seen_by(grid).largest / covering)
-    finer = np.arange(0, -_OCTAVES * _PER_OCTAVE, -1) / _PER_OCTAVE
-    coarser = np.arange(1, (coarsest + 1) * _PER_OCTAVE) / _PER_OCTAVE
-    scan = np.concatenate([finer, coarser])
 
     def error(octaves: float) -> float:
         return squared_error(statistics.histogram, covering * math.exp2(octaves), bits, grid)
 
-    errors = [error(octaves) for octaves in scan]
-    best = int(np.argmin(errors))
+    def best_of(scan: NDArray[np.float64]) -> float:
+        return float(scan[int(np.argmin([error(octaves) for octaves in scan]))])
+
+    coarsest = math.log2(statistics.seen_by(grid).largest / covering)
+    finer = np.arange(0, -_OCTAVES * _PER_OCTAVE, -1) / _PER_OCTAVE
+    coarser = np.arange(1, (coarsest + 1) * _PER_OCTAVE) / _PER_OCTAVE
+    around = np.linspace(-0.25, 0.25, _FINE_PER_OCTAVE // 2 + 1)
+    best = best_of(np.concatenate([finer, coarser]))
+    best = best_of(np.concatenate([[best], best + around]))
     found = optimize.minimize_scalar(
         error,
-        bounds=(scan[best] - 1 / _PER_OCTAVE, scan[best] + 1 / _PER_OCTAVE),
+        bounds=(best - 1 / _FINE_PER_OCTAVE, best + 1 / _FINE_PER_OCTAVE),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    return covering * math.exp2(float(found.x if found.fun < errors[best] else scan[best]))
+    return covering * math.exp2(float(found.x) if found.fun < error(best) else best)

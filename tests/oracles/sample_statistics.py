@@ -41,7 +41,10 @@ def sum_magnitudes(magnitudes: Sequence[float]) -> MagnitudeSums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bins:
-    """Bin ``i`` holds the samples in ``[(first + i) * width, (first + i + 1) * width)``."""
+    """Bin ``i`` lies from ``(first + i) * width`` to ``(first + i + 1) * width``.
+
+    A sample on an edge is in the bin that reaches further from zero.
+    """
 
     exponent: int
     first: int
@@ -55,7 +58,8 @@ def sort_into_bins(samples: Sequence[float], exponent: int) -> Bins:
     held: dict[int, list[float]] = {}
     for value in samples:
         if value != 0:
-            held.setdefault(math.floor(math.ldexp(value, -exponent)), []).append(value)
+            widths = math.floor(math.ldexp(abs(value), -exponent))
+            held.setdefault(widths if value > 0 else -1 - widths, []).append(value)
     first = min(held, default=0)
     indices = range(first, max(held, default=-1) + 1)
     contents = [held.get(index, []) for index in indices]
@@ -73,7 +77,7 @@ def finest_exponent(samples: Sequence[float], most_bins: int) -> int:
     largest = max((abs(value) for value in samples), default=0.0)
     if largest == 0:
         return 0
-    exponent = math.frexp(largest)[1] - (most_bins.bit_length() + 1)
+    exponent = math.frexp(largest)[1] - (most_bins.bit_length() + 2)
     while math.floor(math.ldexp(largest, -exponent)) >= most_bins:
         exponent += 1
     return exponent

@@ -13,7 +13,7 @@ from tests.oracles.sample_statistics import (
     sum_magnitudes,
 )
 
-MOST_BINS = 4096
+MOST_BINS = 8191  # as calibration: half of it at least
 
 
 def record(samples: Sequence[float], most_bins: int = MOST_BINS) -> MapStatistics:

@@ -2,7 +2,7 @@
 
 Ground truth: steps frozen on stored arrays before any comparison was run, computed from the
 published equations on the samples themselves. The packages see only the record of a map:
-sums, and a histogram of at most 4096 bins from zero to the largest magnitude. What that
+sums, and a histogram of 4096 to 8191 bins from zero to the largest magnitude. What that
 costs is stated rule by rule.
 """
 
@@ -34,7 +34,7 @@ from tests.step_rules.records import record
 FROZEN = read_frozen_steps()
 PRINTED = 5.1e-9  # half a unit of the ninth significant digit
 SLOW_ORACLES = ("mse", "tensorrt_kl")
-SLOW_WIDTHS = [4, 8, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (3, 6, 12))]
+SLOW_WIDTHS = [8, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (3, 4, 6, 12))]
 
 
 @cache
@@ -116,7 +116,8 @@ def test_the_bins_of_tensorrt_are_ours_where_the_largest_is_just_below_a_power_o
     assert math.ldexp(1.0, finest_exponent(values, KL_BINS)) == 8.0 / 2048
     rule = find_step_rule("tensorrt_kl", Estimator.MOMENTS).rule
     expected = rival_steps.tensorrt_kl(values, 5, False, -8)
-    assert rule(record(values), 5, Grid.UNSIGNED) == pytest.approx(expected, rel=1e-12)
+    found = rule(record(values), 5, Grid.UNSIGNED).step
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("bits", SLOW_WIDTHS)

@@ -41,7 +41,7 @@ HOSTILE = {
 
 
 def check(rule, statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
-    step = rule(statistics, bits, grid)
+    step = rule(statistics, bits, grid).step
     assert step is None or 0 < step < math.inf
     return step
 
@@ -50,10 +50,10 @@ def check(rule, statistics: MapStatistics, bits: int, grid: Grid) -> float | Non
 @pytest.mark.parametrize(("name", "rule"), RULES, ids=[name for name, _ in RULES])
 def test_no_sample_is_no_step(name, rule, grid):
     for samples, bits in product(NO_SAMPLES.values(), (2, 8)):
-        assert rule(record(samples), bits, grid) is None
+        assert rule(record(samples), bits, grid).step is None
     # ACIQ measures the spread of all samples, whatever the grid can see.
     if not grid.is_signed and not name.startswith("aciq"):
-        assert rule(record(HOSTILE["negative"]), 8, grid) is None
+        assert rule(record(HOSTILE["negative"]), 8, grid).step is None
 
 
 # What calibration can fall back on: a step for any map with samples.
