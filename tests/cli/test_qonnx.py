@@ -82,6 +82,27 @@ def test_a_file_can_be_made_for_any_machine(run, outside, machine):
     assert_same_but_for_the_name(outside)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--per-channel", "--bias-bits", "12", "--method", "max_range"),
+        ("--bits", "bits.json", "--headroom-bits", "1", "--input-bits", "6"),
+        ("--tune", "--tune-budget", "30", "--weight-bits", "4", "--estimator", "log_cumulants"),
+    ],
+)
+def test_a_file_says_how_its_numbers_were_asked_for(run, outside, options):
+    (outside / "bits.json").write_text(
+        '{"default": {"weight_bits": 6}, "conv2": {"weight_bits": 4}}'
+    )
+    run("simulate", EDGE, *FLOAT, *IMAGES, *options, "--json", "float.json")
+    outcome = run("quantize", "net.onnx", "--calibration", "calibration.npz", *PIXELS, *options,
+                  "-o", "net.q.onnx")  # fmt: skip
+    assert (outcome.status, outcome.err) == (0, "")
+    outcome = run("simulate", EDGE, *QUANTIZED, *IMAGES, "--json", "quantized.json")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert_same_but_for_the_name(outside)
+
+
 @pytest.mark.slow
 def test_a_real_quantized_file_gives_the_report_of_the_float_one(run, tmp_path, reference_data):
     images, calibration = (
@@ -107,6 +128,17 @@ def test_a_quantized_file_can_be_compared_and_swept(run, written):
     run("sweep", EDGE, "--set", "mac_array.rows=8,16", *FLOAT, *IMAGES, "-o", "f.csv")
     expected = (written / "f.csv").read_text().splitlines()
     assert [line.replace("net.q", "net") for line in lines] == expected
+
+
+def test_golden_vectors_of_a_quantized_file_are_those_of_the_float_one(run, written):
+    for name, network in (("f", FLOAT), ("q", QUANTIZED)):
+        outcome = run("export-vectors", EDGE, *network, *IMAGES, "--layer", "conv1", "-o", name)
+        assert (outcome.status, outcome.err) == (0, "")
+    files = sorted(path.name for path in (written / "f").rglob("*.hex"))
+    assert files
+    for name in files:
+        (float_one,), (quantized_one,) = (list((written / each).rglob(name)) for each in "fq")
+        assert float_one.read_bytes() == quantized_one.read_bytes()
 
 
 def test_suggested_commands_keep_to_the_formats_of_the_file(run, written):
