@@ -10,26 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.choices import Activations
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
+from accel_sim.machine_fit import check_signs, find_schedules
 from accel_sim.performance import LayerActivity, LayerPerformance, price_layers
 from accel_sim.report.bottleneck import double_bottleneck
 from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
 from accel_sim.report.layer import LayerReport
 from accel_sim.report.model import RunReport
-from accel_sim.scheduling import (
-    LayerSchedule,
-    collect_plans,
-    lay_out_layers,
-    schedule_layers,
-)
-from accel_sim.word_lengths import WordLengths, plan_word_lengths, read_word_lengths
+from accel_sim.scheduling import LayerSchedule, collect_plans
 from quantizer.bits_file import GivenBits
 from quantizer.errors import InputError
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
-from quantizer.network.layers import Layer, LocalResponseNorm, MacLayer, WeightedLayer
+from quantizer.network.layers import Layer, LocalResponseNorm, WeightedLayer
 from quantizer.quantized import DEFAULT_BIAS_BITS, BitWidths, QuantizedNetwork
 
 if TYPE_CHECKING:
@@ -79,65 +73,6 @@ def choose_bits(
     )
 
 
-def check_fit(
-    hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths
-) -> None:
-    """Refuse what a machine cannot run, before any image does.
-
-    Parameters
-    ----------
-    bits
-        Widths of a float network.
-
-    Raises
-    ------
-    InputError
-        An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
-    """
-    graph, widths = _word_lengths(network, bits)
-    nests = lay_out_layers(
-        hardware,
-        graph,
-        widths.feature_maps,
-        widths.constants,
-        widths.requantized_inputs,
-    )
-    _check_work(graph, not all(nest.kind.is_free for nest in nests))
-
-
-def _word_lengths(
-    network: QuantizedNetwork | Network, bits: BitWidths
-) -> tuple[Network, WordLengths]:
-    """Give the float network, and its word lengths: those that it has, or will have."""
-    if isinstance(network, QuantizedNetwork):
-        return network.network, read_word_lengths(network)
-    return network, plan_word_lengths(network, bits)
-
-
-def check_signs(hardware: HardwareConfig, network: QuantizedNetwork) -> None:
-    """Refuse feature maps whose sign the multipliers of a machine do not take.
-
-    Raises
-    ------
-    InputError
-        A layer with multipliers reads signed values on an unsigned machine, or the
-        reverse: unsigned values use the bit that is the sign of a signed operand.
-    """
-    takes = hardware.precision.activations
-    if takes is Activations.EITHER:
-        return
-    for layer in network.network.layers:
-        if isinstance(layer, MacLayer):
-            is_signed = network.formats[layer.ifm].signed
-            if is_signed != (takes is Activations.SIGNED):
-                raise InputError(
-                    f"layer {layer.name!r}",
-                    f"its input {layer.ifm!r} is {'signed' if is_signed else 'unsigned'}, the "
-                    f"datapath of {hardware.name} takes {takes} operands; "
-                    "--set precision.activations=either builds one that takes both",
-                )
-
-
 def simulate(
     hardware: HardwareConfig,
     network: QuantizedNetwork | Network,
@@ -175,6 +110,7 @@ def simulate(
         tile fits no buffer, a label is no output, or a float network is given images.
     """
     started = time.perf_counter()
+    bits = bits or choose_bits(hardware)
     if isinstance(network, QuantizedNetwork):
         check_signs(hardware, network)
         network = replace(network, rules=hardware.numeric_rules)
@@ -202,28 +138,6 @@ def simulate(
     )
 
 
-def find_schedules(
-    hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths | None
-) -> tuple[LayerSchedule, ...]:
-    """Find how a machine runs every layer; arguments are those of `simulate`.
-
-    Raises
-    ------
-    InputError
-        An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
-    """
-    graph, widths = _word_lengths(network, bits or choose_bits(hardware))
-    schedules = schedule_layers(
-        hardware,
-        graph,
-        widths.feature_maps,
-        widths.constants,
-        widths.requantized_inputs,
-    )
-    _check_work(graph, any(schedule.cycles.total for schedule in schedules))
-    return schedules
-
-
 def assemble_report(
     hardware: HardwareConfig,
     network: QuantizedNetwork | Network,
@@ -231,7 +145,7 @@ def assemble_report(
     schedules: tuple[LayerSchedule, ...],
     values: "ValueReport | None",
     *,
-    bits: BitWidths | None,
+    bits: BitWidths,
     explain: bool,
     started: float,
 ) -> RunReport:
@@ -241,10 +155,11 @@ def assemble_report(
     ----------
     schedules
         From `find_schedules`.
+    bits
+        Widths of a float network.
     started
         `time.perf_counter` at the start of the run.
     """
-    bits = bits or choose_bits(hardware)
     if isinstance(network, QuantizedNetwork):
         graph = network.network
         quantization = QuantizationFacts(
@@ -288,11 +203,6 @@ def assemble_report(
         values=values,
         doubling=double_bottleneck(hardware, costs, run) if explain else None,
     )
-
-
-def _check_work(network: Network, has_work: bool) -> None:
-    if not has_work:
-        raise InputError(network.name, "has no layer that computes; give a network with one")
 
 
 def _activity(values: "ValueReport") -> dict[str, LayerActivity]:

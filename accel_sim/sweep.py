@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
+from accel_sim.machine_fit import check_signs, find_schedules
 from accel_sim.report.document import ReportDocument
 from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
-from accel_sim.simulation import assemble_report, check_signs, find_schedules
+from accel_sim.simulation import assemble_report
 from quantizer.fixedpoint.qformat import Overflow
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet

@@ -70,6 +70,7 @@ ORDER = (
     ("accel_sim.performance", "accel_sim.measure", "accel_sim.incremental_run"),
     ("accel_sim.tuning_score",),
     ("accel_sim.report", "accel_sim.word_lengths", "accel_sim.operators"),
+    ("accel_sim.machine_fit",),
     ("accel_sim.simulation",),
     ("accel_sim.sweep", "accel_sim.golden_vectors"),
     ("accel_sim.cli",),

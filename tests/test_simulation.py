@@ -8,9 +8,10 @@ import pytest
 
 from accel_sim.builtin import find_builtin
 from accel_sim.hardware.load import load_hardware
+from accel_sim.machine_fit import find_schedules
 from accel_sim.measure import measure_values
 from accel_sim.scheduling import collect_plans
-from accel_sim.simulation import choose_bits, find_schedules, simulate
+from accel_sim.simulation import choose_bits, simulate
 from quantizer.errors import InputError
 from quantizer.network.images import ImageSet, Preprocessing, load_images
 from quantizer.network.onnx_import import load_onnx
@@ -75,7 +76,7 @@ def test_saturating_values_are_those_of_the_machines_order(quantized, images):
     )}  # fmt: skip
     reports = {name: simulate(machine, quantized, images) for name, machine in machines.items()}
     for name in ("chain", "columns"):
-        plans = collect_plans(find_schedules(machines[name], quantized, None))
+        plans = collect_plans(find_schedules(machines[name], quantized, quantized.bits))
         under_rules = replace(quantized, rules=machines[name].numeric_rules)
         assert reports[name].values == measure_values(under_rules, images, plans=plans)
     first, second, third = (report.values.layers for report in reports.values())

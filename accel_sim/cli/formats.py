@@ -114,13 +114,13 @@ def quantize_for(
 def _find_plans(hardware: "HardwareConfig | None", network: "QuantizedNetwork") -> "Plans":
     """Find how a machine adds, where that is part of the result."""
     from accel_sim.accumulation import NO_PLANS
+    from accel_sim.machine_fit import find_schedules
     from accel_sim.scheduling import collect_plans
-    from accel_sim.simulation import find_schedules
     from quantizer.fixedpoint.qformat import Overflow
 
     if hardware is None or network.rules.accumulator_overflow is Overflow.WRAP:
         return NO_PLANS
-    return collect_plans(find_schedules(hardware, network, None))
+    return collect_plans(find_schedules(hardware, network, network.bits))
 
 
 def _half(progress: Progress, index: int) -> Progress:

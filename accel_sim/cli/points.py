@@ -19,7 +19,8 @@ def simulate_points(
     points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
 ) -> "list[SweepResult]":
     """Simulate points in order, with a progress bar; refuse a bad one before the first runs."""
-    from accel_sim.simulation import check_fit, ignore_progress
+    from accel_sim.machine_fit import check_fit
+    from accel_sim.simulation import ignore_progress
     from accel_sim.sweep import run_sweep
     from quantizer.qonnx.read import give_rules
 

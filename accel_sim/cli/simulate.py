@@ -78,12 +78,13 @@ def simulate(
         raise InputError("--save-tensors", "has no use with --no-values; leave one of them out")
 
     from accel_sim.hardware.load import load_hardware
+    from accel_sim.machine_fit import check_fit
     from accel_sim.report.as_csv import layer_records, to_csv_bytes
     from accel_sim.report.as_json import to_json_bytes
     from accel_sim.report.as_npz import TensorStore
     from accel_sim.report.as_table import to_renderables
     from accel_sim.report.output_file import write_file
-    from accel_sim.simulation import check_fit, choose_bits, ignore_tensors
+    from accel_sim.simulation import choose_bits, ignore_tensors
     from accel_sim.simulation import simulate as run
     from quantizer.formats_file import formats_to_json
     from quantizer.quantized import QuantizedNetwork

@@ -22,8 +22,8 @@ from accel_sim.golden_vectors.files import (
 from accel_sim.golden_vectors.layer import LayerVectors, prepare_layer
 from accel_sim.golden_vectors.manifest import describe_layer, describe_run, describe_tile
 from accel_sim.hardware.config import HardwareConfig
+from accel_sim.machine_fit import check_signs, find_schedules
 from accel_sim.scheduling import collect_plans
-from accel_sim.simulation import check_signs, find_schedules
 from quantizer.errors import InputError, nearest
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
@@ -136,7 +136,7 @@ def export_vectors(
     network = replace(network, rules=hardware.numeric_rules)
     chosen = find_layers(network.network, layer)
     check_batch(hardware, images)
-    schedules = find_schedules(hardware, network, None)
+    schedules = find_schedules(hardware, network, network.bits)
     exact = ExactNetwork(network, collect_plans(schedules))
     traces = [exact.run(images.real(index)) for index in range(hardware.mapping.batch)]
     by_name = {schedule.nest.layer: schedule for schedule in schedules}

@@ -316,3 +316,14 @@ def test_a_format_of_no_tensor_is_refused(outside, refuse):
         "f.json: 'conv1.wight': the network has no such tensor with a format of its own; "
         "did you mean 'conv1.weight'?"
     )
+
+
+def test_tuning_counts_what_the_machines_order_saturates(run, outside):
+    saturating = ("--set", "precision.accumulator_bits=16",
+                  "--set", "precision.accumulator_overflow=saturate")  # fmt: skip
+    outcome = run("simulate", EDGE, *OUTSIDE, "--scale", "1/16", *saturating, "--tune",
+                  "--tune-budget", "2", "--json", "r.json")  # fmt: skip
+    assert (outcome.status, outcome.err) == (0, "")
+    report = json.loads((outside / "r.json").read_text())
+    assert sum(layer["accumulator_overflows"] for layer in report["layers"]) > 0
+    assert "clamped additions of 16 bits" in outcome.out

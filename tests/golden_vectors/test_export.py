@@ -20,10 +20,10 @@ from accel_sim.golden_vectors.files import check_space
 from accel_sim.golden_vectors.layer import prepare_layer
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import load_hardware
+from accel_sim.machine_fit import find_schedules
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.tile import Loop
 from accel_sim.scheduling import collect_plans
-from accel_sim.simulation import find_schedules
 from quantizer.errors import InputError
 from quantizer.network.images import ImageSet, Preprocessing, load_images
 from quantizer.network.layers import Conv, ConvTranspose, Dense
@@ -79,7 +79,7 @@ def test_the_tiles_of_a_layer_give_its_outputs_and_its_clamps(
 ) -> None:
     hardware = machine(name)
     network = replace(network, rules=hardware.numeric_rules)
-    schedules = find_schedules(hardware, network, None)
+    schedules = find_schedules(hardware, network, network.bits)
     exact = ExactNetwork(network, collect_plans(schedules))
     traces = [exact.run(images.real(index)) for index in range(hardware.mapping.batch)]
     has_filters_last = array_axes(hardware.mac_array.dataflow).cols is Loop.FILTERS

@@ -13,9 +13,9 @@ from accel_sim.golden_vectors.layer import LayerVectors, prepare_layer
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import load_hardware
+from accel_sim.machine_fit import find_schedules
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.tile import Tile
-from accel_sim.simulation import find_schedules
 from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.graph import Network
 from quantizer.network.layers import Conv
@@ -138,7 +138,7 @@ def tiled(
 ) -> LayerVectors:
     """The layer in tiles of so many channels and output rows; sums go on between tiles."""
     hardware = array.hardware
-    (schedule,) = find_schedules(hardware, network, None)
+    (schedule,) = find_schedules(hardware, network, network.bits)
     (layer,) = network.network.layers
     nest, mapping = schedule.nest, schedule.mapping
     assert isinstance(layer, Conv)

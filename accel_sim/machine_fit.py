@@ -1,0 +1,101 @@
+"""Whether a network fits a machine, and how it runs there."""
+
+from accel_sim.hardware.choices import Activations
+from accel_sim.hardware.config import HardwareConfig
+from accel_sim.scheduling import LayerSchedule, lay_out_layers, schedule_layers
+from accel_sim.word_lengths import WordLengths, plan_word_lengths, read_word_lengths
+from quantizer.errors import InputError
+from quantizer.network.graph import Network
+from quantizer.network.layers import MacLayer
+from quantizer.quantized import BitWidths, QuantizedNetwork
+
+
+def check_fit(
+    hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths
+) -> None:
+    """Refuse what a machine cannot run, before any image does.
+
+    Parameters
+    ----------
+    bits
+        Widths of a float network.
+
+    Raises
+    ------
+    InputError
+        An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
+    """
+    graph, widths = _word_lengths(network, bits)
+    nests = lay_out_layers(
+        hardware,
+        graph,
+        widths.feature_maps,
+        widths.constants,
+        widths.requantized_inputs,
+    )
+    _check_work(graph, not all(nest.kind.is_free for nest in nests))
+
+
+def check_signs(hardware: HardwareConfig, network: QuantizedNetwork) -> None:
+    """Refuse feature maps whose sign the multipliers of a machine do not take.
+
+    Raises
+    ------
+    InputError
+        A layer with multipliers reads signed values on an unsigned machine, or the
+        reverse: unsigned values use the bit that is the sign of a signed operand.
+    """
+    takes = hardware.precision.activations
+    if takes is Activations.EITHER:
+        return
+    for layer in network.network.layers:
+        if isinstance(layer, MacLayer):
+            is_signed = network.formats[layer.ifm].signed
+            if is_signed != (takes is Activations.SIGNED):
+                raise InputError(
+                    f"layer {layer.name!r}",
+                    f"its input {layer.ifm!r} is {'signed' if is_signed else 'unsigned'}, the "
+                    f"datapath of {hardware.name} takes {takes} operands; "
+                    "--set precision.activations=either builds one that takes both",
+                )
+
+
+def find_schedules(
+    hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths
+) -> tuple[LayerSchedule, ...]:
+    """Find how a machine runs every layer.
+
+    Parameters
+    ----------
+    bits
+        Widths of a float network.
+
+    Raises
+    ------
+    InputError
+        An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
+    """
+    graph, widths = _word_lengths(network, bits)
+    schedules = schedule_layers(
+        hardware,
+        graph,
+        widths.feature_maps,
+        widths.constants,
+        widths.requantized_inputs,
+    )
+    _check_work(graph, any(schedule.cycles.total for schedule in schedules))
+    return schedules
+
+
+def _word_lengths(
+    network: QuantizedNetwork | Network, bits: BitWidths
+) -> tuple[Network, WordLengths]:
+    """Give the float network, and its word lengths: those that it has, or will have."""
+    if isinstance(network, QuantizedNetwork):
+        return network.network, read_word_lengths(network)
+    return network, plan_word_lengths(network, bits)
+
+
+def _check_work(network: Network, has_work: bool) -> None:
+    if not has_work:
+        raise InputError(network.name, "has no layer that computes; give a network with one")
