@@ -67,7 +67,8 @@ def prepare_conv(network: QuantizedNetwork, layer: Conv, plan: AccumulationPlan 
     )
     rows, cols = geometry.acc_shape
     pixels = _flat_pixels(ofm_image[1:], cols)
-    sums = _ConvSums(taps=taps, ordered=order_filters(network, layer, plan, taps, pixels))
+    ordered = None if plan is None else order_filters(network, layer, plan, taps, pixels)
+    sums = _ConvSums(taps=taps, ordered=ordered)
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
@@ -110,9 +111,11 @@ def prepare_transposed_conv(
             window=(1, len(phase.taps)),
             groups=layer.groups,
         )
-        whole = _fill_window(taps, phase.places, geometry.window)
-        pixels = _flat_pixels(phase.shape, geometry.padded_cols)
-        ordered = order_filters(network, layer, plan, whole, pixels)
+        ordered = None
+        if plan is not None:
+            whole = _fill_window(taps, phase.places, geometry.window)
+            pixels = _flat_pixels(phase.shape, geometry.padded_cols)
+            ordered = order_filters(network, layer, plan, whole, pixels)
         phases.append((phase, _ConvSums(taps=taps, ordered=ordered)))
     stage = prepare_output_stage(network, layer)
 
@@ -154,15 +157,18 @@ def prepare_dense(network: QuantizedNetwork, layer: Dense, plan: AccumulationPla
     """Prepare a matrix product: a convolution of pixels that are vectors."""
     weights = np.ascontiguousarray(network.weights[layer.weights].raw, np.int16)
     filters, channels = weights.shape
-    taps = Taps(
-        weights=weights.astype(np.int32)[:, :, None],
-        phases=np.zeros(1, np.int64),
-        offsets=np.zeros(1, np.int64),
-        window=(1, 1),
-        groups=1,
-    )
-    positions = math.prod(network.network.shapes[layer.ofm]) // filters
-    ordered = order_filters(network, layer, plan, taps, np.arange(positions))
+    ordered = None
+    if plan is not None:
+        one_tap = np.zeros(1, np.int64)
+        taps = Taps(
+            weights=weights.astype(np.int32)[:, :, None],
+            phases=one_tap,
+            offsets=one_tap,
+            window=(1, 1),
+            groups=1,
+        )
+        positions = math.prod(network.network.shapes[layer.ofm]) // filters
+        ordered = order_filters(network, layer, plan, taps, np.arange(positions))
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:

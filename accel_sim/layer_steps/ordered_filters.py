@@ -107,14 +107,14 @@ class OrderedFilters:
 def order_filters(
     network: QuantizedNetwork,
     layer: MacLayer,
-    plan: AccumulationPlan | None,
+    plan: AccumulationPlan,
     taps: Taps,
     pixels: Indices,
 ) -> OrderedFilters | None:
     """Find the filters of which some sum might saturate.
 
-    Gives None if there are none: without a plan, if no level of it saturates, or if all
-    are proven not to.
+    Gives None if there are none: if no level of the plan saturates, or if all are proven
+    not to.
 
     Parameters
     ----------
@@ -126,8 +126,6 @@ def order_filters(
     ValueError
         The plan's accumulator is not that of the network's rules.
     """
-    if plan is None:
-        return None
     if plan.levels[-1].bits != network.rules.accumulator_bits:
         raise ValueError("the plan ends in another accumulator than that of the rules")
     if not any(level.saturates for level in plan.levels):
