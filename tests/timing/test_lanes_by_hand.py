@@ -66,7 +66,8 @@ def run(layer, constants, ofm_shape) -> Worked:
         constants={name: np.zeros(shape, np.float32) for name, shape in constants.items()},
     )  # fmt: skip
     widths = OperandWidths(
-        feature_maps=dict.fromkeys(shapes, 8), weights=dict.fromkeys(constants, 8), biases=16
+        feature_maps=dict.fromkeys(shapes, 8),
+        constants={name: 16 if name == "b" else 8 for name in constants},
     )
     (nest,) = build_loop_nests(network, widths, 1, {})
     (order,) = loop_orders(nest)
