@@ -27,7 +27,6 @@ P_RANGE = (0.1, 12.0)
 MIN_SAMPLES = 16
 """Fewer samples say nothing of a tail."""
 
-_STARTS = ((1.0, 1.0), (0.5, 2.0), (0.3, 3.0), (2.0, 0.6), (0.1, 6.0))
 _MAX_RESIDUAL = 1e-3
 """Of a log moment ratio: 0.1 % in the ratio."""
 
@@ -126,15 +125,15 @@ def fit_moments(mean: float, mean_square: float, mean_fourth: float) -> Generali
     def slopes(log_shape: NDArray[np.float64]) -> NDArray[np.float64]:
         return _slopes_of_ratios(*np.exp(log_shape))
 
-    for start in _STARTS:
-        found = optimize.least_squares(
-            residual, np.log(start), slopes, (lower, upper), xtol=1e-14, ftol=1e-14, gtol=1e-14
-        )
-        if np.abs(found.fun).max() <= _MAX_RESIDUAL:
-            k, p = (float(value) for value in np.exp(found.x))
-            reduced = GeneralizedGamma(k=k, p=p, scale=1.0)
-            return replace(reduced, scale=math.sqrt(mean_square / reduced.moment(2)))
-    return None
+    # From the exponential, k = p = 1, every distribution inside the bounds is reached.
+    found = optimize.least_squares(
+        residual, np.zeros(2), slopes, (lower, upper), xtol=1e-14, ftol=1e-14, gtol=1e-14
+    )
+    if np.abs(found.fun).max() > _MAX_RESIDUAL:
+        return None
+    k, p = (float(value) for value in np.exp(found.x))
+    reduced = GeneralizedGamma(k=k, p=p, scale=1.0)
+    return replace(reduced, scale=math.sqrt(mean_square / reduced.moment(2)))
 
 
 def fit_log_cumulants(

@@ -207,3 +207,16 @@ def test_a_spike_of_zeros_changes_nothing():
     samples = draw(0.8, 1.0, 4000, seed=5)
     for estimator in Estimator:
         assert fit_samples(estimator, samples + [0.0] * 9000) == fit_samples(estimator, samples)
+
+
+@pytest.mark.slow  # 5 s
+def test_moments_are_matched_all_over_the_domain():
+    rng = np.random.default_rng(0)
+    lower, upper = np.log([K_RANGE[0], P_RANGE[0]]), np.log([K_RANGE[1], P_RANGE[1]])
+    for _ in range(500):
+        k, p = np.exp(rng.uniform(lower, upper))
+        given = GeneralizedGamma(k=float(k), p=float(p), scale=SCALE)
+        found = fit_moments(given.moment(1), given.moment(2), given.moment(4))
+        assert found is not None
+        for order in (1, 2, 4):
+            assert found.moment(order) == pytest.approx(given.moment(order), rel=1e-6)

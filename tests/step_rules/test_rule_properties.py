@@ -63,7 +63,7 @@ def check_scaling(entry: NamedRule, samples: list[float], bits: int, grid: Grid,
 
 
 @pytest.mark.parametrize("entry", RULES, ids=NAMES)
-@settings(max_examples=8, deadline=None, derandomize=True, database=None)
+@settings(max_examples=5, deadline=None, derandomize=True, database=None)
 @given(samples=maps(), bits=widths, grid=grids, exponent=exponents)
 def test_a_power_of_two_times_the_samples_is_that_power_times_the_step(
     entry, samples, bits, grid, exponent
