@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 
 from quantizer.grid import Grid
-from quantizer.histogram_error import squared_error
+from quantizer.histogram_error import squared_errors
+from quantizer.map_statistics import Histogram
 from tests.oracles import rival_steps
 from tests.step_rules.arrays import NAMES, samples
 from tests.step_rules.records import record
+
+
+def squared_error(histogram: Histogram, step: float, bits: int, grid: Grid) -> float:
+    return float(squared_errors(histogram, np.array([step]), bits, grid)[0])
 
 
 @pytest.mark.parametrize("grid", [Grid.UNSIGNED, Grid.TWOS_COMPLEMENT])

@@ -13,7 +13,7 @@ from scipy import optimize
 
 from quantizer.baselines.ranges import min_max_step
 from quantizer.grid import Grid
-from quantizer.histogram_error import squared_error
+from quantizer.histogram_error import squared_errors
 from quantizer.map_statistics import MapStatistics
 
 _PER_OCTAVE, _FINE_PER_OCTAVE = 16, 256
@@ -37,11 +37,11 @@ def mse_step(statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
     if covering is None:
         return None
 
-    def error(octaves: float) -> float:
-        return squared_error(statistics.histogram, covering * math.exp2(octaves), bits, grid)
+    def errors(octaves: NDArray[np.float64]) -> NDArray[np.float64]:
+        return squared_errors(statistics.histogram, covering * np.exp2(octaves), bits, grid)
 
     def best_of(scan: NDArray[np.float64]) -> float:
-        return float(scan[int(np.argmin([error(octaves) for octaves in scan]))])
+        return float(scan[int(np.argmin(errors(scan)))])
 
     coarsest = math.log2(statistics.seen_by(grid).largest / covering)
     finer = np.arange(0, -_OCTAVES * _PER_OCTAVE, -1) / _PER_OCTAVE
@@ -50,9 +50,10 @@ def mse_step(statistics: MapStatistics, bits: int, grid: Grid) -> float | None:
     best = best_of(np.concatenate([finer, coarser]))
     best = best_of(np.concatenate([[best], best + around]))
     found = optimize.minimize_scalar(
-        error,
+        lambda octaves: float(errors(np.array([octaves]))[0]),
         bounds=(best - 1 / _FINE_PER_OCTAVE, best + 1 / _FINE_PER_OCTAVE),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    return covering * math.exp2(float(found.x) if found.fun < error(best) else best)
+    candidates = np.array([best, float(found.x)])
+    return covering * float(np.exp2(best_of(candidates)))
