@@ -42,6 +42,7 @@ from quantizer.qonnx.write import to_qonnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, QuantizedNetwork
 from tests.oracles.network_blocks import BLOCKS
+from tests.seeds import seeds
 from tests.test_exact_networks import QONNX_WIDTHS, REAL_NETWORKS, random_case
 
 Maps = dict[str, NDArray[np.float64]]
@@ -169,12 +170,13 @@ def test_the_built_in_network_of_8_bits_is_exact_entirely() -> None:
         assert executed.exact == executed.layers
 
 
-@pytest.mark.parametrize("seed", range(4000, 4024))
+@pytest.mark.parametrize("seed", seeds(6, 18, start=4000))
 def test_random_networks_are_exact_where_float32_is(seed: int, tmp_path: Path) -> None:
     case = random_case(tmp_path, seed, BLOCKS, QONNX_WIDTHS)
     assert_executor_equals(case.network, case.real_images[0])
 
 
+@pytest.mark.slow
 def test_most_layers_of_the_random_networks_above_are_exact(tmp_path: Path) -> None:
     """Otherwise they would say little."""
     exact = layers = 0

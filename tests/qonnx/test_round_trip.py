@@ -22,6 +22,7 @@ from quantizer.quantized import (
 )
 from tests.qonnx.cases import CASES
 from tests.qonnx.files import DOMAIN, load, model, node, quant
+from tests.seeds import seeds
 from tests.test_exact_networks import exact_tensors, random_case
 
 
@@ -51,7 +52,7 @@ def assert_equal(found: QuantizedNetwork, expected: QuantizedNetwork) -> None:
         assert getattr(found, fact) == getattr(expected, fact)
 
 
-@pytest.mark.parametrize("seed", range(3000, 3060))
+@pytest.mark.parametrize("seed", seeds(15, 45, start=3000))
 def test_a_random_network_comes_back(seed: int, tmp_path: Path) -> None:
     case = random_case(tmp_path, seed)
     found = read_back(tmp_path, case.network)
@@ -61,6 +62,7 @@ def test_a_random_network_comes_back(seed: int, tmp_path: Path) -> None:
         np.testing.assert_array_equal(raw, expected[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_random_networks_above_hold_what_is_hard_to_write(tmp_path: Path) -> None:
     """Otherwise they would say little: scales per channel in every layout, every rounding."""
     kinds: set[str] = set()
