@@ -129,9 +129,7 @@ def test_the_table_of_formats_shows_the_range_of_the_channels(outside, run):
         "conv1.weight",
         "conv1",
         "weights",
-        "8",
-        f"{min(lengths)}..{max(lengths)}",
-        "yes",
+        f"s8f{min(lengths)}..{max(lengths)}",
     ]
 
 
