@@ -75,6 +75,23 @@ USAGE_MISTAKES = [
         ["simulate", EDGE, "--method", "gdg"],
         "--method: unknown method 'gdg'; did you mean 'ggd'?",
     ),
+    (
+        ["sweep", EDGE, "--method", "best"],
+        "--method: unknown method 'best'; give a name of: accel-sim list methods",
+    ),
+    (
+        ["compare", EDGE, "iot_8x8", "--method", "octav", "--estimator", "moments"],
+        "--estimator: has no use with --method octav, which fits no distribution; "
+        "leave one of them out",
+    ),
+    (
+        ["quantize", "digits", "--estimator", "moment"],
+        "--estimator: 'moment' is not one of 'moments', 'maximum_likelihood', 'log_cumulants'",
+    ),
+    (
+        ["quantize", "digits", "--headroom-bits", "2"],
+        "--headroom-bits: expected 0 or 1, got '2'",
+    ),
     (["compare", EDGE], "accel-sim compare: needs two machines or reports at least; add one"),
     (["compare", EDGE, "a.json"], "a.json: is a report among machines; give all of one kind"),
     (
