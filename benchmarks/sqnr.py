@@ -1,0 +1,260 @@
+"""Which rule for feature maps keeps most of the signal?
+
+    .venv/bin/python benchmarks/sqnr.py --reference-data DIR --csv sqnr.csv --chart sqnr.svg
+
+Networks x rules x widths, every rule with the same weights, biases, grid and calibration
+samples, and twice: with its own way from a real-valued step to a power of two, and with the
+one of less squared error on the samples. Judged on images that no rule has seen: SQNR per
+feature map (of its own format alone), end to end by the exact integer run, and top-1.
+Accumulators have 48 bits, so that none overflows. Cells in which a rival beats `ggd` are
+listed at the end. Without --reference-data only the built-in network is there.
+
+A step that is best for every map by itself is not best end to end: noise of one map may be
+worth less than its signal, and the sum over layers weighs them otherwise.
+"""
+
+import argparse
+import csv
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from accel_sim.functional import ExactNetwork
+from accel_sim.sqnr import Sqnr, compare
+from benchmarks.reference_networks import LOADERS, ReferenceNetwork
+from quantizer.estimators import Estimator
+from quantizer.network.float_run import FloatRunner
+from quantizer.ordered_map import map_in_order
+from quantizer.quantize import CalibratedMaps, calibrate, quantize
+from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
+from quantizer.step_rules import StepRounding, step_rules
+
+Array = NDArray[Any]
+
+BITS = (3, 4, 5, 6, 8, 10, 12, 16)
+RULES = NumericRules(accumulator_bits=48)
+DEFAULT = "ggd"
+WIDE_WEIGHTS, SAME_WEIGHTS = "16", "same"
+"""Weights of 16 bits, so that feature maps alone make the noise; or of the maps' width."""
+ROUNDINGS: dict[str, StepRounding | None] = {"own": None, "samples": StepRounding.SAMPLE_ERROR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One rule at one width on one network, on unseen images.
+
+    Attributes
+    ----------
+    map_sqnr_dB_mean, map_sqnr_dB_worst
+        Over the feature maps that have a format of their own and lose anything in it.
+    sqnr_dB
+        End to end; infinite if nothing is lost.
+    top1_fraction
+        Against the labels.
+    """
+
+    network: str
+    weights: str
+    bits: int
+    rounding: str
+    method: str
+    map_sqnr_dB_mean: float
+    map_sqnr_dB_worst: float
+    sqnr_dB: float
+    top1_fraction: float
+
+    @property
+    def contest(self) -> tuple[str, str, int, str]:
+        """What all rules that compete with this one have in common."""
+        return self.network, self.weights, self.bits, self.rounding
+
+
+class Judge:
+    """Runs quantized networks on unseen images; equal formats run once."""
+
+    def __init__(self, reference: ReferenceNetwork) -> None:
+        self._images = reference.unseen
+        self._output = reference.network.output
+        runner = FloatRunner(reference.network)
+        self._floats = self._on_all_images(
+            lambda index: runner.run(self._images.real(index))[self._output]
+        )
+        self._known: dict[object, tuple[float, float]] = {}
+
+    def end_to_end(self, network: QuantizedNetwork) -> tuple[float, float]:
+        """SQNR in dB, and top-1 accuracy."""
+        key = (network.bits.weights, *sorted((name, str(f)) for name, f in network.formats.items()))
+        if key not in self._known:
+            self._known[key] = self._run(network)
+        return self._known[key]
+
+    def _run(self, network: QuantizedNetwork) -> tuple[float, float]:
+        exact, step = ExactNetwork(network), network.formats[self._output].step
+        outputs = self._on_all_images(
+            lambda index: exact.run(self._images.real(index)).tensors[self._output]
+        )
+        sqnr = Sqnr([compare(a, b, step) for a, b in zip(self._floats, outputs, strict=True)])
+        best = [int(np.argmax(raw)) for raw in outputs]
+        return math.inf if sqnr.dB is None else sqnr.dB, float(np.mean(best == self._images.labels))
+
+    def _on_all_images(self, run: Callable[[int], Array]) -> list[Array]:
+        return list(map_in_order(run, len(self._images)))
+
+
+def judge_network(
+    reference: ReferenceNetwork,
+    methods: Sequence[str],
+    widths: Sequence[int],
+    advance: Callable[[], None],
+) -> Iterator[Cell]:
+    """Quantize by every rule; statistics are collected once per width, for all rules."""
+    graph, judge = reference.network, Judge(reference)
+    for weights in (WIDE_WEIGHTS, SAME_WEIGHTS):
+        for bits in widths:
+            width = BitWidths(weights=16 if weights == WIDE_WEIGHTS else bits, activations=bits)
+            seen = calibrate(graph, reference.calibration, width, RULES)
+            unseen = calibrate(graph, reference.unseen, width, RULES)
+            for rounding, how in ROUNDINGS.items():
+                for method in methods:
+                    network = quantize(graph, seen, width, RULES, method=method, step_rounding=how)
+                    per_map = map_sqnrs(network, unseen)
+                    sqnr_dB, top1_fraction = judge.end_to_end(network)
+                    yield Cell(
+                        network=reference.name,
+                        weights=weights,
+                        bits=bits,
+                        rounding=rounding,
+                        method=method,
+                        map_sqnr_dB_mean=statistics.fmean(per_map),
+                        map_sqnr_dB_worst=min(per_map),
+                        sqnr_dB=sqnr_dB,
+                        top1_fraction=top1_fraction,
+                    )
+                    advance()
+
+
+def map_sqnrs(network: QuantizedNetwork, unseen: CalibratedMaps) -> list[float]:
+    """SQNR of every map by itself, in dB, from the sums over the unseen images."""
+    found = []
+    for name, maps in unseen.items():
+        signal = maps.statistics.mean_square * maps.statistics.count
+        noise = maps.errors.of(network.formats[name]).total
+        if noise:
+            found.append(10 * math.log10(signal / noise))
+    return found
+
+
+def mean_tables(cells: Sequence[Cell], widths: Sequence[int]) -> Iterator[Table]:
+    """End to end, mean over networks: a row per rule, a column per width."""
+    for weights in (WIDE_WEIGHTS, SAME_WEIGHTS):
+        for rounding in ROUNDINGS:
+            here = [cell for cell in cells if (cell.weights, cell.rounding) == (weights, rounding)]
+            table = Table(
+                box=box.SIMPLE_HEAD,
+                title=f"End-to-end SQNR in dB, mean over networks; weights {weights}, "
+                f"steps rounded by {rounding}",
+            )
+            table.add_column("method")
+            for bits in widths:
+                table.add_column(f"{bits} bits", justify="right")
+            for method in dict.fromkeys(cell.method for cell in here):
+                of_width = [
+                    statistics.fmean(
+                        cell.sqnr_dB for cell in here if (cell.method, cell.bits) == (method, bits)
+                    )
+                    for bits in widths
+                ]
+                table.add_row(method, *(f"{mean:.2f}" for mean in of_width))
+            yield table
+
+
+def losses(cells: Sequence[Cell]) -> Table:
+    """Every cell in which some rule is better end to end than `ggd`, and the best of them."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"Where {DEFAULT} is not the best end to end")
+    for name in ("network", "weights", "bits", "rounding", "best rule"):
+        table.add_column(name)
+    for name in ("its dB", f"{DEFAULT} dB"):
+        table.add_column(name, justify="right")
+    contests: dict[object, list[Cell]] = {}
+    for cell in cells:
+        contests.setdefault(cell.contest, []).append(cell)
+    for rivals in contests.values():
+        ours = next(cell for cell in rivals if cell.method == DEFAULT)
+        best = max(rivals, key=lambda cell: cell.sqnr_dB)
+        if best.sqnr_dB > ours.sqnr_dB:
+            figures = (f"{cell.sqnr_dB:.2f}" for cell in (best, ours))
+            table.add_row(*map(str, ours.contest), best.method, *figures)
+    return table
+
+
+def draw(cells: Sequence[Cell], file: Path) -> None:
+    """Draw end-to-end SQNR over width, a panel per network and width of weights."""
+    import altair as alt
+
+    rows = [asdict(cell) for cell in cells if cell.rounding == "samples"]
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("bits:O", title="bits of feature maps"),
+            y=alt.Y("sqnr_dB:Q", title="end-to-end SQNR / dB"),
+            color=alt.Color("method:N", scale=alt.Scale(scheme="tableau20")),
+            strokeWidth=alt.condition(alt.datum.method == DEFAULT, alt.value(4), alt.value(1.2)),
+        )
+        .properties(width=260, height=220)
+        .facet(row=alt.Row("weights:N", title="bits of weights"), column="network:N")
+    )
+    chart.save(file)
+
+
+def main() -> None:
+    options = read_options()
+    names = list(LOADERS) if options.reference_data else ["digits"]
+    console = Console()
+    cells: list[Cell] = []
+    with Progress(console=Console(stderr=True)) as progress:
+        per_network = 2 * len(options.bits) * len(ROUNDINGS) * len(options.methods)
+        task = progress.add_task("judging", total=len(names) * per_network)
+        for name in names:
+            reference = LOADERS[name](options.reference_data, options.images)
+            cells += judge_network(
+                reference, options.methods, options.bits, lambda: progress.advance(task)
+            )
+    for table in (*mean_tables(cells, options.bits), losses(cells)):
+        console.print(table)
+    if options.csv is not None:
+        with options.csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(Cell)])
+            writer.writeheader()
+            writer.writerows(asdict(cell) for cell in cells)
+    if options.chart is not None:
+        draw(cells, options.chart)
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    known = [rule.name for rule in step_rules(Estimator.MOMENTS)]
+    parser.add_argument("--reference-data", type=Path, metavar="DIR")
+    parser.add_argument("--methods", nargs="+", choices=known, default=known)
+    parser.add_argument("--bits", nargs="+", type=int, default=list(BITS))
+    parser.add_argument("--images", type=int, default=100, help="unseen images per network")
+    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--chart", type=Path, help="an .svg, .png or .html file")
+    options = parser.parse_args()
+    if DEFAULT not in options.methods:
+        parser.error(f"--methods: {DEFAULT} is what the others are compared with; add it")
+    return options
+
+
+if __name__ == "__main__":
+    main()
