@@ -198,18 +198,28 @@ def losses(cells: Sequence[Cell]) -> Table:
 
 
 def draw(cells: Sequence[Cell], file: Path) -> None:
-    """Draw end-to-end SQNR over width, a panel per network and width of weights."""
+    """Draw what each rule is short of the best one, over width: a panel per network."""
     import altair as alt
 
-    rows = [asdict(cell) for cell in cells if cell.rounding == "samples"]
+    here = [cell for cell in cells if cell.rounding == "samples"]
+    best: dict[object, float] = {}
+    for cell in here:
+        best[cell.contest] = max(cell.sqnr_dB, best.get(cell.contest, -math.inf))
+    rows = [
+        asdict(cell) | {"gap_dB": cell.sqnr_dB - best[cell.contest]}
+        for cell in here
+        if math.isfinite(cell.sqnr_dB)
+    ]
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(point=True)
         .encode(
             x=alt.X("bits:O", title="bits of feature maps"),
-            y=alt.Y("sqnr_dB:Q", title="end-to-end SQNR / dB"),
+            y=alt.Y("gap_dB:Q", title="end-to-end SQNR less the best rule's / dB"),
             color=alt.Color("method:N", scale=alt.Scale(scheme="tableau20")),
+            shape="method:N",
             strokeWidth=alt.condition(alt.datum.method == DEFAULT, alt.value(4), alt.value(1.2)),
+            tooltip=["method:N", "bits:O", "sqnr_dB:Q", "top1_fraction:Q"],
         )
         .properties(width=260, height=220)
         .facet(row=alt.Row("weights:N", title="bits of weights"), column="network:N")
