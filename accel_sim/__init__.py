@@ -12,14 +12,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "BitWidths": "quantizer.quantized",
     "InputError": "quantizer.errors",
+    "LayerBits": "quantizer.quantized",
     "Preprocessing": "quantizer.network.images",
     "RunReport": "accel_sim.report.model",
+    "Tuning": "quantizer.quantized",
     "load_hardware": "accel_sim.hardware.load",
     "load_images": "quantizer.network.images",
     "load_onnx": "quantizer.network.onnx_import",
     "load_qonnx": "quantizer.qonnx.read",
     "quantize": "quantizer.quantize",
     "simulate": "accel_sim.simulation",
+    "tune_on": "accel_sim.tuning_score",
     "to_qonnx": "quantizer.qonnx.write",
 }
 """Where each public name lives; imported on first use, because some take a second.

@@ -6,7 +6,7 @@ another integer than before. So its maps equal those of a full run, bit for bit.
 """
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,22 @@ class IncrementalRun:
         for kept, maps in zip(self._kept, changed, strict=True):
             kept |= _narrow(candidate, maps)
         self._accepted = plan
+
+    def run_layer(self, candidate: QuantizedNetwork, layer: Layer) -> Callable[[int], Raw]:
+        """Prepare one layer of a candidate, to run it on what is kept of an image.
+
+        Raises
+        ------
+        InputError
+            The layer cannot be prepared with the candidate's formats.
+        """
+        step = self._prepare(candidate, layer)
+
+        def run(index: int) -> Raw:
+            read = {name: self._kept[index][name].astype(np.int32) for name in layer.inputs}
+            return step(read)[0].reshape(candidate.network.shapes[layer.ofm])
+
+        return run
 
     def kept_maps(self, index: int) -> Mapping[str, Kept]:
         """Feature maps of the accepted network for an image that is kept, by name."""

@@ -1,10 +1,11 @@
 """What tuning maximises: how near the exact run's output comes to the float network's."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.incremental_run import IncrementalRun
@@ -14,9 +15,14 @@ from quantizer.errors import InputError
 from quantizer.formats_file import GivenFormat
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.images import ImageSet
+from quantizer.network.layers import Dense, WeightedLayer
 from quantizer.ordered_map import map_in_order
 from quantizer.quantized import QuantizedNetwork, TuneMeasure, Tuning
 from quantizer.tune import Score, tune
+
+
+def _no_progress(done: int, total: int) -> None:
+    del done, total
 
 
 def tune_on(
@@ -24,16 +30,22 @@ def tune_on(
     images: ImageSet,
     tuning: Tuning,
     *,
-    plans: Plans,
-    pinned: Mapping[str, GivenFormat],
-    progress: Progress,
+    plans: Plans = NO_PLANS,
+    pinned: Mapping[str, GivenFormat] | None = None,
+    progress: Progress = _no_progress,
 ) -> QuantizedNetwork:
     """Tune a network by the exact run on some images; see `quantizer.tune.tune`.
 
     Parameters
     ----------
+    network
+        As `quantize` made it, under the rules of the machine.
+    images
+        Those of calibration, or others that will not judge the result.
     plans
         As `ExactNetwork` takes them.
+    pinned
+        Formats that were given to `quantize`, by tensor name; they stay.
 
     Raises
     ------
@@ -42,7 +54,7 @@ def tune_on(
     """
     by_accuracy = tuning.measure is TuneMeasure.TOP1
     evaluator = TuningScore(network, images, by_accuracy=by_accuracy, plans=plans)
-    return tune(network, evaluator, tuning, pinned=pinned, progress=progress)
+    return tune(network, evaluator, tuning, pinned=pinned or {}, progress=progress)
 
 
 class TuningScore:
@@ -87,9 +99,10 @@ class TuningScore:
         self._exact = IncrementalRun(
             network, images, memory_limit_bytes=memory_limit_bytes, plans=plans
         )
-        runner = FloatRunner(graph)
+        self._images = images
+        self._float = FloatRunner(graph)
         self._references = list(
-            map_in_order(lambda index: runner.run(images.real(index))[output], len(images))
+            map_in_order(lambda index: self._float.run(images.real(index))[output], len(images))
         )
         for index, reference in enumerate(self._references):
             check_finite(images, index, output, reference)
@@ -118,6 +131,50 @@ class TuningScore:
                 if bound <= to_beat:
                     break
         return bound
+
+    def channel_noise(
+        self, candidates: Sequence[QuantizedNetwork], constant: str
+    ) -> NDArray[np.float64]:
+        """Measure the outputs of the layers with some weights against the float network's.
+
+        Every layer reads what the accepted network gives it, on the images whose maps are
+        kept.
+
+        Returns
+        -------
+        float64[candidates, K]
+            Squared errors, summed by output channel.
+
+        Raises
+        ------
+        InputError
+            A layer cannot be run.
+        """
+        graph = candidates[0].network
+        noise = np.zeros((len(candidates), len(graph.constants[constant])))
+        for layer in graph.layers:
+            if isinstance(layer, WeightedLayer) and layer.weights == constant:
+                measure = self._measure_channels(candidates, layer)
+                for one in map_in_order(measure, self._exact.kept_images):
+                    noise += one
+        return noise
+
+    def _measure_channels(
+        self, candidates: Sequence[QuantizedNetwork], layer: WeightedLayer
+    ) -> Callable[[int], NDArray[np.float64]]:
+        runs = [self._exact.run_layer(candidate, layer) for candidate in candidates]
+        steps = [candidate.formats[layer.ofm].step for candidate in candidates]
+
+        def measure(index: int) -> NDArray[np.float64]:
+            reference = self._float.run(self._images.real(index))[layer.ofm]
+            errors = np.stack(
+                [run(index) * step - reference for run, step in zip(runs, steps, strict=True)]
+            )
+            by_channel = np.moveaxis(errors, -1, 1) if isinstance(layer, Dense) else errors
+            flat = by_channel.reshape(*by_channel.shape[:2], -1)
+            return np.asarray(np.sum(flat * flat, axis=2))
+
+        return measure
 
     def accept(self, candidate: QuantizedNetwork) -> None:
         """Make this network the one that the next candidates differ from."""

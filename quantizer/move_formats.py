@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantizer import fraction_length
 from quantizer.encode_constants import (
@@ -25,7 +26,7 @@ from quantizer.format_classes import find_format_classes
 from quantizer.formats_file import GivenFormat
 from quantizer.given_formats import GivenFormats
 from quantizer.network.layers import WeightedLayer
-from quantizer.quantized import QuantizedConstant, QuantizedNetwork
+from quantizer.quantized import QuantizedNetwork
 from quantizer.tensor_bits import Use, constants_of
 
 
@@ -52,6 +53,27 @@ class Bias:
 
 Movable = MapClass | Constant | Bias
 """What has one fraction length to move."""
+
+
+def find_weights_per_channel(
+    network: QuantizedNetwork, pinned: Mapping[str, GivenFormat]
+) -> list[Constant]:
+    """List the weights that may move channel by channel, from the first layer on.
+
+    Parameters
+    ----------
+    pinned
+        Formats that the user fixed, by tensor name; never moved.
+    """
+    if not network.per_channel:
+        return []
+    names = [
+        name
+        for layer in network.network.layers
+        for name, use in constants_of(layer)
+        if use is Use.WEIGHTS and name not in pinned
+    ]
+    return [Constant(name=name) for name in dict.fromkeys(names)]
 
 
 def find_movables(network: QuantizedNetwork, pinned: Mapping[str, GivenFormat]) -> list[Movable]:
@@ -118,12 +140,25 @@ class Variant:
                 moved = {name: _move_map(name, network.formats[name], places) for name in names}
                 network = replace(network, formats={**network.formats, **moved})
             case Constant(name=name):
-                constant = _move_constant(network, name, places)
-                network = replace(network, weights={**network.weights, name: constant})
+                network = _move_constant(network, name, network.weights[name].frac_bits + places)
             case Bias(name=name):
                 biases = {**biases, name: _move_bias(network, name, biases[name], places)}
-        encoded = encode_biases(network.network, network.formats, network.weights, biases)
-        return Variant(network=replace(network, biases=encoded), biases=biases)
+        return _follow(network, biases)
+
+    def move_channels(self, weights: Constant, places: NDArray[np.int64]) -> "Variant":
+        """Make the network whose weights are moved by so many places in each output channel.
+
+        Parameters
+        ----------
+        places : int64[K]
+
+        Raises
+        ------
+        InputError
+            As for `move`.
+        """
+        frac_bits = self.network.weights[weights.name].frac_bits + places
+        return _follow(_move_constant(self.network, weights.name, frac_bits), self.biases)
 
 
 def unmoved(network: QuantizedNetwork, pinned: Mapping[str, GivenFormat]) -> Variant:
@@ -145,17 +180,25 @@ def unmoved(network: QuantizedNetwork, pinned: Mapping[str, GivenFormat]) -> Var
     return Variant(network=network, biases=biases)
 
 
+def _follow(network: QuantizedNetwork, biases: Mapping[str, BiasFormat]) -> Variant:
+    """Encode the biases again, as the accumulators now limit them."""
+    encoded = encode_biases(network.network, network.formats, network.weights, biases)
+    return Variant(network=replace(network, biases=encoded), biases=biases)
+
+
 def _move_map(name: str, fmt: QFormat, places: int) -> QFormat:
     where = f"feature map {name!r}"
     return replace(fmt, frac_bits=fraction_length.in_range(where, fmt.frac_bits + places))
 
 
-def _move_constant(network: QuantizedNetwork, name: str, places: int) -> QuantizedConstant:
-    before = network.weights[name]
-    frac_bits = before.frac_bits + places
+def _move_constant(
+    network: QuantizedNetwork, name: str, frac_bits: NDArray[np.int64]
+) -> QuantizedNetwork:
     for length in (int(frac_bits.min()), int(frac_bits.max())):
         fraction_length.in_range(f"constant {name!r}", length)
-    return encode_constant(network.network.constants[name], before.bits, frac_bits)
+    values, width = network.network.constants[name], network.weights[name].bits
+    moved = encode_constant(values, width, frac_bits)
+    return replace(network, weights={**network.weights, name: moved})
 
 
 def _move_bias(network: QuantizedNetwork, name: str, own: BiasFormat, places: int) -> BiasFormat:

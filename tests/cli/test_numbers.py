@@ -68,9 +68,11 @@ def test_a_bits_file_gives_widths_by_layer(outside, run, widths):
 
 def test_narrower_operands_are_less_traffic_without_values_too(outside, run, widths):
     file = widths({"conv2": 4})
-    run("simulate", EDGE, "--no-values", "--json", "a.json")
-    run("simulate", EDGE, "--no-values", "--bits", file, "--bias-bits", "8", "--json", "b.json")
-    plain, narrow = (by_name(read_json(outside, f"{name}.json")) for name in "ab")
+    run("simulate", EDGE, "--no-values", "--json", "plain.json")
+    run(
+        "simulate", EDGE, "--no-values", "--bits", file, "--bias-bits", "8", "--json", "narrow.json"
+    )
+    plain, narrow = (by_name(read_json(outside, f"{name}.json")) for name in ("plain", "narrow"))
     reads = {
         name: plain[name]["dram_bytes"]["weights_read"] - narrow[name]["dram_bytes"]["weights_read"]
         for name in ("conv1", "conv2")
