@@ -1,6 +1,7 @@
 # make run        simulate the built-in network on a shipped machine
 # make test       all tests but the slow ones
 # make test-all   all tests (make test-slow: only the slow ones)
+# make test-jit   the tests of compiled code, once more with array bounds checked
 # make lint       style and types
 # make bench      the kernels against their peers
 #
@@ -11,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 PYTEST := $(VENV)/bin/pytest -q --numprocesses auto --maxprocesses 4
 
-.PHONY: run test test-slow test-all lint bench
+.PHONY: run test test-slow test-all test-jit lint bench
 
 run: $(VENV)/installed
 	@$(VENV)/bin/accel-sim simulate edge_16x16
@@ -24,6 +25,14 @@ test-slow: $(VENV)/installed-dev
 
 test-all: $(VENV)/installed-dev
 	@$(PYTEST)
+
+# Numba does not tell checked code from unchecked in its cache: this run gets its own.
+JIT_TESTS := $(addprefix tests/,fixedpoint functional kernels timing test_exact_networks.py \
+             test_format_errors.py test_map_sums.py test_measure.py)
+
+test-jit: $(VENV)/installed-dev
+	@cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
+	NUMBA_BOUNDSCHECK=1 XDG_CACHE_HOME=$$cache $(PYTEST) -m "not slow" $(JIT_TESTS)
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check

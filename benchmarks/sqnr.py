@@ -1,13 +1,13 @@
 """Which rule for feature maps keeps most of the signal?
 
-    .venv/bin/python benchmarks/sqnr.py --reference-data DIR --csv sqnr.csv --chart sqnr.svg
+    .venv/bin/python benchmarks/sqnr.py REFERENCE_DATA --csv sqnr.csv --chart sqnr.svg
 
 Networks x rules x widths, every rule with the same weights, biases, grid and calibration
 samples, and twice: with its own way from a real-valued step to a power of two, and with the
 one of less squared error on the samples. Judged on images that no rule has seen: SQNR per
 feature map (of its own format alone), end to end by the exact integer run, and top-1.
 Accumulators have 48 bits, so that none overflows. Cells in which a rival beats `ggd` are
-listed at the end. Without --reference-data only the built-in network is there.
+listed at the end. Without REFERENCE_DATA only the built-in network is there.
 
 A step that is best for every map by itself is not best end to end: noise of one map may be
 worth less than its signal, and the sum over layers weighs them otherwise.
@@ -18,7 +18,8 @@ import csv
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from trained_networks import Case, load_cases
 
 from accel_sim.functional import ExactNetwork
 from accel_sim.sqnr import Sqnr, compare
-from benchmarks.reference_networks import LOADERS, ReferenceNetwork
 from quantizer.estimators import Estimator
 from quantizer.network.float_run import FloatRunner
+from quantizer.network.images import ImageSet
 from quantizer.ordered_map import map_in_order
 from quantizer.quantize import CalibratedMaps, calibrate, quantize
 from quantizer.quantized import BitWidths, NumericRules, QuantizedNetwork
@@ -82,10 +84,10 @@ class Cell:
 class Judge:
     """Runs quantized networks on unseen images; equal formats run once."""
 
-    def __init__(self, reference: ReferenceNetwork) -> None:
-        self._images = reference.unseen
-        self._output = reference.network.output
-        runner = FloatRunner(reference.network)
+    def __init__(self, case: Case) -> None:
+        self._images = case.test
+        self._output = case.network.output
+        runner = FloatRunner(case.network)
         self._floats = self._on_all_images(
             lambda index: runner.run(self._images.real(index))[self._output]
         )
@@ -112,25 +114,25 @@ class Judge:
 
 
 def judge_network(
-    reference: ReferenceNetwork,
+    case: Case,
     methods: Sequence[str],
     widths: Sequence[int],
     advance: Callable[[], None],
 ) -> Iterator[Cell]:
     """Quantize by every rule; statistics are collected once per width, for all rules."""
-    graph, judge = reference.network, Judge(reference)
+    graph, judge = case.network, Judge(case)
     for weights in (WIDE_WEIGHTS, SAME_WEIGHTS):
         for bits in widths:
             width = BitWidths(weights=16 if weights == WIDE_WEIGHTS else bits, activations=bits)
-            seen = calibrate(graph, reference.calibration, width, RULES)
-            unseen = calibrate(graph, reference.unseen, width, RULES)
+            seen = calibrate(graph, case.calibration, width, RULES)
+            unseen = calibrate(graph, case.test, width, RULES)
             for rounding, how in ROUNDINGS.items():
                 for method in methods:
                     network = quantize(graph, seen, width, RULES, method=method, step_rounding=how)
                     per_map = map_sqnrs(network, unseen)
                     sqnr_dB, top1_fraction = judge.end_to_end(network)
                     yield Cell(
-                        network=reference.name,
+                        network=graph.name,
                         weights=weights,
                         bits=bits,
                         rounding=rounding,
@@ -227,18 +229,22 @@ def draw(cells: Sequence[Cell], file: Path) -> None:
     chart.save(file)
 
 
+def _first(images: ImageSet, count: int) -> ImageSet:
+    labels = None if images.labels is None else images.labels[:count]
+    return replace(images, images=images.images[:count], labels=labels)
+
+
 def main() -> None:
     options = read_options()
-    names = list(LOADERS) if options.reference_data else ["digits"]
-    console = Console()
     cells: list[Cell] = []
+    console = Console()
     with Progress(console=Console(stderr=True)) as progress:
-        per_network = 2 * len(options.bits) * len(ROUNDINGS) * len(options.methods)
-        task = progress.add_task("judging", total=len(names) * per_network)
-        for name in names:
-            reference = LOADERS[name](options.reference_data, options.images)
+        for case in load_cases(options.reference_data):
+            limited = replace(case, test=_first(case.test, options.images))
+            total = 2 * len(options.bits) * len(ROUNDINGS) * len(options.methods)
+            task = progress.add_task(case.network.name, total=total)
             cells += judge_network(
-                reference, options.methods, options.bits, lambda: progress.advance(task)
+                limited, options.methods, options.bits, partial(progress.advance, task)
             )
     for table in (*mean_tables(cells, options.bits), losses(cells)):
         console.print(table)
@@ -254,7 +260,7 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     known = [rule.name for rule in step_rules(Estimator.MOMENTS)]
-    parser.add_argument("--reference-data", type=Path, metavar="DIR")
+    parser.add_argument("reference_data", nargs="?", type=Path, metavar="REFERENCE_DATA")
     parser.add_argument("--methods", nargs="+", choices=known, default=known)
     parser.add_argument("--bits", nargs="+", type=int, default=list(BITS))
     parser.add_argument("--images", type=int, default=100, help="unseen images per network")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from networks import Case, load_cases
+from trained_networks import Case, load_cases
 
 from accel_sim.measure import measure_values
 from accel_sim.tuning_score import tune_on
