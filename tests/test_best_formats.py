@@ -24,7 +24,7 @@ from quantizer.fixedpoint.qformat import QFormat
 from quantizer.format_classes import never_negative
 from quantizer.ggd_steps import ChosenStep
 from quantizer.grid import Grid
-from quantizer.histogram_error import squared_error
+from quantizer.histogram_error import squared_errors
 from quantizer.map_formats import FormatMethod, choose_format
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet, Preprocessing, load_images
@@ -154,7 +154,8 @@ class Pair:
     def real_loss_dB(self, factor: float) -> float:
         assert self.chosen.step is not None
         step, histogram = factor * self.chosen.step, self.known.statistics.histogram
-        return loss_dB(squared_error(histogram, step, self.bits, self.grid), self.least_real_error)
+        (error,) = squared_errors(histogram, np.array([step]), self.bits, self.grid)
+        return loss_dB(float(error), self.least_real_error)
 
 
 def make_pair(network: Calibrated, tensor: str, bits: int) -> Pair:
@@ -180,7 +181,9 @@ def make_pair(network: Calibrated, tensor: str, bits: int) -> Pair:
         chosen=GGD.rule(known.statistics, bits, grid),
         losses=losses(network.maps),
         losses_unseen=losses(network.unseen),
-        least_real_error=squared_error(known.statistics.histogram, best, bits, grid),
+        least_real_error=float(
+            squared_errors(known.statistics.histogram, np.array([best]), bits, grid)[0]
+        ),
     )
 
 
