@@ -118,14 +118,20 @@ class QFormat:
         ValueError
             If any element is NaN. Infinities saturate.
         """
-        with np.errstate(over="ignore"):  # an infinity made by scaling saturates too
-            scaled = np.ldexp(np.asarray(real, np.float64), self.frac_bits)
-        if np.isnan(scaled).any():
-            raise ValueError(f"cannot encode NaN as {self}")
-        # Rounding never carries a number over an integer, so the clip may come first; it
-        # takes the infinities.
-        clipped = np.clip(scaled, self.raw_min, self.raw_max)
-        return round_real(clipped, rounding).astype(np.int64)
+        values = np.asarray(real)
+        raw = np.empty(values.shape, np.int64)
+        flat, encoded = values.reshape(-1), raw.reshape(-1)
+        for start in range(0, flat.size, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            with np.errstate(over="ignore"):  # an infinity made by scaling saturates too
+                scaled = np.ldexp(flat[block].astype(np.float64), self.frac_bits)
+            if np.isnan(scaled).any():
+                raise ValueError(f"cannot encode NaN as {self}")
+            # Rounding never carries a number over an integer, so the clip may come first; it
+            # takes the infinities.
+            np.clip(scaled, self.raw_min, self.raw_max, out=scaled)
+            encoded[block] = round_real(scaled, rounding)
+        return raw
 
     def decode(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Real values of stored integers; exact in float64."""
@@ -134,6 +140,9 @@ class QFormat:
     def __str__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.bits}f{self.frac_bits}"
 
+
+_BLOCK = 1 << 16
+"""Values encoded at a time: of large tensors, no copies in float64 that leave the cache."""
 
 MIN_FRAC_BITS = -64
 MAX_FRAC_BITS = 64
