@@ -1,7 +1,9 @@
 """Weights, biases and other constants: their formats and their integers."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from quantizer.network.graph import Network
 from quantizer.network.layers import WeightedLayer
 from quantizer.quantized import QuantizedConstant
 from quantizer.tensor_bits import Use, constants_of
+
+_BLOCK = 1 << 18
+"""Values encoded at a time: of large tensors, no second copy in 64 bits."""
 
 _MAX_BIAS_MAGNITUDE = 2**60
 """Bias plus a 48-bit accumulator must stay within what the output stage adds exactly."""
@@ -56,11 +61,18 @@ def encode_constant(
 ) -> QuantizedConstant:
     """Encode each entry of the first axis in its own fraction length, ties to even, saturating."""
     raw = np.empty(values.shape, np.int16)
-    for length in np.unique(frac_bits).tolist():
-        channels = frac_bits == length
-        fmt = QFormat(bits=bits, frac_bits=length)
-        raw[channels] = fmt.encode(values[channels], Rounding.TIES_EVEN)
+    for rows in _alike_rows(frac_bits, max(1, _BLOCK // max(1, math.prod(values.shape[1:])))):
+        fmt = QFormat(bits=bits, frac_bits=int(frac_bits[rows.start]))
+        raw[rows] = fmt.encode(values[rows], Rounding.TIES_EVEN)
     return QuantizedConstant(raw=raw, bits=bits, frac_bits=frac_bits)
+
+
+def _alike_rows(frac_bits: NDArray[np.int64], most: int) -> Iterator[slice]:
+    """Cut rows into runs of one fraction length, of so many rows at most."""
+    starts = np.flatnonzero(np.diff(frac_bits, prepend=frac_bits[:1] - 1))
+    for first, end in pairwise([*starts.tolist(), len(frac_bits)]):
+        for start in range(first, end, most):
+            yield slice(start, min(start + most, end))
 
 
 def _spread(lengths: tuple[int, ...], channels: int) -> NDArray[np.int64]:

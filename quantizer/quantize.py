@@ -74,15 +74,8 @@ def calibrate(
     """
     given = GivenFormats(network, formats or {})
     constants = _choose_constants(network, bits, given, per_channel)
-    open_roots = _open_roots(network, given)
-    return collect_maps(
-        FloatRunner(network, calibration_constants(network, constants.weights, constants.biases)),
-        images,
-        # The input tells which maps are never negative, whatever its own format.
-        tuple(dict.fromkeys((network.input, *open_roots))),
-        (rules or NumericRules()).requantize_rounding,
-        progress,
-    )
+    roots = _open_roots(network, given)
+    return _collect(network, images, roots, constants, rules or NumericRules(), progress)
 
 
 def quantize(
@@ -156,14 +149,8 @@ def quantize(
                 f"feature map {open_roots[0]!r} has no given format; expected calibration images",
             )
         if isinstance(calibration, ImageSet):
-            calibration = calibrate(
-                network,
-                calibration,
-                bits,
-                rules,
-                per_channel=per_channel,
-                formats=formats,
-                progress=progress,
+            calibration = _collect(
+                network, calibration, open_roots, constants, rules or NumericRules(), progress
             )
         request = _MapRequest(
             network=network, signed_only=signed_only, method=how, constants=constants
@@ -202,6 +189,25 @@ def _choose_constants(
         widths=widths,
         weights=encode_weights(network, widths.constants, given, per_channel=per_channel),
         biases=find_bias_formats(network, widths.constants, given, per_channel=per_channel),
+    )
+
+
+def _collect(
+    network: Network,
+    images: ImageSet,
+    open_roots: Collection[str],
+    constants: _Constants,
+    rules: NumericRules,
+    progress: Progress,
+) -> dict[str, CalibratedMap]:
+    """Run the network with its quantized constants and collect the maps that have no format."""
+    return collect_maps(
+        FloatRunner(network, calibration_constants(network, constants.weights, constants.biases)),
+        images,
+        # The input tells which maps are never negative, whatever its own format.
+        tuple(dict.fromkeys((network.input, *open_roots))),
+        rules.requantize_rounding,
+        progress,
     )
 
 
