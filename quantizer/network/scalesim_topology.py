@@ -1,8 +1,9 @@
 """SCALE-Sim topologies: lists of layers, as shapes alone.
 
-A file is a header and one row per layer, separated by commas, in one of two layouts: of
-convolutions (`CONV_COLUMNS`) or of matrix products (`GEMM_COLUMNS`). Layers do not read each
-other: each has an input map of its own.
+A file is a header and one row per layer, separated by commas, in one of three layouts: of
+convolutions (`CONV_COLUMNS`, or `STRIDED_COLUMNS`, which SCALE-Sim itself writes) or of matrix
+products (`GEMM_COLUMNS`). Layers do not read each other: each has an input map of its own.
+What stands behind a ``#`` is a comment.
 
 A convolution has no padding, and ``ceil((ifmap - filter + stride) / stride)`` outputs along each
 axis; where that rounds up, the last window reaches behind the map and reads zeros. One with
@@ -17,6 +18,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,6 +35,7 @@ CONV_COLUMNS = (
     "Layer name", "IFMAP Height", "IFMAP Width", "Filter Height", "Filter Width", "Channels",
     "Num Filter", "Strides",
 )  # fmt: skip
+STRIDED_COLUMNS = (*CONV_COLUMNS[:-1], "Stride Height", "Stride Width")
 GEMM_COLUMNS = ("Layer", "M", "N", "K")
 
 LIMIT_BYTES = 1 << 20
@@ -78,7 +81,7 @@ def load_scalesim(path: Path) -> Network:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}", "is not UTF-8; save it as plain text") from None
     columns = _find_columns(lines[0] if lines else "", path)
-    shape_of = _conv if columns is CONV_COLUMNS else _gemm
+    shape_of = _gemm if columns is GEMM_COLUMNS else _conv
     shaped = [shape_of(row) for row in _read_rows(lines, columns, path)]
     if not shaped:
         raise InputError(str(path), "has no layer; give at least one row below the header")
@@ -103,7 +106,7 @@ def load_scalesim(path: Path) -> Network:
 
 def _find_columns(header: str, path: Path) -> tuple[str, ...]:
     found = [_plain(name) for name in header.split(",")]
-    for columns in (CONV_COLUMNS, GEMM_COLUMNS):
+    for columns in (CONV_COLUMNS, STRIDED_COLUMNS, GEMM_COLUMNS):
         # The first is called 'Layer', 'Layer name' or 'Layer Name'.
         if found[1 : len(columns)] == [_plain(name) for name in columns[1:]]:
             return columns
@@ -120,9 +123,10 @@ def _plain(name: str) -> str:
 
 
 def _read_rows(lines: list[str], columns: tuple[str, ...], path: Path) -> Iterator[_Row]:
+    extras = [_plain(name) for name in lines[0].split(",")][len(columns) :]
     first_line: dict[str, int] = {}
     for line, text in enumerate(lines[1:], 2):
-        fields = [field.strip() for field in text.split(",")]
+        fields = [field.strip() for field in text.partition("#")[0].split(",")]
         if not any(fields):
             continue
         where = f"{path}:{line}"
@@ -139,8 +143,8 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], path: Path) -> Iterat
                 f"{name!r} is also the name of line {first_line[name]}; give it another",
             )
         first_line[name] = line
-        for field in fields[len(columns) :]:
-            _check_extra(field, where, columns[-1])
+        for extra, field in zip_longest(extras, fields[len(columns) :], fillvalue=""):
+            _check_extra(extra, field, where, columns[-1])
         yield _Row(
             where=where,
             name=name,
@@ -158,8 +162,17 @@ def _parse_number(text: str, where: str) -> int:
     return int(text)
 
 
-def _check_extra(field: str, where: str, last_column: str) -> None:
-    """Refuse what stands behind the last column, but for a ratio that leaves out nothing."""
+def _check_extra(column: str, field: str, where: str, last_column: str) -> None:
+    """Refuse what stands behind the last column, but for what changes nothing.
+
+    That is a batch of one, and a ratio that leaves out nothing.
+    """
+    if column == "batchsize":
+        if field not in ("", "1"):
+            raise InputError(
+                f"{where}: Batch Size", f"expected 1, got {field!r}; give --set mapping.batch"
+            )
+        return
     ratio = re.fullmatch("([0-9]{1,9}):([0-9]{1,9})", field, re.ASCII)
     if ratio and ratio[1] != ratio[2]:
         raise InputError(
@@ -170,7 +183,8 @@ def _check_extra(field: str, where: str, last_column: str) -> None:
 
 
 def _conv(row: _Row) -> _Shaped:
-    height, width, filter_rows, filter_cols, channels, filters, stride = row.numbers
+    height, width, filter_rows, filter_cols, channels, filters, *strides = row.numbers
+    row_stride, col_stride = strides[0], strides[-1]
     for side, filter_length, length in (
         ("Height", filter_rows, height),
         ("Width", filter_cols, width),
@@ -181,8 +195,8 @@ def _conv(row: _Row) -> _Shaped:
                 f"{filter_length} is more than the ifmap's {length}; give at most {length}",
             )
     is_depthwise = "DP" in row.name
-    output_rows = -(-(height - filter_rows) // stride) + 1
-    output_cols = -(-(width - filter_cols) // stride) + 1
+    output_rows = -(-(height - filter_rows) // row_stride) + 1
+    output_cols = -(-(width - filter_cols) // col_stride) + 1
     all_filters = filters * channels if is_depthwise else filters
     layer = Conv(
         name=row.name,
@@ -190,12 +204,12 @@ def _conv(row: _Row) -> _Shaped:
         ofm=row.name,
         weights=_weights_name(row),
         bias=None,
-        stride=(stride, stride),
+        stride=(row_stride, col_stride),
         pads=(
             0,
             0,
-            (output_rows - 1) * stride + filter_rows - height,
-            (output_cols - 1) * stride + filter_cols - width,
+            (output_rows - 1) * row_stride + filter_rows - height,
+            (output_cols - 1) * col_stride + filter_cols - width,
         ),
         dilation=(1, 1),
         groups=channels if is_depthwise else 1,

@@ -70,6 +70,15 @@ def test_a_convolution_with_dp_in_its_name_is_depthwise(load):
     assert network.macs == 16 * 8 * 8 * 9
 
 
+def test_strides_can_differ_as_scalesim_itself_writes_them(load):
+    header = CONV.replace("Strides", "Stride height, Stride width")
+    network = load(header + "Conv1, 227, 230, 8, 11, 3, 64, 2, 3,\n")
+    (layer,) = network.layers
+    assert layer.stride == (2, 3)
+    assert network.shapes["Conv1"] == (64, 111, 74)
+    assert layer.pads == (0, 0, 1, 0)
+
+
 def test_a_row_of_m_n_k_is_a_matrix_product(load):
     network = load(GEMM + "mm, 128, 1536, 512,\n")
     assert network.layers == (
@@ -87,6 +96,8 @@ def test_a_row_of_m_n_k_is_a_matrix_product(load):
         CONV + "a,5,5,3,3,2,4,1",
         CONV + "\n , ,\n  a\t, 5 ,5,3, 3,2,4,  1 ,,\n\n",
         CONV.rstrip(",\n") + ", Sparsity\na,5,5,3,3,2,4,1,1:1,\n",
+        CONV.rstrip(",\n") + ", Batch Size\na,5,5,3,3,2,4,1,1,\n",
+        CONV + "# of the paper\na,5,5,3,3,2,4,1,#dw\n",
         CONV.upper().replace("STRIDES", "Stride") + "a,5,5,3,3,2,4,1,\n",
         "\ufeff" + CONV.replace("\n", "\r\n") + "a,5,5,3,3,2,4,1,\r\n",
     ],
@@ -170,6 +181,10 @@ HEADER = (
         (
             CONV + "a,5,5,3,3,2,4,1,2:4,\n",
             "net.csv:2: sparsity '2:4' is not modelled; give '1:1', or leave the column out",
+        ),
+        (
+            CONV.rstrip(",\n") + ", Batch Size\na,5,5,3,3,2,4,1,8,\n",
+            "net.csv:2: Batch Size: expected 1, got '8'; give --set mapping.batch",
         ),
         (
             CONV + "a,5,5,3,3,2,4,1,, NPU\n",
