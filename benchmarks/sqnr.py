@@ -200,7 +200,7 @@ def losses(cells: Sequence[Cell]) -> Table:
 
 
 def draw(cells: Sequence[Cell], file: Path) -> None:
-    """Draw what each rule is short of the best one, over width: a panel per network."""
+    """Draw what each rule is short of the best one: a row per rule, a column per width."""
     import altair as alt
 
     here = [cell for cell in cells if cell.rounding == "samples"]
@@ -208,23 +208,31 @@ def draw(cells: Sequence[Cell], file: Path) -> None:
     for cell in here:
         best[cell.contest] = max(cell.sqnr_dB, best.get(cell.contest, -math.inf))
     rows = [
-        asdict(cell) | {"gap_dB": cell.sqnr_dB - best[cell.contest]}
+        asdict(cell) | {"short_dB": best[cell.contest] - cell.sqnr_dB}
         for cell in here
         if math.isfinite(cell.sqnr_dB)
     ]
+    axes = alt.Chart().encode(
+        x=alt.X("bits:O", title="bits of feature maps", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("method:N", title=None, sort=list(dict.fromkeys(cell.method for cell in here))),
+    )
+    # Beyond 10 dB a rule is out of the race, by however much.
+    shade = alt.Scale(scheme="blues", domain=[0, 10], clamp=True)
+    squares = axes.mark_rect().encode(
+        color=alt.Color("short_dB:Q", scale=shade, title="dB short of the best rule, end to end"),
+        tooltip=["method:N", "bits:O", "sqnr_dB:Q", "short_dB:Q", "top1_fraction:Q"],
+    )
+    numbers = axes.mark_text(fontSize=9).encode(
+        text=alt.Text("short_dB:Q", format=".1f"),
+        color=alt.condition(alt.datum.short_dB > 6, alt.value("white"), alt.value("black")),
+    )
     chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("bits:O", title="bits of feature maps"),
-            y=alt.Y("gap_dB:Q", title="end-to-end SQNR less the best rule's / dB"),
-            color=alt.Color("method:N", scale=alt.Scale(scheme="tableau20")),
-            shape="method:N",
-            strokeWidth=alt.condition(alt.datum.method == DEFAULT, alt.value(4), alt.value(1.2)),
-            tooltip=["method:N", "bits:O", "sqnr_dB:Q", "top1_fraction:Q"],
-        )
-        .properties(width=260, height=220)
+        alt.layer(squares, numbers, data=alt.Data(values=rows))
+        .properties(width=230, height=260)
         .facet(row=alt.Row("weights:N", title="bits of weights"), column="network:N")
+        .properties(title="Steps rounded to a power of two by the error of the samples")
+        .configure_title(anchor="middle")
+        .configure_legend(orient="top", gradientLength=300, titleLimit=400)
     )
     chart.save(file)
 
