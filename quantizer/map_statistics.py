@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from quantizer import sample_sums
 from quantizer.grid import Grid
 
 Number = TypeVar("Number", np.int64, np.float64)
@@ -61,6 +62,10 @@ class SignStatistics:
             largest=max(self.largest, other.largest),
             smallest=min(present, default=0.0),
         )
+
+
+_WIDEST_SHIFT = 62
+"""Between bin widths: beyond it, all bins are one on either side of zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,57 +123,29 @@ class Histogram:
         if self.counts.size == 0:
             return other
         exponent = max(self.exponent, other.exponent)
-        one, another = self._widened(exponent), other._widened(exponent)
-        first = min(one.first, another.first)
-        end = max(one.first + one.counts.size, another.first + another.counts.size)
+        spans = [part._span(exponent) for part in (self, other)]
+        first = min(start for start, _ in spans)
+        size = max(end for _, end in spans) - first
+        counts, sums, squares = np.zeros(size, np.int64), np.zeros(size), np.zeros(size)
+        for part in (self, other):
+            shift = min(exponent - part.exponent, _WIDEST_SHIFT)
+            of_part = (part.counts, part.sums, part.squares)
+            sample_sums.add_bins(*of_part, part.first, shift, counts, sums, squares, first)
+        return Histogram(exponent=exponent, first=first, counts=counts, sums=sums, squares=squares)
 
-        def total(mine: NDArray[Number], theirs: NDArray[Number]) -> NDArray[Number]:
-            made = np.zeros(end - first, mine.dtype)
-            for part, values in ((one, mine), (another, theirs)):
-                made[part.first - first :][: values.size] += values
-            return made
-
-        return Histogram(
-            exponent=exponent,
-            first=first,
-            counts=total(one.counts, another.counts),
-            sums=total(one.sums, another.sums),
-            squares=total(one.squares, another.squares),
-        )
-
-    def _widened(self, exponent: int) -> "Histogram":
-        """Double the bin width until it is ``2**exponent``."""
-        wider = self
-        while wider.exponent < exponent:
-            wider = wider._doubled()
-        return wider
-
-    def _doubled(self) -> "Histogram":
-        """Join bins two at a time, aligned to zero."""
-        before, size = self.first % 2, self.counts.size
-        pairs = (before + size + 1) // 2
-
-        def total(values: NDArray[Number]) -> NDArray[Number]:
-            even = np.zeros(2 * pairs, values.dtype)
-            even[before : before + size] = values
-            return np.asarray(even[::2] + even[1::2])
-
-        return Histogram(
-            exponent=self.exponent + 1,
-            first=self.first // 2,
-            counts=total(self.counts),
-            sums=total(self.sums),
-            squares=total(self.squares),
-        )
+    def _span(self, exponent: int) -> tuple[int, int]:
+        """First bin and the one behind the last, in a width of ``2**exponent``."""
+        shift = exponent - self.exponent
+        return self.first >> shift, ((self.first + self.counts.size - 1) >> shift) + 1
 
     def mirrored(self) -> "Histogram":
         """Bins of the samples with the other sign."""
         return Histogram(
             exponent=self.exponent,
             first=-(self.first + self.counts.size),
-            counts=self.counts[::-1],
+            counts=self.counts[::-1].copy(),
             sums=-self.sums[::-1],
-            squares=self.squares[::-1],
+            squares=self.squares[::-1].copy(),
         )
 
     def positive(self) -> "Histogram":

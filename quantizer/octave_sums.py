@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from quantizer import sample_sums
 
-_LOGARITHMS = sample_sums.logarithm_table()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OctaveSums:
@@ -75,6 +73,8 @@ class OctaveSums:
         return OctaveSums(first=first, sums=sums, lost=mine.lost + theirs.lost + error)
 
     def _spread(self, first: int, end: int) -> "OctaveSums":
+        if (first, end) == (self.first, self.first + len(self)):
+            return self
         sums, lost = np.zeros((2, end - first, sample_sums.COLUMNS))
         rows = slice(self.first - first, self.first - first + len(self))
         sums[rows], lost[rows] = self.sums, self.lost
@@ -95,9 +95,9 @@ def sum_octaves(samples: "GroupedSamples", kind: int) -> OctaveSums:
         samples.counts,
         samples.first,
         kind,
-        _LOGARITHMS,
         sums,
         np.empty(sample_sums.BLOCK, np.uint32),
+        np.empty(sample_sums.BLOCK),
     )
     return OctaveSums(first=samples.first, sums=sums, lost=np.zeros_like(sums))
 

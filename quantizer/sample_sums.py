@@ -10,7 +10,6 @@ float64 a block at a time.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantizer.fixedpoint.jit import jit
 
@@ -38,17 +37,8 @@ COLUMNS = TOP_SQUARES + LAST_SHIFT - FIRST_SHIFT
 BLOCK = 1 << 12
 """Samples whose integer sums fit 64 bits; few enough for the first-level cache."""
 
-LOG_BITS = 10
-
-
-def logarithm_table() -> NDArray[np.float64]:
-    """Tabulate ``ln`` over an octave, float64[2, 2**LOG_BITS].
-
-    Row 0: one over the middle of an interval, in units of the octave. Row 1: the logarithm
-    of the middle.
-    """
-    middles = 1 + (np.arange(1 << LOG_BITS) + 0.5) / (1 << LOG_BITS)
-    return np.stack([np.ldexp(1 / middles, -MANTISSA_BITS), np.log(middles)])
+_SQRT_2 = math.sqrt(2.0)
+_LN_2 = math.log(2.0)
 
 
 @jit
@@ -113,7 +103,7 @@ def group_by_field(bits, ends, mantissas):
 
 
 @jit
-def add_octave_sums(mantissas, counts, first, kind, logarithms, sums, scratch):
+def add_octave_sums(mantissas, counts, first, kind, sums, scratch, logarithms):
     """Add samples to the sums of their octaves, in units of the octave.
 
     Parameters
@@ -126,8 +116,6 @@ def add_octave_sums(mantissas, counts, first, kind, logarithms, sums, scratch):
         Exponent bits of the first octave.
     kind : int
         NEAREST, DOWN or UP.
-    logarithms : float64[2, 2**LOG_BITS]
-        See `logarithm_table`.
     sums : float64[octaves, COLUMNS]
         Updated. COUNT; SUM and SQUARE of ``y = m - 2**23`` (denormals: m), the distance
         from the low end of the octave; FOURTH of ``m**4``; LOG, LOG_SQUARE, LOG_CUBE of
@@ -136,7 +124,8 @@ def add_octave_sums(mantissas, counts, first, kind, logarithms, sums, scratch):
         shift but the last: number, sum and sum of squares of ``t = 2**24 - m``, the
         distance from the high end, where it is at most half of ``2**shift``.
     scratch : uint32[BLOCK]
-        Overwritten.
+    logarithms : float64[BLOCK]
+        Both overwritten.
     """
     end = np.int64(0)
     for octave in range(counts.size):
@@ -145,9 +134,9 @@ def add_octave_sums(mantissas, counts, first, kind, logarithms, sums, scratch):
         for start in range(begin, end, BLOCK):
             block = mantissas[start : min(start + BLOCK, end)]
             _add_powers(block, first + octave > 0, row)
-            _add_logarithms(block, first + octave > 0, logarithms, row)
-            for shift in range(FIRST_SHIFT, LAST_SHIFT + 1):
-                row[REMAINDERS + shift - FIRST_SHIFT] += _squared_remainders(block, shift, kind)
+            _take_logarithms(block, first + octave > 0, logarithms)
+            _add_logarithms(logarithms[: block.size], row)
+            _add_remainders(block, kind, row)
             _add_tops(block, row, scratch)
 
 
@@ -171,27 +160,87 @@ def _add_powers(block, is_normal, sums):
 
 
 @jit
-def _add_logarithms(block, is_normal, logarithms, sums):
-    log = log_square = log_cube = 0.0
+def _take_logarithms(block, is_normal, logarithms):
+    if not is_normal:
+        for index in range(block.size):
+            logarithms[index] = math.log(np.float64(block[index]) * 2.0**-MANTISSA_BITS)
+        return
+    # Without calls and branches, so that it is vectorised: ln x = 2 artanh((x - 1) / (x + 1)),
+    # by its series. Between the square roots of 1/2 and 2 the next term is below the last place.
     for index in range(block.size):
-        value = np.float64(block[index])
-        if is_normal:
-            place = (block[index] >> np.uint32(MANTISSA_BITS - LOG_BITS)) & np.uint32(
-                (1 << LOG_BITS) - 1
-            )
-            # ln(1 + e), |e| < 2**-11: the sixth power would be below the last place.
-            e = value * logarithms[0, place] - 1.0
-            tail = e * e * (0.5 - e * (1 / 3 - e * (0.25 - e * 0.2)))
-            logarithm = logarithms[1, place] + (e - tail)
+        x = np.float64(np.int32(block[index])) * 2.0**-MANTISSA_BITS
+        is_upper = x > _SQRT_2
+        x = x * 0.5 if is_upper else x
+        s = np.divide(x - 1.0, x + 1.0)
+        z = s * s
+        series = 1 / 17 + z * (1 / 19)
+        series = 1 / 13 + z * (1 / 15 + z * series)
+        series = 1 / 9 + z * (1 / 11 + z * series)
+        series = 1 / 5 + z * (1 / 7 + z * series)
+        series = z * (1 / 3 + z * series)
+        logarithms[index] = (_LN_2 if is_upper else 0.0) + 2.0 * (s + s * series)
+
+
+@jit
+def _add_logarithms(logarithms, sums):
+    # Four sums side by side, in an order of additions that no processor changes.
+    sum_0 = sum_1 = sum_2 = sum_3 = 0.0
+    square_0 = square_1 = square_2 = square_3 = 0.0
+    cube_0 = cube_1 = cube_2 = cube_3 = 0.0
+    whole = logarithms.size - logarithms.size % 4
+    for index in range(0, whole, 4):
+        log_0, log_1 = logarithms[index], logarithms[index + 1]
+        log_2, log_3 = logarithms[index + 2], logarithms[index + 3]
+        sum_0, sum_1, sum_2, sum_3 = sum_0 + log_0, sum_1 + log_1, sum_2 + log_2, sum_3 + log_3
+        power_0, power_1, power_2, power_3 = log_0**2, log_1**2, log_2**2, log_3**2
+        square_0, square_1 = square_0 + power_0, square_1 + power_1
+        square_2, square_3 = square_2 + power_2, square_3 + power_3
+        cube_0, cube_1 = cube_0 + power_0 * log_0, cube_1 + power_1 * log_1
+        cube_2, cube_3 = cube_2 + power_2 * log_2, cube_3 + power_3 * log_3
+    for index in range(whole, logarithms.size):
+        log = logarithms[index]
+        sum_0 += log
+        square_0 += log**2
+        cube_0 += log**2 * log
+    sums[LOG] += (sum_0 + sum_1) + (sum_2 + sum_3)
+    sums[LOG_SQUARE] += (square_0 + square_1) + (square_2 + square_3)
+    sums[LOG_CUBE] += (cube_0 + cube_1) + (cube_2 + cube_3)
+
+
+@jit
+def _add_remainders(block, kind, sums):
+    square = _squared_remainders(block, FIRST_SHIFT, kind)
+    sums[REMAINDERS] += np.float64(square)
+    remainder = np.uint64(0)
+    if kind == NEAREST:
+        remainder = _nearest_remainders(block, FIRST_SHIFT)
+    for shift in range(FIRST_SHIFT + 1, LAST_SHIFT + 1):
+        if kind == NEAREST:
+            # A step twice as wide leaves r, or 2**(shift - 1) - r where that is nearer: the
+            # square grows by 2**(shift - 1) times of what the remainder itself grows by.
+            wider = _nearest_remainders(block, shift)
+            square += (wider - remainder) << np.uint64(shift - 1)
+            remainder = wider
         else:
-            logarithm = math.log(value * 2.0**-MANTISSA_BITS)
-        square = logarithm * logarithm
-        log += logarithm
-        log_square += square
-        log_cube += square * logarithm
-    sums[LOG] += log
-    sums[LOG_SQUARE] += log_square
-    sums[LOG_CUBE] += log_cube
+            square = _squared_remainders(block, shift, kind)
+        sums[REMAINDERS + shift - FIRST_SHIFT] += np.float64(square)
+
+
+@jit
+def _nearest_remainders(block, shift):
+    step = np.uint32(1) << np.uint32(shift)
+    mask = np.uint32(step - np.uint32(1))
+    total = np.uint64(0)
+    # So many remainders, each at most half a step, have a sum of 32 bits.
+    size = min(BLOCK, 1 << (32 - shift))
+    for start in range(0, block.size, size):
+        part = block[start : start + size]
+        sum_of_part = np.uint32(0)
+        for index in range(part.size):
+            low = np.uint32(part[index] & mask)
+            sum_of_part = np.uint32(sum_of_part + np.uint32(min(low, np.uint32(step - low))))
+        total += np.uint64(sum_of_part)
+    return total
 
 
 @jit
@@ -214,7 +263,7 @@ def _squared_remainders(block, shift, kind):
             low = np.uint32(block[index] & mask)
             remainder = np.uint64(np.uint32(step - low) & mask)
             total += remainder * remainder
-    return np.float64(total)
+    return total
 
 
 @jit
@@ -267,3 +316,23 @@ def fill_bins(mantissas, counts, first, exponent, bin_counts, bin_sums, bin_squa
             bin_counts[place] += 1
             bin_sums[place] += value
             bin_squares[place] += value * value
+
+
+@jit
+def add_bins(counts, sums, squares, first, shift, all_counts, all_sums, all_squares, first_of_all):
+    """Add the bins of a histogram to those of another, which are ``2**shift`` times as wide.
+
+    Parameters
+    ----------
+    counts : int64[bins]
+    sums, squares : float64[bins]
+    first, first_of_all : int
+        Index of the first bin of either, counted in its widths from zero.
+    all_counts, all_sums, all_squares
+        Updated.
+    """
+    for index in range(counts.size):
+        place = ((first + index) >> shift) - first_of_all
+        all_counts[place] += counts[index]
+        all_sums[place] += sums[index]
+        all_squares[place] += squares[index]

@@ -27,10 +27,10 @@ ORDER = (
     ),
     (
         "quantizer.network.graph",
-        "quantizer.map_statistics",
         "quantizer.sample_sums",
         "quantizer.json_file",
     ),
+    ("quantizer.map_statistics",),
     (
         "quantizer.network",
         "quantizer.function_values",
