@@ -1,5 +1,6 @@
 """Does the code keep to the order of the house, and do only some rooms use each tool?"""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_oracles_share_no_code_with_what_they_judge():
 )
 def test_the_tables_name_only_modules_that_exist(table, packages):
     assert [unit for unit in table if unit not in packages] == []
+
+
+def test_every_test_file_tests_something():
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    assert files
+    assert [
+        path.name for path in files if not re.search(r"^ *def test_", path.read_text(), re.M)
+    ] == []
 
 
 def test_no_file_is_over_600_lines_and_those_over_300_are_reported(record_property):
