@@ -8,9 +8,6 @@ one of less squared error on the samples. Judged on images that no rule has seen
 feature map (of its own format alone), end to end by the exact integer run, and top-1.
 Accumulators have 48 bits, so that none overflows. Cells in which a rival beats `ggd` are
 listed at the end. Without REFERENCE_DATA only the built-in network is there.
-
-A step that is best for every map by itself is not best end to end: noise of one map may be
-worth less than its signal, and the sum over layers weighs them otherwise.
 """
 
 import argparse
@@ -46,6 +43,11 @@ Array = NDArray[Any]
 BITS = (3, 4, 5, 6, 8, 10, 12, 16)
 RULES = NumericRules(accumulator_bits=48)
 DEFAULT = "ggd"
+CAVEAT = (
+    "The step of least squared error for every map by itself is not the best end to end: layers "
+    "weigh the noise of their inputs differently, and errors of one sign, as of small values "
+    "that become zero, add up in sums. accel-sim simulate --tune judges formats by the output."
+)
 WIDE_WEIGHTS, SAME_WEIGHTS = "16", "same"
 """Weights of 16 bits, so that feature maps alone make the noise; or of the maps' width."""
 ROUNDINGS: dict[str, StepRounding | None] = {"own": None, "samples": StepRounding.SAMPLE_ERROR}
@@ -256,6 +258,7 @@ def main() -> None:
             )
     for table in (*mean_tables(cells, options.bits), losses(cells)):
         console.print(table)
+    console.print(CAVEAT)
     if options.csv is not None:
         with options.csv.open("w", newline="") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(Cell)])
