@@ -45,7 +45,10 @@ class Start(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReductionLoop:
-    """A loop over one dimension, `step` positions at a time, ascending."""
+    """A loop over one dimension, `step` positions at a time, ascending.
+
+    Inside another loop over it, from where that one stands; the last step may be shorter.
+    """
 
     dimension: Dimension
     step: int
@@ -170,7 +173,10 @@ def order_additions(
     """Lay a plan out over a reduction of ``channels * filter_rows * filter_cols`` products."""
     index = np.indices((channels, filter_rows, filter_cols)).reshape(3, -1)
     position = dict(zip(Dimension, index, strict=True))
-    blocks = [position[loop.dimension] // loop.step for loop in plan.loops]
+    blocks = []
+    for loop in plan.loops:
+        block, position[loop.dimension] = np.divmod(position[loop.dimension], loop.step)
+        blocks.append(block)
     products = np.lexsort(blocks[::-1])  # the last key is the first to sort by
     blocks = [block[products] for block in blocks]
     terms = np.arange(products.size)

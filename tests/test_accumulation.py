@@ -46,6 +46,20 @@ def test_the_outer_loop_is_the_slow_one() -> None:
     assert order.closes.tolist() == [0, 1, 1, 0, 1, 1]
 
 
+def test_a_loop_inside_another_begins_where_that_one_stands() -> None:
+    """Eight channels in tiles of five, trees of three: 3 + 2, then 3; absolute threes would cut
+    the second tile behind its first channel."""
+    plan = AccumulationPlan(
+        levels=(
+            level((CHANNELS, 1), adder=Adder.TREE, start=Start.LEVEL_BELOW, bits=16),
+            level((CHANNELS, 5), (CHANNELS, 3), (ROWS, 1), (COLS, 1), bits=16),
+        )
+    )
+    order = order_additions(plan, 8, 1, 2)
+    assert order.sums[0].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4, 4, 5, 5, 5]
+    assert order.products.tolist() == [0, 2, 4, 1, 3, 5, 6, 8, 7, 9, 10, 12, 14, 11, 13, 15]
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_every_product_is_added_once(seed: int) -> None:
     rng = np.random.default_rng(seed)

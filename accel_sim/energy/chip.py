@@ -205,7 +205,7 @@ def _drained_psum(hardware: HardwareConfig) -> Constant:
     """Energy of a sum that leaves the array.
 
     One that stayed in it goes through the registers of the rows below; one that ran down
-    its column, from MAC to MAC, leaves at the foot in a single move.
+    its column, from MAC to MAC or through a tree, leaves at the foot in a single move.
     """
     array = hardware.mac_array
     register = scaled_constant("register_bit", hardware.technology)
@@ -227,7 +227,7 @@ def _clock_control(hardware: HardwareConfig, memories: list[BufferCosts]) -> Con
     entry = table_constants()["clock_control"]
     grid = mac_grid()
     array = hardware.mac_array
-    gates = array.rows * array.cols * mac_gate_equivalents(hardware.precision)
+    gates = array.rows * array.cols * mac_gate_equivalents(hardware)
     area_mm2_45nm = gates * grid.um2_per_gate_equivalent * 1e-6
     area_mm2_45nm += sum(costs.area_mm2_45nm for costs in memories)
     area_mm2 = area_mm2_45nm * (entry.node_nm / 45) ** 2
@@ -239,7 +239,7 @@ def _leakage(hardware: HardwareConfig, memories: list[BufferCosts]) -> Constant:
     """Leakage of array and buffers in mW; voltage and node leave a gate's as it is."""
     entry = table_constants()[f"leakage_{hardware.technology.sram_cell}"]
     array = hardware.mac_array
-    gates = array.rows * array.cols * mac_gate_equivalents(hardware.precision)
+    gates = array.rows * array.cols * mac_gate_equivalents(hardware)
     logic = constant_times(entry, gates * 1e-6, f"; times {gates:.3g} gate equivalents")
     return Constant(
         name="leakage",

@@ -236,8 +236,9 @@ def _count_bytes(network: QuantizedNetwork, vectors: LayerVectors, indices: Sequ
     for fold in (vectors.folds[index] for index in indices):
         pixels, filters, products = len(fold.pixels), len(fold.filters), len(fold.reduction)
         goes_on = fold.reduction.start > 0
-        ends = fold.reduction.stop == vectors.nest.reduction
-        size += pixels * products * (count_digits(bits.ifm) + 1)
+        ends = fold.reduction.stop == vectors.sum_products
+        columns = filters if vectors.nest.blocks_are_apart else 1
+        size += pixels * products * columns * (count_digits(bits.ifm) + 1)
         size += filters * products * (count_digits(bits.weights) + 1)
         size += pixels * filters * (1 + goes_on) * (count_digits(bits.psum) + 1)
         size += pixels * filters * ends * (count_digits(bits.ofm) + 1)

@@ -58,6 +58,11 @@ class LayerVectors:
     operands: LayerOperands
     sums: PlannedSums
 
+    @property
+    def sum_products(self) -> int:
+        """Products in one sum."""
+        return self.sums.order.products.size
+
     def make(self, fold: Fold) -> FoldVectors:
         """Work out the operands and sums of one fold.
 
@@ -69,12 +74,13 @@ class LayerVectors:
             psum_in = self._run(before, None).psum_out
         tile = self._run(fold, psum_in)
         ofm = None
-        if fold.reduction.stop == self.nest.reduction:
+        if fold.reduction.stop == self.sum_products:
             ofm = self._finish(fold, tile)
         return FoldVectors(fold=fold, tile=tile, ofm=ofm)
 
     def _run(self, fold: Fold, psum_in: NDArray[np.int64] | None) -> GoldenTile:
-        products = fold.reduction
+        sums = self.sums.part(fold.reduction.start, fold.reduction.stop)
+        products = sums.order.products
         ifm, weights = (
             self.operands.ifm(fold, products),
             self.operands.weights(fold, products),
@@ -88,7 +94,7 @@ class LayerVectors:
             weights = weights.T
         return make_tile(
             self.hardware.mac_array,
-            self.sums.part(products.start, products.stop),
+            sums,
             np.ascontiguousarray(ifm),
             np.ascontiguousarray(weights),
             psum_in,
@@ -121,6 +127,7 @@ def prepare_layer(
     nest, mapping, plan = schedule.nest, schedule.mapping, schedule.accumulation
     assert mapping is not None
     assert plan is not None
+    apart = nest.blocks if nest.blocks_are_apart else 1
     ifm = network.formats[layer.ifm]
     largest_weight = int(np.abs(network.weights[layer.weights].raw.astype(np.int64)).max())
     return LayerVectors(
@@ -134,7 +141,7 @@ def prepare_layer(
         operands=lay_out_operands(network, layer, nest, maps),
         sums=plan_sums(
             plan,
-            (nest.channels, nest.filter_rows, nest.filter_cols),
+            (nest.channels // apart, nest.filter_rows, nest.filter_cols),
             max(-ifm.raw_min, ifm.raw_max) * largest_weight,
         ),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from accel_sim.accumulation import AccumulationPlan
 from accel_sim.golden_vectors.layer import FoldVectors, LayerVectors
-from accel_sim.golden_vectors.tile import LAYOUTS
+from accel_sim.golden_vectors.tile import find_layout
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
 from quantizer.fixedpoint.qformat import QFormat
@@ -44,7 +44,7 @@ def describe_layer(vectors: LayerVectors, network: QuantizedNetwork, folder: str
     """One layer: formats, mapping, plan, output stage and the axes of its files."""
     layer, nest, mapping = vectors.layer, vectors.nest, vectors.mapping
     weights = network.weights[layer.weights]
-    layout = LAYOUTS[vectors.hardware.mac_array.dataflow]
+    layout = find_layout(vectors.hardware.mac_array.dataflow, has_own_ifm=nest.blocks_are_apart)
     raw_min, raw_max, clamp_low, clamp_high = vectors.stage.bounds
     return {
         "name": layer.name,
@@ -66,6 +66,7 @@ def describe_layer(vectors: LayerVectors, network: QuantizedNetwork, folder: str
             "dilation": list(nest.dilation),
             "pads": list(nest.pads),
             "blocks": nest.blocks,
+            "blocks_are_apart": nest.blocks_are_apart,
         },
         "mapping": {
             "tile": asdict(mapping.tile),

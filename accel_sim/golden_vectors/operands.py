@@ -33,11 +33,22 @@ class LayerOperands:
     maps: Raw
     filters: Raw
 
-    def ifm(self, fold: Fold, products: range) -> Raw:
-        """Gather what the pixels of a fold read for some products, int32[pixels, products]."""
+    def ifm(self, fold: Fold, products: NDArray[np.int64]) -> Raw:
+        """Gather what the pixels of a fold read for some products of its ``[C, R, S]``.
+
+        Returns
+        -------
+        int32[pixels, products]
+            Where blocks are apart, int32[pixels, products, filters]: of each filter's block.
+        """
         nest = self.nest
         image, row, col = (place[:, None] for place in fold.place_pixels().T)
         channel, r, s = self._split(products)
+        if nest.blocks_are_apart:
+            image, row, col = (place[..., None] for place in (image, row, col))
+            channel, r, s = (place[:, None] for place in (channel, r, s))
+            block = np.array(fold.filters) // (nest.filters // nest.blocks)
+            channel = channel + block * (nest.channels // nest.blocks)
         y = row * nest.stride[0] + r * nest.dilation[0] - nest.pads[0]
         x = col * nest.stride[1] + s * nest.dilation[1] - nest.pads[1]
         is_inside = (y >= 0) & (y < self.maps.shape[2]) & (x >= 0) & (x < self.maps.shape[3])
@@ -47,26 +58,28 @@ class LayerOperands:
         ]  # fmt: skip
         return np.where(is_inside, values, 0)
 
-    def weights(self, fold: Fold, products: range) -> Raw:
+    def weights(self, fold: Fold, products: NDArray[np.int64]) -> Raw:
         """Gather the weights of a fold's filters for some products, int32[filters, products].
 
-        Zero where filter and channel belong to different blocks.
+        Zero where filter and channel belong to different blocks that are not apart.
         """
         nest = self.nest
         filters = np.array(fold.filters)[:, None]
         channel, r, s = self._split(products)
         own_channels = nest.channels // nest.blocks
-        is_own = filters // (nest.filters // nest.blocks) == channel // own_channels
         values = self.filters[self.filter_numbers(fold)[:, None], channel % own_channels, r, s]
+        if nest.blocks_are_apart:
+            return values
+        is_own = filters // (nest.filters // nest.blocks) == channel // own_channels
         return np.where(is_own, values, 0)
 
     def filter_numbers(self, fold: Fold) -> NDArray[np.int64]:
         """Give the output channels of the layer that a fold's filters are."""
         return fold.group * self.nest.filters + np.array(fold.filters)
 
-    def _split(self, products: range) -> tuple[NDArray[np.int64], ...]:
+    def _split(self, products: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
         window = (self.nest.channels, self.nest.filter_rows, self.nest.filter_cols)
-        return np.unravel_index(np.array(products), window)
+        return np.unravel_index(products, window)
 
 
 def lay_out_operands(

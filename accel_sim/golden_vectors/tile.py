@@ -1,6 +1,6 @@
 """One tile of the array: operands as it takes them, the sums it gives, and the cycles."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import MacArray
 from accel_sim.layer_steps.planned_sums import PlannedSums
-from accel_sim.timing import adder_tree, mac_array
+from accel_sim.timing import mac_array
 from accel_sim.timing.mac_array import Extents, array_rules
 
 Integers = NDArray[np.int32 | np.int64]
@@ -35,12 +35,20 @@ LAYOUTS: Mapping[Dataflow, Layout] = {
         ifm=("rows", "cols"), weights=("steps", "rows"), psum=("steps", "cols")
     ),
     Dataflow.CHANNEL_PARALLEL: Layout(
-        ifm=("outputs", "steps", "rows"),
-        weights=("steps", "rows", "cols"),
-        psum=("outputs", "cols"),
+        ifm=("steps", "rows"), weights=("rows", "cols"), psum=("steps", "cols")
     ),
 }
-"""A step is a cycle in which the array takes operands; with adder trees, one of each output."""
+"""A step is a cycle in which the array takes operands."""
+
+OWN_IFM_LAYOUT = Layout(
+    ifm=("steps", "rows", "cols"), weights=("rows", "cols"), psum=("steps", "cols")
+)
+"""That of a channel-parallel array whose columns have an ifm each."""
+
+
+def find_layout(dataflow: Dataflow, *, has_own_ifm: bool) -> Layout:
+    """Give the axes of a tile's arrays, where columns share the ifm or have each its own."""
+    return OWN_IFM_LAYOUT if has_own_ifm else LAYOUTS[dataflow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +58,7 @@ class GoldenTile:
     Attributes
     ----------
     ifm, weights, psum_in, psum_out
-        Raw integers; axes as in `LAYOUTS`. ``psum_in`` is None where sums begin.
+        Raw integers; axes as in `find_layout`. ``psum_in`` is None where sums begin.
     clamped_additions
         On the way from ``psum_in`` to ``psum_out``.
     compute_cycles, fill_drain_cycles
@@ -69,7 +77,7 @@ class GoldenTile:
     @property
     def extents(self) -> Mapping[str, int]:
         """Rows and columns in use, steps, and sums that leave each column (outputs)."""
-        layout = LAYOUTS[self.dataflow]
+        layout = find_layout(self.dataflow, has_own_ifm=has_own_ifm(self.ifm))
         sizes: dict[str, int] = {}
         for axes, array in ((layout.ifm, self.ifm), (layout.weights, self.weights)):
             sizes |= dict(zip(axes, array.shape, strict=True))
@@ -98,22 +106,47 @@ def make_tile(
         As in `GoldenTile`; the dataflow is that of the array.
     """
     dataflow = array.dataflow
-    scalars, vectors = _as_matrices(dataflow, ifm, weights)
-    start = np.zeros((len(scalars), vectors.shape[1]), np.int64) if psum_in is None else psum_in
-    found, clamps = sums.run(
-        np.ascontiguousarray(vectors, np.int32), np.ascontiguousarray(scalars, np.int32), start
-    )
+    found: list[NDArray[np.int64]] = []
+    clamps = 0
+    for columns in _as_columns(ifm, weights):
+        scalars, vectors = _as_matrices(dataflow, *columns)
+        shape = (len(scalars), vectors.shape[1])
+        first = sum(part.shape[1] for part in found)
+        start = np.zeros(shape, np.int64)
+        if psum_in is not None:
+            start = np.ascontiguousarray(psum_in[:, first : first + shape[1]])
+        part, its_clamps = sums.run(
+            np.ascontiguousarray(vectors, np.int32), np.ascontiguousarray(scalars, np.int32), start
+        )
+        found.append(part.astype(np.int64))
+        clamps += its_clamps
     compute, fill_drain = count_cycles(array, ifm, weights)
     return GoldenTile(
         dataflow=dataflow,
         ifm=ifm,
         weights=weights,
         psum_in=psum_in,
-        psum_out=found.astype(np.int64),
+        psum_out=np.concatenate(found, axis=1),
         clamped_additions=clamps,
         compute_cycles=compute,
         fill_drain_cycles=fill_drain,
     )
+
+
+def has_own_ifm(ifm: NDArray[np.int32]) -> bool:
+    """Whether every column of a tile takes an ifm of its own."""
+    return ifm.ndim == len(OWN_IFM_LAYOUT.ifm)
+
+
+def _as_columns(
+    ifm: NDArray[np.int32], weights: NDArray[np.int32]
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """Operands of all columns, or of each by itself where these share none."""
+    if not has_own_ifm(ifm):
+        yield ifm, weights
+        return
+    for col in range(weights.shape[1]):
+        yield ifm[:, :, col], weights[:, col : col + 1]
 
 
 def _as_matrices(
@@ -125,8 +158,6 @@ def _as_matrices(
             return ifm.T, weights
         case Dataflow.INPUT_STATIONARY:
             return weights, ifm
-        case Dataflow.CHANNEL_PARALLEL:
-            return ifm.reshape(len(ifm), -1), weights.reshape(-1, weights.shape[-1])
         case _:
             return ifm, weights
 
@@ -136,14 +167,12 @@ def count_cycles(
 ) -> tuple[int, int]:
     """Cycles of one tile by itself in which the array takes operands, and others."""
     match array.dataflow:
-        case Dataflow.CHANNEL_PARALLEL:
-            return ifm.shape[0] * ifm.shape[1], adder_tree.fill_drain_cycles(array)
         case Dataflow.OUTPUT_STATIONARY:
-            extents = Extents(ifm.shape[1], weights.shape[1], len(ifm))
+            extents = Extents(ifm.shape[1], weights.shape[1], len(ifm), 1)
         case Dataflow.INPUT_STATIONARY:
-            extents = Extents(ifm.shape[0], ifm.shape[1], len(weights))
+            extents = Extents(ifm.shape[0], ifm.shape[1], len(weights), 1)
         case _:
-            extents = Extents(weights.shape[0], weights.shape[1], len(ifm))
+            extents = Extents(weights.shape[0], weights.shape[1], len(ifm), 1)
     rules = array_rules(array)
     return (
         int(mac_array.compute_cycles(rules, 1, extents)),

@@ -15,6 +15,8 @@ class Dataflow(StrEnum):
     INPUT_STATIONARY = "input_stationary"
     """The ifm stays; the reduction on the rows, pixels on the columns, filters in time."""
     CHANNEL_PARALLEL = "channel_parallel"
+    """Weights stay, tap by tap; channels on the rows, which a tree adds up, filters on the
+    columns, pixels in time."""
     ROW_STATIONARY = "row_stationary"
 
 
@@ -83,6 +85,8 @@ class Depthwise(StrEnum):
     BLOCK_DIAGONAL = "block_diagonal"
     """As many groups as fit one fold lie side by side, with zeros off the diagonal."""
     NATIVE = "native"
+    """As many groups as fit the columns lie side by side, each with an ifm of its own; for
+    channel-parallel arrays only."""
 
 
 class Ports(StrEnum):

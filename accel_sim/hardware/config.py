@@ -26,10 +26,11 @@ from accel_sim.hardware.choices import (
 from quantizer.fixedpoint.qformat import Overflow
 from quantizer.quantized import NumericRules
 
-SYSTOLIC = (
+SIMULATED = (
     Dataflow.OUTPUT_STATIONARY,
     Dataflow.WEIGHT_STATIONARY,
     Dataflow.INPUT_STATIONARY,
+    Dataflow.CHANNEL_PARALLEL,
 )
 """Dataflows that are simulated."""
 
@@ -108,9 +109,9 @@ class MacArray(_Section):
 
     @model_validator(mode="after")
     def _is_simulated(self) -> "MacArray":
-        if self.dataflow not in SYSTOLIC:
+        if self.dataflow not in SIMULATED:
             raise ValueError(
-                f"dataflow: {self.dataflow} is not simulated yet; use {', '.join(SYSTOLIC)}"
+                f"dataflow: {self.dataflow} is not simulated yet; use {', '.join(SIMULATED)}"
             )
         if self.dataflow is Dataflow.OUTPUT_STATIONARY:
             if self.fold_overlap is FoldOverlap.WEIGHT_PRELOAD:
@@ -122,9 +123,11 @@ class MacArray(_Section):
             raise ValueError(
                 f"drain: with {self.dataflow} sums leave the columns as they are made; use hidden"
             )
-        if self.depthwise is Depthwise.NATIVE:
+        is_native = self.depthwise is Depthwise.NATIVE
+        if is_native and self.dataflow is not Dataflow.CHANNEL_PARALLEL:
             raise ValueError(
-                f"depthwise: {self.depthwise} is not simulated yet; use serial or block_diagonal"
+                f"depthwise: native gives every column an ifm of its own, which {self.dataflow} "
+                "does not; use serial or block_diagonal"
             )
         return self
 

@@ -40,11 +40,16 @@ def plan_accumulation(nest: LoopNest, hardware: HardwareConfig, channels: int) -
     Weight and input stationary: a column adds up to ``rows`` products from zero, and the
     psum memory adds the folds. The last fold of a tile may be shorter. Blocks side by side
     are one fold, in which an output meets its own block's channels and zeros.
+
+    Channel parallel: see `_plan_trees`.
     """
     array, precision = hardware.mac_array, hardware.precision
     bits = precision.accumulator_bits
     saturates = precision.accumulator_overflow is Overflow.SAT
-    if array_axes(array.dataflow).keeps_sums:
+    axes = array_axes(array.dataflow)
+    if axes.has_trees:
+        return _plan_trees(nest, hardware, channels)
+    if axes.keeps_sums:
         chain = AccumulationLevel(
             loops=EVERY_PRODUCT,
             max_terms=None,
@@ -76,3 +81,51 @@ def plan_accumulation(nest: LoopNest, hardware: HardwareConfig, channels: int) -
         saturates=saturates,
     )
     return AccumulationPlan(levels=(column, folds))
+
+
+def _plan_trees(nest: LoopNest, hardware: HardwareConfig, channels: int) -> AccumulationPlan:
+    """Trees that lose nothing, whose sums the psum memory adds up from zero.
+
+    A tree takes up to ``rows`` channels at one tap. All taps of these come one after
+    another, then the next channels; the last of a tile may be fewer. Where blocks are
+    apart, it takes up to ``rows`` products of its group as they stream.
+    """
+    precision, rows = hardware.precision, hardware.mac_array.rows
+    blocks: tuple[ReductionLoop, ...] = ()
+    products = EVERY_PRODUCT
+    if not nest.blocks_are_apart:
+        steps = {1, rows}
+        if channels < nest.channels and channels % rows:
+            steps = {1, channels, min(channels, rows)}
+        *outside, inside = (
+            ReductionLoop(dimension=Dimension.CHANNELS, step=step)
+            for step in sorted(steps, reverse=True)
+        )
+        blocks, products = (*outside, *EVERY_PRODUCT[1:]), (inside,)
+        if not outside:
+            # A tree of one channel adds nothing.
+            blocks, products = (inside, *EVERY_PRODUCT[1:]), ()
+    tree = AccumulationLevel(
+        loops=products,
+        max_terms=rows if nest.blocks_are_apart else None,
+        adder=Adder.TREE,
+        start=Start.LEVEL_BELOW,
+        bits=tree_bits(hardware),
+        saturates=False,
+    )
+    accumulator = AccumulationLevel(
+        loops=blocks,
+        max_terms=None,
+        adder=Adder.CHAIN,
+        start=Start.ZERO,
+        bits=precision.accumulator_bits,
+        saturates=precision.accumulator_overflow is Overflow.SAT,
+    )
+    return AccumulationPlan(levels=(tree, accumulator))
+
+
+def tree_bits(hardware: HardwareConfig) -> int:
+    """Width of a sum of ``rows`` products of the widths that the datapath is built for."""
+    precision = hardware.precision
+    product_bits = precision.activation_port_bits + precision.weight_bits
+    return product_bits + (hardware.mac_array.rows - 1).bit_length()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
@@ -53,19 +53,27 @@ def count_array(
     array = hardware.mac_array
     axes = array_axes(array.dataflow)
     _, _, _, _, filters, channels = space.feasible[candidates].T
-    taps = nest.filter_rows * nest.filter_cols
+    layout = lay_out_reduction(nest, axes)
     pieces = {
         Loop.PIXELS: _pixel_pieces(nest, space, candidates),
         Loop.FILTERS: _cut_pieces(nest.filters, space.filters, 1, filters),
-        Loop.CHANNELS: _cut_pieces(nest.channels, space.channels, taps, channels),
+        Loop.CHANNELS: _cut_pieces(
+            nest.channels // layout.blocks_apart,
+            space.channels // layout.blocks_apart,
+            layout.taps_together,
+            channels,
+        ),
     }
     in_rows, in_cols, in_time = (pieces[loop] for loop in (axes.rows, axes.cols, axes.time))
-    row_folds = _sum_pieces(in_rows, lambda sizes: count_folds(sizes, array.rows))
+    row_folds = layout.taps_in_turn * _sum_pieces(
+        in_rows, lambda sizes: count_folds(sizes, array.rows)
+    )
     col_folds = _sum_pieces(in_cols, lambda sizes: count_folds(sizes, array.cols))
-    elements_of_rows, steps = _sum_pieces(in_rows, np.array), _sum_pieces(in_time, np.array)
+    elements_of_rows = layout.taps_in_turn * _sum_pieces(in_rows, np.array)
+    steps = _sum_pieces(in_time, np.array)
 
     def row_words(operand_bits: int, port_bits: int, blocks: int = 1) -> Counts:
-        return _sum_pieces(
+        return layout.taps_in_turn * _sum_pieces(
             in_rows, lambda sizes: fold_words(sizes // blocks, array.rows, operand_bits, port_bits)
         )
 
@@ -85,8 +93,15 @@ def count_array(
         sums, sum_parts = nest.groups * steps, row_folds
     ifm = (bits.ifm, buffers.ifm.port_bits)
     # Zeros off a diagonal are in no memory: a word brings the weights of one block.
-    weights = (bits.weight, buffers.weights.port_bits, nest.blocks)
-    if axes.cols is Loop.PIXELS:
+    weights = (bits.weight, buffers.weights.port_bits, nest.blocks // layout.blocks_apart)
+    if layout.blocks_apart > 1:
+        # A row takes an operand for each block, of which one fold holds all.
+        words = -(-nest.blocks * bits.ifm // buffers.ifm.port_bits)
+        ifm_reads, weight_reads = (
+            row_trips * elements_of_rows * words,
+            col_trips * col_words(*weights),
+        )
+    elif axes.cols is Loop.PIXELS:
         ifm_reads, weight_reads = col_trips * col_words(*ifm), row_trips * row_words(*weights)
     else:
         ifm_reads, weight_reads = row_trips * row_words(*ifm), col_trips * col_words(*weights)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.config import MacArray
-from accel_sim.mapping.array_axes import ArrayAxes, array_axes
+from accel_sim.mapping.array_axes import ArrayAxes, array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile import LayerMapping, Loop
 
@@ -30,7 +30,9 @@ class Fold:
     filters
         Within the group.
     reduction
-        Products within the group's ``[C, R, S]``.
+        Products within the group's ``[C, R, S]``, as places in the order in which they are
+        added (`accel_sim.accumulation.AdditionOrder.products`); of one block where these
+        are apart.
     """
 
     tile: int
@@ -68,6 +70,10 @@ def list_folds(nest: LoopNest, mapping: LayerMapping, array: MacArray) -> Iterat
     """
     tile = mapping.tile
     taps = nest.filter_rows * nest.filter_cols
+    axes = array_axes(array.dataflow)
+    layout = lay_out_reduction(nest, axes)
+    sum_channels = nest.channels // layout.blocks_apart
+    tile_channels = tile.channels // layout.blocks_apart
     pieces: dict[Loop, list[tuple[range, ...]]] = {
         Loop.GROUPS: [(piece,) for piece in _cut(range(nest.groups), tile.groups)],
         Loop.PIXELS: list(
@@ -78,7 +84,7 @@ def list_folds(nest: LoopNest, mapping: LayerMapping, array: MacArray) -> Iterat
             )
         ),
         Loop.FILTERS: [(piece,) for piece in _cut(range(nest.filters), tile.filters)],
-        Loop.CHANNELS: [(piece,) for piece in _cut(range(nest.channels), tile.channels)],
+        Loop.CHANNELS: [(piece,) for piece in _cut(range(sum_channels), tile_channels)],
     }
     visits = product(*(pieces[loop] for loop in mapping.loop_order))
     for number, visit in enumerate(visits):
@@ -91,7 +97,7 @@ def list_folds(nest: LoopNest, mapping: LayerMapping, array: MacArray) -> Iterat
             Loop.CHANNELS: range(channels.start * taps, channels.stop * taps),
         }
         for group in piece[Loop.GROUPS][0]:
-            for part in _fill_array(spans, array_axes(array.dataflow), array):
+            for part in _fill_array(spans, axes, array, layout.taps_in_turn):
                 yield Fold(
                     tile=number,
                     images=images,
@@ -105,9 +111,13 @@ def list_folds(nest: LoopNest, mapping: LayerMapping, array: MacArray) -> Iterat
 
 
 def _fill_array(
-    spans: dict[Loop, range], axes: ArrayAxes, array: MacArray
+    spans: dict[Loop, range], axes: ArrayAxes, array: MacArray, taps_in_turn: int
 ) -> Iterator[dict[Loop, range]]:
     in_rows, in_cols = _cut(spans[axes.rows], array.rows), _cut(spans[axes.cols], array.cols)
+    if taps_in_turn > 1:
+        # The rows take channels, whose taps follow one another.
+        channels = _cut(spans[axes.rows], array.rows * taps_in_turn)
+        in_rows = [part for block in channels for part in _cut(block, len(block) // taps_in_turn)]
     if axes.keeps_sums:
         for rows, cols in product(in_rows, in_cols):
             yield spans | {axes.rows: rows, axes.cols: cols}

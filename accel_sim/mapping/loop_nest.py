@@ -49,6 +49,9 @@ class LoopNest:
     blocks
         Groups of the layer that lie side by side in one group of the loops, as one dense
         layer whose weights are zero off the diagonal; ``K`` and ``C`` count all of them.
+    blocks_are_apart
+        Whether each of the blocks has an ifm of its own on the array, so that there are no
+        zeros.
     pads
         (top, left) only; bottom and right follow from the extents.
     bias_bits
@@ -85,6 +88,7 @@ class LoopNest:
     ofm_bits: int
     residual_bits: int
     blocks: int = 1
+    blocks_are_apart: bool = False
     group_weights: int = 0
     shares_residual: bool = False
 
@@ -99,7 +103,7 @@ class LoopNest:
     @property
     def off_diagonal_macs(self) -> int:
         """Products with zeros off a diagonal, beside `macs`."""
-        return self.macs * (self.blocks - 1)
+        return 0 if self.blocks_are_apart else self.macs * (self.blocks - 1)
 
     @property
     def outputs(self) -> int:
@@ -114,7 +118,7 @@ class LoopNest:
 
     @property
     def reduction(self) -> int:
-        """Operands that meet in one output."""
+        """Operands that meet in one output; those of all `blocks`."""
         return self.channels * self.filter_rows * self.filter_cols
 
     @property

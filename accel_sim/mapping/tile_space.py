@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Packing, Reduction
 from accel_sim.hardware.config import Buffer, HardwareConfig
 from accel_sim.mapping.accumulation import plan_accumulation
-from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.input_extent import Axis, Pieces, cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, Tile
@@ -219,8 +219,9 @@ def _needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> 
     needs = [_Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
     keeps_partial_sums = channels < nest.channels
     if nest.kind is Kind.MAC and not array_axes(hardware.mac_array.dataflow).keeps_sums:
-        taps = nest.filter_rows * nest.filter_cols
-        keeps_partial_sums |= channels * taps > hardware.mac_array.rows
+        layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
+        in_rows = channels * layout.taps_together // layout.blocks_apart
+        keeps_partial_sums |= (in_rows > hardware.mac_array.rows) | (layout.taps_in_turn > 1)
     if nest.has_weights:
         of_filter = channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias
         weights = groups * filters * of_filter

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap, Ports
 from accel_sim.hardware.config import Buffer, HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import DramBits, TileCounts
-from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
@@ -95,10 +95,11 @@ def edge_cycles(
 
 def _array_cycles(nest: LoopNest, array: MacArray, tiles: TileCounts) -> Counts:
     axes = array_axes(array.dataflow)
+    apart = lay_out_reduction(nest, axes).blocks_apart
     extents = {
         Loop.PIXELS: nest.batch * nest.output_rows * nest.output_cols,
         Loop.FILTERS: nest.filters,
-        Loop.CHANNELS: nest.reduction,
+        Loop.CHANNELS: nest.reduction // apart,
     }
     passes = nest.groups * tiles.trips(axes.time)
     folds = passes * tiles.row_folds * tiles.col_folds
@@ -109,6 +110,8 @@ def _array_cycles(nest: LoopNest, array: MacArray, tiles: TileCounts) -> Counts:
     else:
         drained_rows = folds * array.rows
         skew = folds * (array.rows + array.cols - 2)
+    if axes.has_trees:
+        skew = np.zeros_like(folds)
     cycles: Counts = compute
     has_preload = not axes.keeps_sums and array.fold_overlap is FoldOverlap.NONE
     if array.drain is Drain.ROWS or has_preload:

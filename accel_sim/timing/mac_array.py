@@ -1,4 +1,4 @@
-"""Cycles of one tile on a systolic array."""
+"""Cycles of one tile on the array."""
 
 from typing import NamedTuple
 
@@ -19,6 +19,9 @@ class ArrayRules(NamedTuple):
         into it before each fold.
     has_pixels_in_cols
         Whether pixels run along columns (input stationary); otherwise filters do.
+    has_trees
+        Whether all rows and columns take their operands in one cycle, without skew, because
+        trees add up the columns.
     delay
         Cycles from the last product to the output stage, besides skew and drain.
     has_used_skew
@@ -35,6 +38,7 @@ class ArrayRules(NamedTuple):
     cols: int
     keeps_sums: bool
     has_pixels_in_cols: bool
+    has_trees: bool
     delay: int
     has_used_skew: bool
     drains_rows: bool
@@ -43,11 +47,18 @@ class ArrayRules(NamedTuple):
 
 
 class Extents(NamedTuple):
-    """Extents of one group of a tile along the axes of the array."""
+    """Extents of one group of a tile along the axes of the array.
+
+    Attributes
+    ----------
+    passes
+        Times that the rows take as many elements, in folds of their own.
+    """
 
     rows: int
     cols: int
     time: int
+    passes: int
 
 
 def array_rules(array: MacArray) -> ArrayRules:
@@ -58,6 +69,7 @@ def array_rules(array: MacArray) -> ArrayRules:
         cols=array.cols,
         keeps_sums=axes.keeps_sums,
         has_pixels_in_cols=axes.cols is Loop.PIXELS,
+        has_trees=axes.has_trees,
         delay=array.pipeline_cycles + array.output_register_cycles,
         has_used_skew=array.edge_tiles is EdgeTiles.USED_SKEW,
         drains_rows=array.drain is Drain.ROWS,
@@ -67,13 +79,15 @@ def array_rules(array: MacArray) -> ArrayRules:
 
 
 @jit
-def lay_on_array(rules: ArrayRules, pixels: int, filters: int, reduction: int) -> Extents:
-    """Lay one group of a tile on the array."""
+def lay_on_array(
+    rules: ArrayRules, pixels: int, filters: int, reduction: int, passes: int
+) -> Extents:
+    """Lay one group of a tile on the array, whose reduction comes in so many equal passes."""
     if rules.keeps_sums:
-        return Extents(pixels, filters, reduction)
+        return Extents(pixels, filters, reduction, passes)
     if rules.has_pixels_in_cols:
-        return Extents(reduction, pixels, filters)
-    return Extents(reduction, filters, pixels)
+        return Extents(reduction, pixels, filters, passes)
+    return Extents(reduction, filters, pixels, passes)
 
 
 @jit
@@ -84,20 +98,22 @@ def fill_drain_cycles(rules: ArrayRules, groups: int, tile: Extents) -> int:
     cycles to its last product, ``delay`` more to the output stage, and ``R`` to drain its
     sums or to load its operand, whichever the dataflow asks for. Overlapped folds pay the
     skew and the delay once per tile; a hidden drain still occupies its registers for
-    ``R`` cycles, so that shorter folds wait for it.
+    ``R`` cycles, so that shorter folds wait for it. With trees there is no skew.
     """
-    row_folds = -(-tile.rows // rules.rows)
+    row_folds = tile.passes * -(-tile.rows // rules.rows)
     col_folds = -(-tile.cols // rules.cols)
     folds = row_folds * col_folds
     if rules.has_used_skew:
         # Sums over all folds of the rows, and of the columns, that each one uses.
-        drained_rows = tile.rows * col_folds
+        drained_rows = tile.passes * tile.rows * col_folds
         skew = drained_rows + tile.cols * row_folds - 2 * folds
         last_skew = min(tile.rows, rules.rows) + min(tile.cols, rules.cols) - 2
     else:
         drained_rows = folds * rules.rows
         skew = folds * (rules.rows + rules.cols - 2)
         last_skew = rules.rows + rules.cols - 2
+    if rules.has_trees:
+        skew, last_skew = 0, 0
     beside = groups * drained_rows if rules.drains_rows else 0
     if not rules.keeps_sums:
         beside = preload_cycles(rules, groups, tile)
@@ -116,7 +132,8 @@ def preload_cycles(rules: ArrayRules, groups: int, tile: Extents) -> int:
     Loading takes a cycle per row. The first fold of a tile always pays; the folds behind
     it pay what does not hide behind the fold before: nothing hides with ``none``, as
     much as the fold takes operands with ``full``, all of the fold with ``weight_preload``.
-    Folds along rows, which are parts of one sum, follow one another.
+    Folds along rows, which are parts of one sum, follow one another; those of the same rows
+    come pass by pass.
     """
     row_folds = -(-tile.rows // rules.rows)
     col_folds = -(-tile.cols // rules.cols)
@@ -125,7 +142,7 @@ def preload_cycles(rules: ArrayRules, groups: int, tile: Extents) -> int:
         first = min(tile.rows, rules.rows)
         last = tile.rows - (row_folds - 1) * rules.rows
         last_cols = tile.cols - (col_folds - 1) * rules.cols
-    if rules.hides_preload:
+    if rules.hides_preload and not rules.has_trees:
         # A fold is at least as long as its rows, so only a load behind fewer rows shows:
         # that of a sum's first fold, behind the last fold of the sum before.
         short = first - (tile.time + last - 2 + rules.delay)
@@ -133,8 +150,12 @@ def preload_cycles(rules: ArrayRules, groups: int, tile: Extents) -> int:
             (col_folds - 1) * max(0, short - rules.cols) + max(0, short - last_cols)
         )  # fmt: skip
         return first + shown - max(0, short - last_cols)
-    hidden = tile.time if rules.is_overlapped else 0
-    shown = groups * col_folds * (
+    hidden = 0
+    if rules.is_overlapped:
+        hidden = tile.time
+    elif rules.hides_preload:
+        hidden = tile.time + rules.delay
+    shown = groups * col_folds * tile.passes * (
         (row_folds - 1) * max(0, rules.rows - hidden) + max(0, last - hidden)
     )  # fmt: skip
     return first + shown - max(0, first - hidden)
@@ -143,4 +164,5 @@ def preload_cycles(rules: ArrayRules, groups: int, tile: Extents) -> int:
 @jit
 def compute_cycles(rules: ArrayRules, groups: int, tile: Extents) -> int:
     """Cycles of a tile in which the array takes operands: `time` per fold."""
-    return groups * -(-tile.rows // rules.rows) * -(-tile.cols // rules.cols) * tile.time
+    folds = tile.passes * -(-tile.rows // rules.rows) * -(-tile.cols // rules.cols)
+    return groups * folds * tile.time

@@ -52,21 +52,26 @@ def fold_words(port: PortRules, elements: int, lanes: int, bits: int) -> int:
 def array_words(rules: ScheduleRules, groups: int, tile: Extents) -> TileWords:
     """Words of a tile that runs on the array."""
     rows, cols = rules.array.rows, rules.array.cols
-    row_folds = -(-tile.rows // rows)
-    row_trips = groups * tile.time * -(-tile.cols // cols)
+    row_folds = tile.passes * -(-tile.rows // rows)
+    row_trips = groups * tile.time * tile.passes * -(-tile.cols // cols)
     if rules.array.keeps_sums:
         # Both operands stream; sums leave fold by fold.
         col_trips, sums, sum_parts = groups * tile.time * row_folds, groups * tile.rows, 1
     else:
         # One operand is loaded, row by row; a sum leaves in as many parts as row folds.
-        col_trips, sums, sum_parts = groups * tile.rows, groups * tile.time, row_folds
+        col_trips = groups * tile.rows * tile.passes
+        sums, sum_parts = groups * tile.time, row_folds
+    blocks = rules.blocks // rules.blocks_apart
     if rules.array.has_pixels_in_cols:
         ifm = col_trips * fold_words(rules.ifm_port, tile.cols, cols, rules.ifm_bits)
-        in_rows = tile.rows // rules.blocks  # a word brings the weights of one block
+        in_rows = tile.rows // blocks  # a word brings the weights of one block
         weights = row_trips * fold_words(rules.weight_port, in_rows, rows, rules.weight_bits)
     else:
         ifm = row_trips * fold_words(rules.ifm_port, tile.rows, rows, rules.ifm_bits)
-        in_cols = tile.cols // rules.blocks
+        if rules.blocks_apart > 1:
+            # A row takes an operand for each block, of which one fold holds all.
+            ifm = row_trips * tile.rows * words(rules.ifm_port, rules.blocks * rules.ifm_bits)
+        in_cols = tile.cols // blocks
         weights = col_trips * fold_words(rules.weight_port, in_cols, cols, rules.weight_bits)
     psum = sums * fold_words(rules.psum_port, tile.cols, cols, rules.psum_bits)
     ofm = sums * fold_words(rules.ofm_port, tile.cols, cols, rules.ofm_bits)

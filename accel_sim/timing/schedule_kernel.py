@@ -52,7 +52,8 @@ def work_on_tile(
     """
     outputs = groups * pixels * filters
     if rules.is_mac:
-        tile = lay_on_array(rules.array, pixels, filters, channels * rules.taps)
+        reduction = channels * rules.taps_together // rules.blocks_apart
+        tile = lay_on_array(rules.array, pixels, filters, reduction, rules.taps_in_turn)
         compute = compute_cycles(rules.array, groups, tile)
         skew = fill_drain_cycles(rules.array, groups, tile)
         demand = array_words(rules, groups, tile)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from accel_sim.hardware.choices import Ports
 from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile_space import stored_bits
 from accel_sim.timing.dram import dram_timing
@@ -44,6 +45,8 @@ class ScheduleRules(NamedTuple):
         Filter rows times columns.
     channel_weights, blocks
         Weights that a filter has for a channel; of `blocks` filters, one has them.
+    taps_together, taps_in_turn, blocks_apart
+        See `accel_sim.mapping.array_axes.ReductionLayout`.
     shares_residual
         Whether all outputs of a group read one element of the second operand.
     read_cycles, read_bits, write_cycles, write_bits
@@ -58,6 +61,9 @@ class ScheduleRules(NamedTuple):
     taps: int
     channel_weights: int
     blocks: int
+    taps_together: int
+    taps_in_turn: int
+    blocks_apart: int
     shares_residual: bool
     ifm_bits: int
     residual_bits: int
@@ -82,6 +88,7 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
     bits = stored_bits(nest, hardware)
     timing = dram_timing(hardware)
     buffers = hardware.buffers
+    layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
     return ScheduleRules(
         is_mac=nest.kind is Kind.MAC,
         is_copy=nest.kind is Kind.COPY,
@@ -91,6 +98,9 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         taps=nest.filter_rows * nest.filter_cols,
         channel_weights=nest.channel_weights,
         blocks=nest.blocks,
+        taps_together=layout.taps_together,
+        taps_in_turn=layout.taps_in_turn,
+        blocks_apart=layout.blocks_apart,
         shares_residual=nest.shares_residual,
         ifm_bits=bits.ifm,
         residual_bits=bits.residual,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap
 from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import TileCounts
-from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
@@ -44,6 +44,8 @@ class TileSeries:
         Output positions, and input positions of one channel.
     reduction
         Channels times filter rows times columns.
+    row_elements
+        Elements along rows of the array, of one pass.
     row_folds, col_folds
         Folds along rows and columns of the array.
     """
@@ -55,6 +57,7 @@ class TileSeries:
     filters: Series
     channels: Series
     reduction: Series
+    row_elements: Series
     row_folds: Series
     col_folds: Series
 
@@ -96,17 +99,23 @@ def tile_series(nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCo
             last=images.last * at(lambda sizes: int(sizes[-1])),
         )
 
-    def folds(total: Counts, sizes: Series, lanes: int) -> Series:
-        return Series(total=total, first=-(-sizes.first // lanes), last=-(-sizes.last // lanes))
+    def folds(total: Counts, sizes: Series, lanes: int, passes: int = 1) -> Series:
+        first, last = (passes * -(-size // lanes) for size in (sizes.first, sizes.last))
+        return Series(total=total, first=first, last=last)
 
+    axes = array_axes(array.dataflow)
+    layout = lay_out_reduction(nest, axes)
     ones = np.ones_like(groups)
     taps = nest.filter_rows * nest.filter_cols
+    own_channels = space.channels[channels] // layout.blocks_apart
     along = {
         Loop.PIXELS: combine("outputs", "outputs"),
         Loop.FILTERS: cut(nest.filters, space.filters[filters]),
-        Loop.CHANNELS: cut(nest.channels, space.channels[channels], taps),
+        Loop.CHANNELS: cut(nest.channels // layout.blocks_apart, own_channels, taps),
     }
-    axes = array_axes(array.dataflow)
+    in_rows = along[axes.rows]
+    if axes.rows is Loop.CHANNELS:
+        in_rows = cut(nest.channels // layout.blocks_apart, own_channels, layout.taps_together)
     return TileSeries(
         trips={loop: Series(total=tiles.trips(loop), first=ones, last=ones) for loop in Loop},
         groups=cut(nest.groups, space.groups[groups]),
@@ -115,7 +124,8 @@ def tile_series(nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCo
         filters=along[Loop.FILTERS],
         channels=cut(nest.channels, space.channels[channels]),
         reduction=along[Loop.CHANNELS],
-        row_folds=folds(tiles.row_folds, along[axes.rows], array.rows),
+        row_elements=in_rows,
+        row_folds=folds(tiles.row_folds, in_rows, array.rows, layout.taps_in_turn),
         col_folds=folds(tiles.col_folds, along[axes.cols], array.cols),
     )
 
@@ -188,23 +198,28 @@ def _busy(
     if array.edge_tiles is EdgeTiles.USED_SKEW:
         drained_rows = tiles(groups | {axes.rows: series.along(axes.rows)} | by_col)
         skew = drained_rows + tiles(by_row | {axes.cols: series.along(axes.cols)}) - 2 * folds
+    if axes.has_trees:
+        skew = np.zeros_like(folds)
     busy = fixed + tiles(by_row | by_col | {axes.time: series.along(axes.time)})
+    delay = array.pipeline_cycles + array.output_register_cycles
     has_preload = not axes.keeps_sums and array.fold_overlap is FoldOverlap.NONE
     if array.drain is Drain.ROWS or has_preload:
         busy = busy + drained_rows
     rows, cols = _least_in_use(array, series)
     if not axes.keeps_sums and not has_preload:
         preload = tiles({}) * rows
-        if array.fold_overlap is FoldOverlap.FULL:
-            # No more of a load hides than the longest fold before it takes operands.
+        is_overlapped = array.fold_overlap is FoldOverlap.FULL
+        if is_overlapped or axes.has_trees:
+            # No more of a load hides than the longest fold before it takes.
             time = series.along(axes.time)
-            shown = np.maximum(0, drained_rows - folds * time.first)
+            longest = time.first + (0 if is_overlapped else delay)
+            shown = np.maximum(0, drained_rows - folds * longest)
             preload = np.maximum(preload, tiles({}) * np.minimum(rows, time.last) + shown)
         busy = busy + preload
-    delay = array.pipeline_cycles + array.output_register_cycles
     if array.fold_overlap is not FoldOverlap.FULL:
         return busy + skew + folds * delay
-    busy = busy + tiles({}) * (rows + cols - 2 + delay)
+    last_skew = 0 if axes.has_trees else rows + cols - 2
+    busy = busy + tiles({}) * (last_skew + delay)
     if axes.keeps_sums and array.drain is Drain.HIDDEN:
         wait = np.maximum(0, array.rows - series.reduction.first)
         busy = busy + (folds - tiles({})) * wait
@@ -217,7 +232,7 @@ def _least_in_use(array: MacArray, series: TileSeries) -> tuple[Counts, Counts]:
     rows: Counts = np.full_like(series.pixels.last, array.rows)
     cols: Counts = np.full_like(series.filters.last, array.cols)
     if array.edge_tiles is EdgeTiles.USED_SKEW:
-        rows = np.minimum(rows, series.along(axes.rows).last)
+        rows = np.minimum(rows, series.row_elements.last)
         cols = np.minimum(cols, series.along(axes.cols).last)
     return rows, cols
 

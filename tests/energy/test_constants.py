@@ -5,7 +5,7 @@ import pytest
 from accel_sim.energy.band import Constant, Energy, sum_energies
 from accel_sim.energy.chip import energy_constants, idle_energy_pJ
 from accel_sim.energy.dram import dram_background_power, dram_read_energy, dram_write_energy
-from accel_sim.energy.mac import gated_fraction, mac_energy, mac_gate_equivalents
+from accel_sim.energy.mac import adder_bits, gated_fraction, mac_energy, mac_gate_equivalents
 from accel_sim.energy.scaling import energy_ratio, scaled_constant
 from accel_sim.energy.sram import buffer_costs
 from accel_sim.hardware.load import load_hardware
@@ -27,7 +27,7 @@ def built(activation, weight, accumulator):
 def test_the_reference_cell_costs_what_its_sources_say():
     mac = mac_energy(built(8, 8, 24))
     assert (mac.value, mac.low, mac.high) == pytest.approx((0.5, 0.28, 0.84))
-    assert mac_gate_equivalents(built(8, 8, 24).precision) == pytest.approx(1001.3)
+    assert mac_gate_equivalents(built(8, 8, 24)) == pytest.approx(1001.3)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_mac_scales_with_its_widths_as_synthesised(activation, weight, relativ
 def test_a_mac_scales_with_its_accumulator_as_synthesised(accumulator, measured_fJ):
     cell = mac_energy(built(8, 8, accumulator))
     assert cell.value / 0.5 == pytest.approx(measured_fJ / 1744.19, rel=0.05)
-    gates = mac_gate_equivalents(built(8, 8, accumulator).precision)
+    gates = mac_gate_equivalents(built(8, 8, accumulator))
     assert gates == pytest.approx({16: 871.3, 32: 1113.0, 48: 1345.7}[accumulator], rel=0.03)
 
 
@@ -63,7 +63,7 @@ def test_either_sign_needs_a_multiplier_one_bit_wider():
     assert mac_energy(either).value == pytest.approx(mac_energy(built(9, 8, 32)).value)
     widest = machine("precision.activations=either", "precision.activation_bits=16")
     assert mac_energy(widest).value > mac_energy(built(16, 8, 32)).value
-    assert mac_gate_equivalents(widest.precision) > mac_gate_equivalents(built(16, 8, 32).precision)
+    assert mac_gate_equivalents(widest) > mac_gate_equivalents(built(16, 8, 32))
 
 
 def test_a_gated_mac_pays_for_its_clock_pins():
@@ -154,7 +154,32 @@ def test_fast_cells_leak_more():
     assert energy_constants(fast).leakage.value > 20 * energy_constants(slow).leakage.value
 
 
-@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary"])
+@pytest.mark.parametrize(
+    ("rows", "bits"),
+    [
+        # Products of 8 x 8 bits, accumulators of 32. One product: the accumulator alone.
+        (1, 32),
+        # 4 adders of 17 bits, 2 of 18, 1 of 19.
+        (8, (4 * 17 + 2 * 18 + 19 + 32) / 8),
+        # 2 of 17, then of 3 terms 1 of 18, then 1 of 19.
+        (5, (2 * 17 + 18 + 19 + 32) / 5),
+    ],
+)
+def test_a_mac_has_its_part_of_an_adder_tree(rows, bits):
+    keys = ["mac_array.dataflow=channel_parallel", "mac_array.drain=hidden"]
+    trees = machine(*keys, f"mac_array.rows={rows}")
+    alone = machine(f"mac_array.rows={rows}")
+    assert adder_bits(trees) == bits
+    assert adder_bits(alone) == 32
+    saved = 0.5 * 0.0140 * (32 - bits)
+    assert mac_energy(alone).value - mac_energy(trees).value == pytest.approx(saved)
+    assert mac_gate_equivalents(alone) - mac_gate_equivalents(trees) == pytest.approx(
+        14.8 * (32 - bits)
+    )
+    assert f"{bits:.3g} bits of an adder tree and its accumulator" in mac_energy(trees).source
+
+
+@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary", "channel_parallel"])
 def test_a_sum_that_runs_down_its_column_leaves_in_one_move(dataflow):
     # One that stays leaves 16 rows through (16 + 1) / 2 registers on average.
     staying = energy_constants(machine()).drained_psum

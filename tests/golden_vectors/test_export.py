@@ -44,6 +44,17 @@ MACHINES = {
         *SATURATING, *SMALL, HIDDEN, "mac_array.dataflow=weight_stationary",
     ],
     "input stationary": [*SATURATING, HIDDEN, "mac_array.dataflow=input_stationary"],
+    "channel parallel, small buffers": [
+        *SATURATING, *SMALL, HIDDEN, "mac_array.dataflow=channel_parallel", "mac_array.rows=6",
+    ],
+    "channel parallel, groups side by side": [
+        *SATURATING, HIDDEN, "mac_array.dataflow=channel_parallel", "mac_array.rows=4",
+        "mac_array.depthwise=block_diagonal",
+    ],
+    "channel parallel, native groups": [
+        *SATURATING, HIDDEN, "mac_array.dataflow=channel_parallel", "mac_array.rows=4",
+        "mac_array.depthwise=native",
+    ],
     "groups side by side": [*SATURATING, "mac_array.depthwise=block_diagonal"],
     "batch of two": [*SATURATING, "mapping.batch=2"],
 }  # fmt: skip

@@ -16,6 +16,7 @@ from accel_sim.hardware.load import (
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow, Rounding
 
+HOLD_AN_OPERAND = ["weight_stationary", "input_stationary", "channel_parallel"]
 EDGE = read_text(find_machine("edge_16x16"))
 
 
@@ -196,7 +197,7 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
         (
             "dataflow: output_stationary", "dataflow: row_stationary",
             "mac_array.dataflow: row_stationary is not simulated yet; use output_stationary, "
-            "weight_stationary, input_stationary",
+            "weight_stationary, input_stationary, channel_parallel",
         ),
         (
             "fold_overlap: none", "fold_overlap: weight_preload",
@@ -205,7 +206,8 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
         ),
         (
             "depthwise: serial", "depthwise: native",
-            "mac_array.depthwise: native is not simulated yet; use serial or block_diagonal",
+            "mac_array.depthwise: native gives every column an ifm of its own, which "
+            "output_stationary does not; use serial or block_diagonal",
         ),
         (
             "accumulator_overflow: wrap", "accumulator_overflow: clamp",
@@ -249,7 +251,7 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path, monkeypatch, old, new, p
     assert complaint_of_text(tmp_path, monkeypatch, text) == expected
 
 
-@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary"])
+@pytest.mark.parametrize("dataflow", HOLD_AN_OPERAND)
 def test_sums_that_do_not_stay_are_not_drained(tmp_path, monkeypatch, dataflow):
     text = EDGE.replace("dataflow: output_stationary", f"dataflow: {dataflow}")
     assert complaint_of_text(tmp_path, monkeypatch, text) == (
@@ -259,7 +261,7 @@ def test_sums_that_do_not_stay_are_not_drained(tmp_path, monkeypatch, dataflow):
 
 
 @pytest.mark.parametrize("overlap", ["none", "weight_preload", "full"])
-@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary"])
+@pytest.mark.parametrize("dataflow", HOLD_AN_OPERAND)
 def test_an_operand_that_stays_can_be_loaded_ahead(dataflow, overlap):
     array = load_hardware(
         "edge_16x16",
@@ -267,6 +269,20 @@ def test_an_operand_that_stays_can_be_loaded_ahead(dataflow, overlap):
          (f"dataflow={dataflow}", "drain=hidden", f"fold_overlap={overlap}")],
     ).mac_array  # fmt: skip
     assert (array.dataflow, array.fold_overlap) == (dataflow, overlap)
+
+
+@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary"])
+def test_only_trees_take_an_ifm_for_each_column(dataflow):
+    keys = [f"mac_array.dataflow={dataflow}", "mac_array.drain=hidden"]
+    assert complaint("edge_16x16", [*keys, "mac_array.depthwise=native"]) == (
+        "--set mac_array.depthwise=native: mac_array.depthwise: native gives every column an ifm "
+        f"of its own, which {dataflow} does not; use serial or block_diagonal"
+    )
+    trees = load_hardware(
+        "edge_16x16",
+        ["mac_array.dataflow=channel_parallel", *keys[1:], "mac_array.depthwise=native"],
+    )
+    assert trees.mac_array.depthwise == "native"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,15 @@ def _random_windows(rng, kind: Kind) -> LoopNest:
     )
 
 
-DATAFLOWS = ("output_stationary", "weight_stationary", "input_stationary")
+SYSTOLIC = ("output_stationary", "weight_stationary", "input_stationary")
+DATAFLOWS = (*SYSTOLIC, "channel_parallel")
+
+
+GROUPED = (
+    *((dataflow, "block_diagonal") for dataflow in DATAFLOWS),
+    ("channel_parallel", "native"),
+)
+"""Dataflows, and how groups lie side by side."""
 
 
 def random_machine(rng, *overrides: str, dataflow: str = "output_stationary") -> HardwareConfig:
@@ -163,6 +171,7 @@ def as_problem(
         is_mac=nest.kind is Kind.MAC,
         is_copy=nest.kind is Kind.COPY,
         blocks=nest.blocks,
+        blocks_are_apart=nest.blocks_are_apart,
         group_weights=nest.group_weights,
         shares_residual=nest.shares_residual,
     )

@@ -22,6 +22,7 @@ from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
 from tests.mapping.random_layers import (
     DATAFLOWS,
+    GROUPED,
     LANE_KINDS,
     as_problem,
     random_groups,
@@ -41,6 +42,7 @@ def test_counts_equal_a_walk_of_the_loop_nest(seed, dataflow):
         "output_stationary": Loop.CHANNELS,
         "weight_stationary": Loop.PIXELS,
         "input_stationary": Loop.FILTERS,
+        "channel_parallel": Loop.PIXELS,
     }[dataflow]
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
@@ -65,11 +67,12 @@ def test_counts_equal_a_walk_of_the_loop_nest(seed, dataflow):
             assert nest.groups * folds[candidate] == truth.folds
 
 
-@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize(("dataflow", "depthwise"), GROUPED)
 @pytest.mark.parametrize("seed", range(30))
-def test_groups_side_by_side_equal_a_walk_that_knows_every_weight(seed, dataflow):
+def test_groups_side_by_side_equal_a_walk_that_knows_every_weight(seed, dataflow, depthwise):
     rng = np.random.default_rng(seed)
-    keys = ("mac_array.depthwise=block_diagonal", "mac_array.rows=24", "mac_array.cols=9")
+    rows = 24 if depthwise == "block_diagonal" else 5
+    keys = (f"mac_array.depthwise={depthwise}", f"mac_array.rows={rows}", "mac_array.cols=9")
     hardware = random_machine(rng, *keys, dataflow=dataflow)
     nest = join_groups(random_groups(rng), hardware.mac_array)
     space = enumerate_tiles(nest, hardware)

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from accel_sim.accumulation import AccumulationPlan
+from accel_sim.accumulation import AccumulationPlan, Adder
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.block_diagonal import join_groups
@@ -29,6 +29,8 @@ def machine(dataflow: str, rows: int, *overrides: str):
 def walk(dataflow: str, products, extents, tile: int, rows: int):
     if dataflow == "output_stationary":
         return additions.output_stationary(products, extents, tile, 16)
+    if dataflow == "channel_parallel":
+        return additions.channel_parallel(products, extents, tile, 16, rows)
     return additions.weight_stationary(products, extents, tile, 16, rows)
 
 
@@ -67,12 +69,48 @@ def test_an_output_stationary_machine_has_one_plan_however_it_tiles() -> None:
     assert len(set(plans)) == 1
 
 
-@pytest.mark.parametrize("dataflow", DATAFLOWS[1:])
+@pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary"])
 def test_plans_differ_where_a_tile_cuts_a_fold(dataflow: str) -> None:
     """Folds of 4 products, channels of 3: only tiles of 4 and 8 of 12 channels end on a fold."""
     *parts, whole = plans_by_tile(deep_nest(12, 3), machine(dataflow, 4))
     assert [tile + 1 for tile, plan in enumerate(parts) if plan == whole] == [4, 8]
     assert len(set(parts)) == 10
+
+
+def test_plans_differ_where_a_tile_cuts_a_tree() -> None:
+    """Trees of 4 channels: tiles of 4 and 8 of 12 leave them whole."""
+    *parts, whole = plans_by_tile(deep_nest(12, 3), machine("channel_parallel", 4))
+    assert [tile + 1 for tile, plan in enumerate(parts) if plan == whole] == [4, 8]
+    assert len(set(parts)) == 10
+
+
+@pytest.mark.parametrize("activations", ["signed", "unsigned", "either"])
+@pytest.mark.parametrize("rows", [1, 7, 8, 9])
+def test_a_tree_is_as_wide_as_its_largest_sum(rows: int, activations: str) -> None:
+    hardware = machine("channel_parallel", rows, f"precision.activations={activations}")
+    tree, accumulator = plan_accumulation(deep_nest(12, 3), hardware, 12).levels
+    largest_activation = 128 if activations == "signed" else 255
+    low, high = tree.range
+    assert low <= -128 * largest_activation * rows
+    assert 128 * 128 * rows <= high
+    assert (tree.saturates, tree.adder, accumulator.bits) == (False, Adder.TREE, 16)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_a_tree_of_an_own_group_takes_its_products_as_they_stream(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(1, 12))
+    hardware = machine("channel_parallel", rows, "mac_array.depthwise=native")
+    alone = replace(random_nest(rng), groups=6, filters=2)
+    joined = join_groups(alone, hardware.mac_array)
+    assert joined.blocks_are_apart
+    extents = (alone.channels, alone.filter_rows, alone.filter_cols)
+    places = product(*(range(extent) for extent in extents))
+    products = {place: int(rng.choice([-(2**14), 2**14 - 1])) for place in places}
+    plan = plan_accumulation(joined, hardware, joined.channels)
+    assert additions.run_plan(for_oracle(plan), products, extents) == (
+        additions.trees_of_any_products(products, extents, 16, rows)
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,6 +120,8 @@ def test_plans_differ_where_a_tile_cuts_a_fold(dataflow: str) -> None:
         # 12, 6, 4, 3, 2 and 1 rounded up to whole folds of 4 products of 3 taps.
         ("weight_stationary", [12, 8, 4]),
         ("input_stationary", [12, 8, 4]),
+        # The same: whole trees of 4 channels.
+        ("channel_parallel", [12, 8, 4]),
     ],
 )
 def test_a_fixed_reduction_is_cut_only_where_no_sum_can_tell(

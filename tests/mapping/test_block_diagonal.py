@@ -12,7 +12,7 @@ from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
-from tests.mapping.random_layers import DATAFLOWS, LANE_KINDS, random_groups, random_nest
+from tests.mapping.random_layers import LANE_KINDS, SYSTOLIC, random_groups, random_nest
 from tests.oracles.systolic_cycles import grouped_cycles, groups_together
 
 DEPTHWISE = LoopNest(
@@ -42,6 +42,9 @@ def machine(dataflow, rows, cols, *keys):
         ("weight_stationary", 32, 16, 3),
         ("weight_stationary", 1024, 4, 4),
         ("input_stationary", 80, 2, 8),
+        # Trees take one channel of each group at a time, on rows of its own.
+        ("channel_parallel", 8, 16, 8),
+        ("channel_parallel", 32, 6, 6),
         # Not even one group fits.
         ("weight_stationary", 8, 16, 1),
     ],
@@ -55,7 +58,40 @@ def test_one_fold_holds_the_groups_that_run_together(dataflow, rows, cols, block
     assert nest.off_diagonal_macs == (blocks - 1) * DEPTHWISE.macs
 
 
-@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize(("cols", "blocks"), [(16, 12), (64, 24), (1, 1)])
+def test_native_groups_fill_the_columns_and_meet_no_zeros(cols, blocks):
+    hardware = machine("channel_parallel", 8, cols, "mac_array.depthwise=native")
+    nest = join_groups(DEPTHWISE, hardware.mac_array)
+    assert nest == replace(
+        DEPTHWISE, groups=24 // blocks, filters=blocks, channels=blocks, blocks=blocks,
+        blocks_are_apart=blocks > 1,
+    )  # fmt: skip
+    assert (nest.macs, nest.off_diagonal_macs) == (DEPTHWISE.macs, 0)
+
+
+@pytest.mark.parametrize(
+    ("depthwise", "folds"),
+    [
+        # 24 groups of 9 taps on 12 columns: each on its own, 8 side by side tap by tap, or
+        # 12 side by side with 8 taps and one more.
+        ("serial", 24 * 9),
+        ("block_diagonal", 3 * 9),
+        ("native", 2 * 2),
+    ],
+)
+def test_a_depthwise_layer_on_trees_takes_sixteen_pixels_in_every_fold(depthwise, folds):
+    keys = (f"mac_array.depthwise={depthwise}", "mac_array.fold_overlap=none")
+    hardware = machine("channel_parallel", 8, 12, *keys)
+    nest = join_groups(DEPTHWISE, hardware.mac_array)
+    space = enumerate_tiles(nest, hardware)
+    cycles = layer_cycles(
+        schedule_rules(nest, hardware), tile_sizes(nest, space, 0), LOOP_ORDERS[0]
+    )
+    assert cycles.compute == folds * 16
+    assert cycles.fill_drain == folds * 8
+
+
+@pytest.mark.parametrize("dataflow", SYSTOLIC)
 @pytest.mark.parametrize("seed", range(15))
 def test_grouped_layers_take_the_cycles_of_the_closed_form(dataflow, seed):
     rng = np.random.default_rng(seed)

@@ -124,13 +124,27 @@ def weight_stationary(products, extents, tile_channels, bits, rows, saturates=Tr
     return memory, adder.clamps
 
 
-def adder_tree(products, extents, rows, bits, saturates=True):
-    """Exact sums of `rows` channels at one tap; taps of a block of channels, then the next."""
+def channel_parallel(products, extents, tile_channels, bits, rows, saturates=True):
+    """Exact sums of up to `rows` channels at one tap, added in the psum memory, from zero.
+
+    All taps of a tile's first channels, then those of its next.
+    """
     adder = Adder()
-    accumulator = 0
-    for first in range(0, extents[0], rows):
-        channels = range(first, min(first + rows, extents[0]))
-        for r, s in product(range(extents[1]), range(extents[2])):
-            tree = sum(products[c, r, s] for c in channels)
-            accumulator = adder.add(accumulator, tree, bits, saturates)
-    return accumulator, adder.clamps
+    memory = 0
+    for first_of_tile in range(0, extents[0], tile_channels):
+        tile = list(range(extents[0]))[first_of_tile : first_of_tile + tile_channels]
+        for first in range(0, len(tile), rows):
+            for r, s in product(range(extents[1]), range(extents[2])):
+                tree = sum(products[c, r, s] for c in tile[first : first + rows])
+                memory = adder.add(memory, tree, bits, saturates)
+    return memory, adder.clamps
+
+
+def trees_of_any_products(products, extents, bits, rows, saturates=True):
+    """The same where a tree takes products as they stream: channels, then taps."""
+    adder = Adder()
+    memory = 0
+    (stream,) = _tiles(products, extents, extents[0])
+    for first in range(0, len(stream), rows):
+        memory = adder.add(memory, sum(stream[first : first + rows]), bits, saturates)
+    return memory, adder.clamps

@@ -13,7 +13,8 @@ class Problem:
     """A layer, a tile and an order. Pads are (top, left).
 
     With several blocks, filters and channels of a group fall into as many equal parts, and
-    a filter has weights for the channels of its own part only. Off the array, a group has
+    a filter has weights for the channels of its own part only; blocks that are apart meet no
+    channels of other blocks on the array. Off the array, a group has
     `group_weights` (and a bias), and may read one element of the second operand for all of
     its outputs; a copy reads no padding.
     """
@@ -38,6 +39,7 @@ class Problem:
     is_mac: bool = True
     is_copy: bool = False
     blocks: int = 1
+    blocks_are_apart: bool = False
     group_weights: int = 0
     shares_residual: bool = False
 
@@ -182,6 +184,7 @@ def walk(problem):
                 "output_stationary": work_output_stationary,
                 "weight_stationary": work_weight_stationary,
                 "input_stationary": work_input_stationary,
+                "channel_parallel": work_channel_parallel,
             }[problem.dataflow]
             work(problem, result, step, groups, pixels, filters, channels, is_first)
         else:
@@ -302,6 +305,65 @@ def work_input_stationary(problem, result, step, groups, pixels, filters, channe
                         begins=is_first and number == 0,
                         ends=step.is_last and number == len(parts) - 1,
                     )  # fmt: skip
+
+
+def work_channel_parallel(problem, result, step, groups, pixels, filters, channels, is_first):
+    """Weights are loaded row by row, then every pixel is broadcast to all columns."""
+    for _ in groups:
+        for used_filters in chunks(list(filters), problem.cols):
+            parts = tree_inputs(problem, channels)
+            for number, used_products in enumerate(parts):
+                step.folds.append((len(used_products), len(used_filters), pixels))
+                result.folds += 1
+                for used in used_products:
+                    read_weights_of_row(problem, result, used_filters, used)
+                for _ in range(pixels):
+                    read_tree_operands(problem, result, used_filters, used_products)
+                    leave_column_feet(
+                        problem, result, len(used_filters),
+                        begins=is_first and number == 0,
+                        ends=step.is_last and number == len(parts) - 1,
+                    )  # fmt: skip
+
+
+def tree_inputs(problem, channels):
+    """What the rows take, fold by fold: lists of (channel, tap).
+
+    Channels at one tap; where blocks are apart, products of the first of them, as the others
+    take theirs at the same places.
+    """
+    taps = list(product(range(problem.window[0]), range(problem.window[1])))
+    if problem.blocks_are_apart:
+        own = [c for c in channels if block_of(problem, c=c) == 0]
+        return chunks(list(product(own, taps)), problem.rows)
+    return [
+        [(c, tap) for c in together]
+        for together in chunks(list(channels), problem.rows)
+        for tap in taps
+    ]
+
+
+def read_weights_of_row(problem, result, used_filters, used_product):
+    channel, _ = used_product
+    own = [
+        k
+        for k in used_filters
+        if problem.blocks_are_apart or block_of(problem, k=k) == block_of(problem, c=channel)
+    ]
+    result.words["weight_reads"] += words_of(
+        len(own), problem.bits["weight"], problem.ports["weights"]
+    )
+
+
+def read_tree_operands(problem, result, used_filters, used_products):
+    """One pixel: a vector for all columns, or for each row as many operands as blocks."""
+    bits, port = problem.bits["ifm"], problem.ports["ifm"]
+    if not problem.blocks_are_apart:
+        result.words["ifm_reads"] += words_of(len(used_products), bits, port)
+        return
+    used_blocks = {block_of(problem, k=k) for k in used_filters}
+    for _ in used_products:
+        result.words["ifm_reads"] += words_of(len(used_blocks), bits, port)
 
 
 def leave_column_feet(problem, result, columns, *, begins, ends):

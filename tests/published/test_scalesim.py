@@ -15,7 +15,7 @@ from accel_sim.mapping.access_counts import LOOP_ORDERS
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.timing.pipeline import TileSizes, layer_cycles
 from accel_sim.timing.schedule_rules import schedule_rules
-from tests.mapping.random_layers import DATAFLOWS
+from tests.mapping.random_layers import SYSTOLIC
 from tests.oracles.systolic_cycles import systolic_cycles
 
 LINES = (Path(__file__).parent / "scalesim_compute_cycles.csv").read_text().splitlines()
@@ -56,7 +56,7 @@ def array_cycles(dataflow, rows, cols, pixels, reduction, filters):
 
 
 def test_every_layer_that_was_simulated_is_there():
-    assert [sum(row[0] == dataflow for row in SIMULATED) for dataflow in DATAFLOWS] == [33, 24, 23]
+    assert [sum(row[0] == dataflow for row in SIMULATED) for dataflow in SYSTOLIC] == [33, 24, 23]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_layer_takes_the_cycles_of_scale_sim(
     assert systolic_cycles(*layer) == cycles
 
 
-@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("dataflow", SYSTOLIC)
 @pytest.mark.parametrize("seed", range(10))
 def test_any_layer_takes_the_cycles_of_the_closed_form(dataflow, seed):
     rng = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ module bench;
   parameter COLS = 4;
   parameter IFM_BITS = 8;
   parameter IFM_SIGNED = 1;
+  parameter OWN_IFM = 0;
   parameter WEIGHT_BITS = 8;
   parameter ACC_BITS = 32;
   parameter SATURATES = 0;
@@ -20,7 +21,7 @@ module bench;
   localparam PATIENCE = 1 << 20;
 
   logic clk = 0, reset = 1, start = 0, goes_on = 0;
-  logic [15:0] steps = 0, outputs = 0;
+  logic [15:0] steps = 0;
   logic [ROWS*COLS*IFM_BITS-1:0]    ifm = 0;
   logic [ROWS*COLS*WEIGHT_BITS-1:0] weights = 0;
   logic [COLS*ACC_BITS-1:0]         psum_in = 0;
@@ -41,14 +42,14 @@ module bench;
           .weights(weights[COLS*WEIGHT_BITS-1:0]), .busy, .drains(valid_out), .psum_out, .psum_in,
           .clamps);
     end else if (DATAFLOW == ADDER_TREE) begin : gen_adder_tree
-      assign fetch_held = 0;
+      localparam IFMS = OWN_IFM ? COLS : 1;
       adder_tree_array #(
           .ROWS(ROWS), .COLS(COLS), .IFM_BITS(IFM_BITS), .IFM_SIGNED(IFM_SIGNED),
-          .WEIGHT_BITS(WEIGHT_BITS), .ACC_BITS(ACC_BITS), .SATURATES(SATURATES),
-          .PIPELINE(PIPELINE)) dut (
-          .clk, .reset, .start, .steps, .outputs, .goes_on, .fetch,
-          .ifm(ifm[ROWS*IFM_BITS-1:0]), .weights, .fetch_psum, .psum_in, .busy, .valid_out,
-          .psum_out, .clamps);
+          .OWN_IFM(OWN_IFM), .WEIGHT_BITS(WEIGHT_BITS), .ACC_BITS(ACC_BITS),
+          .SATURATES(SATURATES), .PIPELINE(PIPELINE)) dut (
+          .clk, .reset, .start, .steps, .goes_on, .fetch_held,
+          .weights(weights[COLS*WEIGHT_BITS-1:0]), .fetch, .ifm(ifm[ROWS*IFMS*IFM_BITS-1:0]),
+          .fetch_psum, .psum_in, .busy, .valid_out, .psum_out, .clamps);
     end else begin : gen_held_operand
       localparam HOLDS_IFM = DATAFLOW == INPUT_STATIONARY;
       localparam HELD_BITS = HOLDS_IFM ? IFM_BITS : WEIGHT_BITS;
@@ -109,8 +110,8 @@ module bench;
           weight_values = n_steps * rows;
         end
         default: begin
-          ifm_values = n_outputs * n_steps * rows;
-          weight_values = n_steps * rows * cols;
+          ifm_values = n_steps * rows * (OWN_IFM ? cols : 1);
+          weight_values = rows * cols;
         end
       endcase
     end
@@ -139,6 +140,15 @@ module bench;
     begin
       ifm = 0;
       for (i = 0; i < values; i = i + 1) ifm[i*IFM_BITS+:IFM_BITS] = ifm_file[first+i];
+    end
+  endtask
+
+  task drive_own_ifm(input integer first, input integer used_rows);
+    begin
+      ifm = 0;
+      for (j = 0; j < used_rows; j = j + 1)
+        for (i = 0; i < cols; i = i + 1)
+          ifm[(j*COLS+i)*IFM_BITS+:IFM_BITS] = ifm_file[first+j*cols+i];
     end
   endtask
 
@@ -175,12 +185,9 @@ module bench;
           drive_ifm((ROWS - 1 - held_row) * cols, held_row >= ROWS - rows ? cols : 0);
         end
         default: begin
-          drive_ifm(step * rows, fetch ? rows : 0);
-          weights = 0;
-          for (j = 0; j < rows; j = j + 1)
-            for (i = 0; i < cols; i = i + 1)
-              weights[(j*COLS+i)*WEIGHT_BITS+:WEIGHT_BITS] =
-                  weights_file[((step%n_steps)*rows+j)*cols+i];
+          if (OWN_IFM) drive_own_ifm(step * rows * cols, fetch ? rows : 0);
+          else drive_ifm(step * rows, fetch ? rows : 0);
+          drive_weights((ROWS - 1 - held_row) * cols, held_row >= ROWS - rows ? cols : 0);
         end
       endcase
       if (fetch) step = step + 1;
@@ -255,7 +262,6 @@ module bench;
         if (next_has_psum) read_psum_in(next_name, next_outputs * next_cols);
       end else if (has_psum) read_psum_in(name, n_outputs * cols);
       steps = n_steps;
-      outputs = n_outputs;
       goes_on = has_psum;
       run_tile;
       tiles = tiles + 1;

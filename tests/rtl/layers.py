@@ -42,6 +42,7 @@ class Array:
     acc_bits: int
     saturates: bool
     pipeline: int = 0
+    own_ifm: bool = False
 
     def __str__(self) -> str:
         sign = "s" if self.ifm_signed else "u"
@@ -49,6 +50,7 @@ class Array:
         return (
             f"{self.dataflow} {self.rows}x{self.cols} {sign}{self.ifm_bits} x s{self.weight_bits} "
             f"{rule} at {self.acc_bits}, pipeline {self.pipeline}"
+            f"{', an ifm for each column' * self.own_ifm}"
         )
 
     @property
@@ -59,6 +61,7 @@ class Array:
             "COLS": self.cols,
             "IFM_BITS": self.ifm_bits,
             "IFM_SIGNED": int(self.ifm_signed),
+            "OWN_IFM": int(self.own_ifm),
             "WEIGHT_BITS": self.weight_bits,
             "ACC_BITS": self.acc_bits,
             "SATURATES": int(self.saturates),
@@ -69,8 +72,7 @@ class Array:
     def hardware(self) -> HardwareConfig:
         """The machine that the model knows; what leaves an array of columns is registered."""
         keeps_sums = self.dataflow is Dataflow.OUTPUT_STATIONARY
-        is_tree = self.dataflow is Dataflow.CHANNEL_PARALLEL
-        machine = load_hardware(
+        return load_hardware(
             "edge_16x16",
             [
                 f"precision.weight_bits={self.weight_bits}",
@@ -80,16 +82,12 @@ class Array:
                 f"mac_array.rows={self.rows}",
                 f"mac_array.cols={self.cols}",
                 f"mac_array.drain={'rows' if keeps_sums else 'hidden'}",
-                f"mac_array.dataflow={Dataflow.WEIGHT_STATIONARY if is_tree else self.dataflow}",
+                f"mac_array.dataflow={self.dataflow}",
+                f"mac_array.depthwise={'native' if self.own_ifm else 'serial'}",
                 f"mac_array.pipeline_cycles={self.pipeline}",
                 f"mac_array.output_register_cycles={int(not keeps_sums)}",
             ],
         )
-        if is_tree:
-            # No machine loads with this dataflow yet; the timing of its array is there.
-            array = machine.mac_array.model_copy(update={"dataflow": self.dataflow})
-            return machine.model_copy(update={"mac_array": array})
-        return machine
 
 
 def mostly_at_the_ends(rng: np.random.Generator, fmt: QFormat, shape: tuple[int, ...]) -> Any:
@@ -101,16 +99,20 @@ def mostly_at_the_ends(rng: np.random.Generator, fmt: QFormat, shape: tuple[int,
 def one_convolution(
     array: Array, rng: np.random.Generator, filters: int, channels: int, taps: int, size: int
 ) -> tuple[QuantizedNetwork, Any]:
-    """A padded convolution of a square map, and the map; operands are mostly extreme."""
+    """A padded convolution of a square map, and the map; operands are mostly extreme.
+
+    Where every column has an ifm of its own, so has every channel a filter of its own.
+    """
+    groups = channels if array.own_ifm else 1
     layer = Conv(
         name="conv", ifm="x", ofm="y", weights="w", bias=None, stride=(1, 1),
-        pads=(taps // 2,) * 4, dilation=(1, 1), groups=1, clamp=None,
+        pads=(taps // 2,) * 4, dilation=(1, 1), groups=groups, clamp=None,
     )  # fmt: skip
     formats = {
         "x": QFormat(bits=array.ifm_bits, frac_bits=0, signed=array.ifm_signed),
         "y": QFormat(bits=min(array.ifm_bits, 8), frac_bits=-8),
     }
-    shape = (filters, channels, taps, taps)
+    shape = (filters, channels // groups, taps, taps)
     weights = mostly_at_the_ends(rng, QFormat(bits=array.weight_bits, frac_bits=0), shape)
     network = Network(
         name="made", digest="", input="x", outputs=("y",), layers=(layer,),
@@ -143,6 +145,8 @@ def tiled(
     nest, mapping = schedule.nest, schedule.mapping
     assert isinstance(layer, Conv)
     assert mapping is not None
+    if nest.blocks_are_apart:
+        tile_channels = nest.channels
     tile = Tile(
         batch=1, groups=1, filters=nest.filters, channels=tile_channels,
         output_rows=tile_rows, output_cols=nest.output_cols,

@@ -11,18 +11,13 @@ import pytest
 
 from accel_sim.builtin import find_builtin
 from accel_sim.golden_vectors.export import export_vectors
-from accel_sim.golden_vectors.files import WordBits, write_tile
 from accel_sim.golden_vectors.layer import LayerVectors
-from accel_sim.golden_vectors.tile import GoldenTile, make_tile
 from accel_sim.hardware.choices import Dataflow
-from accel_sim.layer_steps.planned_sums import plan_sums
-from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.images import Preprocessing, load_images
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths, QuantizedNetwork
-from tests.accumulation_plans import adder_tree_plan
-from tests.rtl.layers import Array, export, mostly_at_the_ends, one_convolution, tiled
+from tests.rtl.layers import Array, export, one_convolution, tiled
 from tests.rtl.simulator import NEEDS_ICARUS, compile_bench, run_bench
 
 OUTPUT, WEIGHT, INPUT, TREE = (
@@ -60,34 +55,38 @@ TREES = [
     Array(dataflow=TREE, rows=rows, cols=cols, ifm_signed=signed, acc_bits=bits,
           saturates=saturates, pipeline=pipeline)
     for rows, cols, signed, bits, saturates, pipeline in (
-        (4, 4, True, 18, True, 0),
-        (5, 3, False, 19, True, 1),
-        (8, 2, True, 19, True, 2),
+        (4, 4, True, 17, True, 0),
+        (5, 3, False, 17, True, 1),
+        (8, 2, True, 16, True, 2),
         (1, 4, False, 17, True, 0),
-        (6, 5, True, 20, False, 1),
+        (6, 4, True, 18, False, 1),
     )
+] + [
+    # Every column takes the map of a group of its own.
+    Array(dataflow=TREE, rows=4, cols=4, acc_bits=16, saturates=True, own_ifm=True),
+    Array(dataflow=TREE, rows=7, cols=8, acc_bits=17, saturates=True, own_ifm=True,
+          ifm_signed=False, pipeline=2),
 ]  # fmt: skip
-
-
-TREE_TILES = 20
 
 
 def layer_on(array: Array) -> tuple[QuantizedNetwork, LayerVectors]:
     """A layer in tiles that leave rows and columns idle, and that go on from stored sums."""
     rng = np.random.default_rng(array.rows * 100 + array.cols * 10 + array.pipeline)
-    network, raw = one_convolution(array, rng, filters=5, channels=5, taps=3, size=5)
+    filters = 6 if array.own_ifm else 5
+    network, raw = one_convolution(array, rng, filters, channels=filters, taps=3, size=5)
     return network, tiled(array, network, raw, tile_channels=3, tile_rows=3)
 
 
 def test_more_than_three_hundred_tiles_are_run() -> None:
     systolic = sum(len(layer_on(array)[1].folds) for array in SYSTOLIC)
+    trees = sum(len(layer_on(array)[1].folds) for array in TREES)
     assert systolic > 300
-    assert TREE_TILES * len(TREES) == 100
+    assert trees > 100
 
 
 @NEEDS_ICARUS
-@pytest.mark.parametrize("array", SYSTOLIC, ids=str)
-def test_a_systolic_array_equals_the_model(tmp_path: Path, array: Array) -> None:
+@pytest.mark.parametrize("array", SYSTOLIC + TREES, ids=str)
+def test_an_array_equals_the_model(tmp_path: Path, array: Array) -> None:
     network, vectors = layer_on(array)
     folder, tiles = export(network, vectors, tmp_path / "vectors")
     compile_bench(tmp_path / "bench", array.parameters)
@@ -105,59 +104,15 @@ def test_a_systolic_array_equals_the_model(tmp_path: Path, array: Array) -> None
     assert (clamps > 0) == (array.saturates and array.acc_bits < 48)
 
 
-def tree_tile(array: Array, rng: np.random.Generator) -> GoldenTile:
-    """Any number of channels up to the rows, filters up to the columns, taps and pixels."""
-    rows, cols = int(rng.integers(1, array.rows + 1)), int(rng.integers(1, array.cols + 1))
-    steps, outputs = (int(count) for count in rng.integers(1, (12, 6)))
-    ifm = QFormat(bits=array.ifm_bits, frac_bits=0, signed=array.ifm_signed)
-    weights = QFormat(bits=array.weight_bits, frac_bits=0)
-    limit = 1 << (array.acc_bits - 1)
-    # A step is a tap here; channels are the rows of the array.
-    plan = adder_tree_plan(rows, bits=array.acc_bits, tree_bits=24, saturates=array.saturates)
-    psum_in = rng.integers(-limit, limit, (outputs, cols)) if rng.integers(0, 2) else None
-    sums = plan_sums(plan, (rows, 1, steps), 1 << (array.ifm_bits + array.weight_bits))
-    return make_tile(
-        array.hardware.mac_array,
-        sums,
-        mostly_at_the_ends(rng, ifm, (outputs, steps, rows)).astype(np.int32),
-        mostly_at_the_ends(rng, weights, (steps, rows, cols)).astype(np.int32),
-        psum_in,
-    )
-
-
-@NEEDS_ICARUS
-@pytest.mark.parametrize("array", TREES, ids=str)
-def test_an_adder_tree_array_equals_the_model(tmp_path: Path, array: Array) -> None:
-    rng = np.random.default_rng(array.rows * 10 + array.pipeline)
-    bits = WordBits(ifm=array.ifm_bits, weights=array.weight_bits, psum=array.acc_bits, ofm=8)
-    tiles = {f"tile_{number}": tree_tile(array, rng) for number in range(TREE_TILES)}
-    for name, tile in tiles.items():
-        write_tile(tmp_path, name, tile, None, bits)
-    compile_bench(tmp_path / "bench", array.parameters)
-    outcome = run_bench(tmp_path / "bench", tmp_path)
-    assert outcome.passed == len(tiles)
-    for name, tile in tiles.items():
-        assert outcome.tiles[name].cycles == tile.cycles
-        assert outcome.tiles[name].clamps == tile.clamped_additions
-    assert (sum(tile.clamped_additions for tile in tiles.values()) > 0) == array.saturates
-    assert array.rows == 1 or any(tile.extents["rows"] < array.rows for tile in tiles.values())
-
-
 @NEEDS_ICARUS
 @pytest.mark.parametrize("array", [SYSTOLIC[0], SYSTOLIC[5], TREES[0]], ids=str)
 def test_the_bench_sees_a_wrong_sum_a_wrong_count_and_a_wrong_cycle(
     tmp_path: Path, array: Array
 ) -> None:
     rng = np.random.default_rng(0)
-    bits = WordBits(ifm=array.ifm_bits, weights=array.weight_bits, psum=array.acc_bits, ofm=8)
-    if array.dataflow is TREE:
-        for number in range(5):
-            write_tile(tmp_path, f"tile_{number}", tree_tile(array, rng), None, bits)
-        folder = tmp_path
-    else:
-        network, raw = one_convolution(array, rng, filters=4, channels=2, taps=1, size=4)
-        vectors = tiled(array, network, raw, tile_channels=2, tile_rows=1)
-        folder, _ = export(network, vectors, tmp_path / "vectors")
+    network, raw = one_convolution(array, rng, filters=4, channels=2, taps=1, size=4)
+    vectors = tiled(array, network, raw, tile_channels=2, tile_rows=1)
+    folder, _ = export(network, vectors, tmp_path / "vectors")
     compile_bench(tmp_path / "bench", array.parameters)
     index = folder / "tiles.txt"
     lines = [line.split() for line in index.read_text().splitlines()]
@@ -177,7 +132,7 @@ def test_the_bench_sees_a_wrong_sum_a_wrong_count_and_a_wrong_cycle(
 
 
 @NEEDS_ICARUS
-@pytest.mark.parametrize("dataflow", [OUTPUT, WEIGHT, INPUT], ids=str)
+@pytest.mark.parametrize("dataflow", [OUTPUT, WEIGHT, INPUT, TREE], ids=str)
 def test_a_trained_layer_in_the_mapping_of_its_machine_equals_the_model(
     tmp_path: Path, dataflow: Dataflow
 ) -> None:

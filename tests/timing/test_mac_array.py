@@ -27,10 +27,10 @@ WEIGHT_STATIONARY = measured("rtl_ws_cycles.csv")
 PRELOADED = ["drain=hidden", "dataflow=weight_stationary"]
 
 
-def cycles_of(overrides, groups, pixels, filters, reduction):
+def cycles_of(overrides, groups, pixels, filters, reduction, passes=1):
     array = load_hardware("edge_16x16", [f"mac_array.{key}" for key in overrides]).mac_array
     rules = array_rules(array)
-    tile = (rules, groups, lay_on_array(rules, pixels, filters, reduction))
+    tile = (rules, groups, lay_on_array(rules, pixels, filters, reduction, passes))
     compute, skew = compute_cycles(*tile), fill_drain_cycles(*tile)
     assert (compute_cycles.py_func(*tile), fill_drain_cycles.py_func(*tile)) == (compute, skew)
     return compute, skew
@@ -112,6 +112,31 @@ def test_a_load_behind_a_short_fold_shows():
     keys = [*PRELOADED, "edge_tiles=used_skew", "fold_overlap=weight_preload"]
     assert cycles_of(keys, 1, 1, 17, 17) == (4, 16 + 30 + 15 + 15 + 0)
     assert cycles_of(keys, 2, 1, 17, 17) == (8, 16 + 2 * (30 + 15 + 15 + 0) + 15)
+
+
+TREES = ["drain=hidden", "dataflow=channel_parallel"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "cycles"),
+    [
+        # 20 channels on 16 rows at each of 3 taps, 10 filters on 16 columns, 9 pixels: 6
+        # folds, each behind 16 cycles in which weights are loaded. Nothing is skewed.
+        ([], 6 * 16),
+        (["pipeline_cycles=2", "output_register_cycles=1"], 6 * (16 + 3)),
+        # Folds use 16 and 4 rows.
+        (["edge_tiles=used_skew"], 3 * 16 + 3 * 4),
+        # The first load shows; of the others, what is longer than 9 pixels.
+        (["fold_overlap=weight_preload"], 16 + 5 * 7),
+        (["fold_overlap=weight_preload", "pipeline_cycles=3"], 16 + 5 * (7 - 3) + 6 * 3),
+        (["fold_overlap=weight_preload", "edge_tiles=used_skew"], 16 + 2 * 7),
+        (["fold_overlap=full"], 16 + 5 * 7),
+        # Overlapped: the delay once.
+        (["fold_overlap=full", "pipeline_cycles=3"], 16 + 5 * 7 + 3),
+    ],
+)
+def test_every_key_of_an_array_of_trees_costs_what_it_says(overrides, cycles):
+    assert cycles_of([*TREES, *overrides], 1, 9, 10, 20, passes=3) == (6 * 9, cycles)
 
 
 def test_groups_take_folds_of_their_own():

@@ -22,6 +22,7 @@ from accel_sim.mapping.access_counts import (
     total_buffer_accesses,
     total_dram_bytes,
 )
+from accel_sim.mapping.block_diagonal import join_groups
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.cycle_bound import (
@@ -35,7 +36,14 @@ from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
 from accel_sim.timing.tile_search import search_tiles
-from tests.mapping.random_layers import DATAFLOWS, LANE_KINDS, random_machine, random_nest
+from tests.mapping.random_layers import (
+    DATAFLOWS,
+    GROUPED,
+    LANE_KINDS,
+    random_groups,
+    random_machine,
+    random_nest,
+)
 from tests.seeds import seeds
 
 SLOW_DRAM = (
@@ -43,13 +51,16 @@ SLOW_DRAM = (
 )
 
 
-def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary"):
+def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary", depthwise="serial"):
     rng = np.random.default_rng(seed)
     nest = replace(random_nest(rng, kind), batch=1, groups=int(rng.integers(1, 3)))
     if kind is Kind.LOOKUP:
         nest = replace(nest, groups=1)
     overrides = [SLOW_DRAM] if seed % 2 else []
-    hardware = random_machine(rng, *overrides, f"mapping.objective={objective}", dataflow=dataflow)
+    keys = (f"mapping.objective={objective}", f"mac_array.depthwise={depthwise}")
+    hardware = random_machine(rng, *overrides, *keys, dataflow=dataflow)
+    if depthwise != "serial":
+        nest = join_groups(random_groups(rng), hardware.mac_array)
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
     moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
@@ -119,15 +130,16 @@ def test_the_size_of_blocks_changes_nothing(seed, objective):
 
 
 @pytest.mark.parametrize(
-    ("kind", "dataflow"),
+    ("kind", "dataflow", "depthwise"),
     [
-        *((Kind.MAC, dataflow) for dataflow in DATAFLOWS),
-        *((kind, "output_stationary") for kind in LANE_KINDS),
+        *((Kind.MAC, dataflow, "serial") for dataflow in DATAFLOWS),
+        *((Kind.MAC, *grouped) for grouped in GROUPED),
+        *((kind, "output_stationary", "serial") for kind in LANE_KINDS),
     ],
 )
 @pytest.mark.parametrize("seed", seeds(10, 15))
-def test_bounds_are_never_above_the_cycles(seed, kind, dataflow):
-    nest, hardware, space, tiles, moved = small_case(seed, "latency", kind, dataflow)
+def test_bounds_are_never_above_the_cycles(seed, kind, dataflow, depthwise):
+    nest, hardware, space, tiles, moved = small_case(seed, "latency", kind, dataflow, depthwise)
     rng = np.random.default_rng(seed)
     busy = bound_busy_cycles(nest, hardware, tiles)
     timing = dram_timing(hardware)
