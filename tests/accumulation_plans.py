@@ -28,15 +28,21 @@ def level(*loops, max_terms=None, adder=Adder.CHAIN, start=Start.ZERO, bits, sat
 
 
 def adder_tree_plan(
-    rows: int, bits: int, tree_bits: int, *, saturates: bool = True
+    rows: int,
+    bits: int,
+    tree_bits: int,
+    *,
+    tile_channels: int | None = None,
+    saturates: bool = True,
 ) -> AccumulationPlan:
     """Trees over `rows` channels at one tap, added into a saturating accumulator."""
+    tiles = [] if tile_channels is None else [(Dimension.CHANNELS, tile_channels)]
     tree = level(
         *[(Dimension.CHANNELS, 1)] * (rows > 1),
         adder=Adder.TREE, start=Start.LEVEL_BELOW, bits=tree_bits, saturates=False,
     )  # fmt: skip
     taps = level(
-        (Dimension.CHANNELS, rows), (Dimension.FILTER_ROWS, 1), (Dimension.FILTER_COLS, 1),
+        *tiles, (Dimension.CHANNELS, rows), (Dimension.FILTER_ROWS, 1), (Dimension.FILTER_COLS, 1),
         bits=bits, saturates=saturates,
     )  # fmt: skip
     return AccumulationPlan(levels=(tree, taps))

@@ -1,6 +1,7 @@
 """Do values and costs meet: same rules, same widths, measured activity?"""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import onnx
@@ -68,19 +69,21 @@ def test_values_are_those_of_the_exact_run_under_the_machines_rules(quantized, i
 
 SATURATING = ["precision.accumulator_overflow=saturate", "precision.accumulator_bits=16"]
 COLUMNS = [*SATURATING, "mac_array.dataflow=weight_stationary", "mac_array.drain=hidden"]
+TREES = [*SATURATING, "mac_array.dataflow=channel_parallel", "mac_array.drain=hidden"]
 
 
 def test_saturating_values_are_those_of_the_machines_order(quantized, images):
     machines = {name: load_hardware(EDGE, keys) for name, keys in (
-        ("wrap", SATURATING[1:]), ("chain", SATURATING), ("columns", COLUMNS),
+        ("wrap", SATURATING[1:]), ("chain", SATURATING), ("columns", COLUMNS), ("trees", TREES),
     )}  # fmt: skip
     reports = {name: simulate(machine, quantized, images) for name, machine in machines.items()}
-    for name in ("chain", "columns"):
+    for name in ("chain", "columns", "trees"):
         plans = collect_plans(find_schedules(machines[name], quantized, quantized.bits))
         under_rules = replace(quantized, rules=machines[name].numeric_rules)
         assert reports[name].values == measure_values(under_rules, images, plans=plans)
-    first, second, third = (report.values.layers for report in reports.values())
-    assert first != second != third != first
+    values = [report.values.layers for report in reports.values()]
+    assert all(one != other for one, other in combinations(values, 2))
+    second = values[1]
     conv1 = second["conv1"]
     assert 0 < conv1.accumulator_proven_channels < conv1.accumulator_channels == 16
     assert sum(layer.accumulator_overflows for layer in second.values()) > 0
@@ -109,17 +112,23 @@ def test_a_fixed_reduction_gives_the_same_bits_whatever_the_objective(quantized,
 
 def test_a_proven_machine_gives_the_bits_of_one_that_wraps(quantized, images):
     saved = {}
-    for name, keys in (("wrap", []), ("chain", SATURATING[:1]), ("columns", COLUMNS[:1])):
+    for name, keys in (
+        ("wrap", COLUMNS[2:]),
+        ("chain", SATURATING[:1]),
+        ("columns", [SATURATING[0], *COLUMNS[2:]]),
+        ("trees", [SATURATING[0], *TREES[2:]]),
+        ("trees that wrap", TREES[2:]),
+    ):
         saved[name] = []
         report = simulate(
-            load_hardware(EDGE, [*keys, *COLUMNS[2:]]),
+            load_hardware(EDGE, keys),
             quantized,
             images,
             save=lambda _, tensors, name=name: saved[name].append(dict(tensors)),
         )
         macs = [one for one in report.values.layers.values() if one.accumulator_channels]
         assert all(one.accumulator_proven_channels == one.accumulator_channels for one in macs)
-    for name in ("chain", "columns"):
+    for name in saved.keys() - {"wrap"}:
         for one, other in zip(saved["wrap"], saved[name], strict=True):
             assert all((one[tensor] == other[tensor]).all() for tensor in one)
 

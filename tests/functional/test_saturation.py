@@ -46,6 +46,7 @@ PLANS = {
     "columns": columns(12, 4),
     "columns, tiles of two channels": columns(12, 4, 2),
     "adder tree": adder_tree_plan(2, bits=12, tree_bits=20),
+    "adder tree, tiles of three channels": adder_tree_plan(2, 12, 20, tile_channels=3),
 }
 
 
