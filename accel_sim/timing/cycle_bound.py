@@ -151,4 +151,10 @@ def _edge_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tu
         + residuals * bits.residual
         + space.filters[filters] * weights * bits.weight
     )
+    for extent, size in (
+        (nest.groups, in_groups),
+        (nest.batch, images),
+        (nest.filters, space.filters[filters]),
+    ):
+        last_outputs = last_outputs * (extent - (-(-extent // size) - 1) * size)
     return first_load, last_outputs * bits.ofm

@@ -177,19 +177,36 @@ def bound_steps(
 def _busy(
     nest: LoopNest, hardware: HardwareConfig, series: TileSeries, order: LoopOrder, position: int
 ) -> Counts:
-    """Cycles that array or lanes work in the steps of one kind, ports left out."""
-    array = hardware.mac_array
+    """Cycles that array and lanes work in the steps of one kind, ports left out."""
 
     def tiles(factors: Mapping[Loop, Series]) -> Counts:
         return _sum_steps(factors, series, order, position, is_load=False)
 
-    fixed = tiles({}) * array.tile_overhead_cycles
-    groups = {Loop.GROUPS: series.groups}
+    fixed = tiles({}) * hardware.mac_array.tile_overhead_cycles
+    ones = np.ones_like(series.groups.total)
+    elements = tiles(
+        {
+            Loop.GROUPS: series.groups,
+            Loop.PIXELS: series.pixels,
+            Loop.FILTERS: series.filters,
+            # The output stage works in the last tile of channels.
+            Loop.CHANNELS: Series(total=ones, first=ones, last=ones),
+        }
+    )
     if nest.kind is not Kind.MAC:
-        outputs = groups | {Loop.PIXELS: series.pixels, Loop.FILTERS: series.filters}
-        elements = tiles(outputs) * nest.reduction
-        busy: Counts = fixed + elements // hardware.post_processing.lanes
-        return busy
+        elements = elements * nest.reduction
+        array: Counts = np.zeros_like(elements)
+    else:
+        array = _array_busy(hardware.mac_array, series, tiles)
+    busy: Counts = fixed + np.maximum(array, elements // hardware.post_processing.lanes)
+    return busy
+
+
+def _array_busy(
+    array: MacArray, series: TileSeries, tiles: Callable[[Mapping[Loop, Series]], Counts]
+) -> Counts:
+    """Cycles that the array works in some steps, over which `tiles` sums a product."""
+    groups = {Loop.GROUPS: series.groups}
     axes = array_axes(array.dataflow)
     by_row = groups | {axes.rows: series.row_folds}
     by_col = {axes.cols: series.col_folds}
@@ -200,7 +217,7 @@ def _busy(
         skew = drained_rows + tiles(by_row | {axes.cols: series.along(axes.cols)}) - 2 * folds
     if axes.has_trees:
         skew = np.zeros_like(folds)
-    busy = fixed + tiles(by_row | by_col | {axes.time: series.along(axes.time)})
+    busy = tiles(by_row | by_col | {axes.time: series.along(axes.time)})
     delay = array.pipeline_cycles + array.output_register_cycles
     has_preload = not axes.keeps_sums and array.fold_overlap is FoldOverlap.NONE
     if array.drain is Drain.ROWS or has_preload:

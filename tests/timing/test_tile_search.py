@@ -22,7 +22,7 @@ from accel_sim.mapping.access_counts import (
     total_buffer_accesses,
     total_dram_bytes,
 )
-from accel_sim.mapping.block_diagonal import join_groups
+from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.cycle_bound import (
@@ -57,7 +57,10 @@ def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary", dep
     if kind is Kind.LOOKUP:
         nest = replace(nest, groups=1)
     overrides = [SLOW_DRAM] if seed % 2 else []
-    keys = (f"mapping.objective={objective}", f"mac_array.depthwise={depthwise}")
+    keys = (
+        f"mapping.objective={objective}", f"mac_array.depthwise={depthwise}",
+        f"post_processing.lanes={(16, 1, 3)[seed % 3]}",
+    )  # fmt: skip
     hardware = random_machine(rng, *overrides, *keys, dataflow=dataflow)
     if depthwise != "serial":
         nest = join_groups(random_groups(rng), hardware.mac_array)
