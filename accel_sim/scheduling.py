@@ -19,7 +19,7 @@ from accel_sim.mapping.access_counts import (
     total_dram_bytes,
 )
 from accel_sim.mapping.accumulation import plan_accumulation
-from accel_sim.mapping.block_diagonal import join_groups
+from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.search_cost import SearchCost

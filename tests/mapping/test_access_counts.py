@@ -17,7 +17,7 @@ from accel_sim.mapping.access_counts import (
     total_buffer_accesses,
     total_dram_bytes,
 )
-from accel_sim.mapping.block_diagonal import join_groups
+from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
 from tests.mapping.random_layers import (

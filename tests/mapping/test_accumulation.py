@@ -9,7 +9,7 @@ import pytest
 from accel_sim.accumulation import AccumulationPlan, Adder
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.accumulation import plan_accumulation
-from accel_sim.mapping.block_diagonal import join_groups
+from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile_space import enumerate_tiles
 from tests.accumulation_plans import for_oracle
