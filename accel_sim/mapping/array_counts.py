@@ -96,11 +96,8 @@ def count_array(
     weights = (bits.weight, buffers.weights.port_bits, nest.blocks // layout.blocks_apart)
     if layout.blocks_apart > 1:
         # A row takes an operand for each block, of which one fold holds all.
-        words = -(-nest.blocks * bits.ifm // buffers.ifm.port_bits)
-        ifm_reads, weight_reads = (
-            row_trips * elements_of_rows * words,
-            col_trips * col_words(*weights),
-        )
+        ifm_reads = row_trips * elements_of_rows * -(-nest.blocks * ifm[0] // ifm[1])
+        weight_reads = col_trips * col_words(*weights)
     elif axes.cols is Loop.PIXELS:
         ifm_reads, weight_reads = col_trips * col_words(*ifm), row_trips * row_words(*weights)
     else:

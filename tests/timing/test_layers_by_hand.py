@@ -46,9 +46,12 @@ class Worked:
     drained_psums: int
 
 
-def run(nest, *keys):
-    """Run a layer as one tile."""
-    hardware = load_hardware("edge_16x16", [*MACHINE, *(f"mac_array.{key}" for key in keys)])
+def run(nest, *keys, ifm_banks=2):
+    """Run a layer as one tile; half of the banks serve the array."""
+    hardware = load_hardware(
+        "edge_16x16",
+        [*MACHINE, f"buffers.ifm.banks={ifm_banks}", *(f"mac_array.{key}" for key in keys)],
+    )
     nest = join_groups(nest, hardware.mac_array)
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.array([0]))
@@ -115,6 +118,39 @@ def test_a_convolution_with_the_ifm_that_stays():
         psum_writes=6 * 6 * 7,
         ofm_writes=6 * 7,
         drained_psums=7 * 25 * 6,
+    )
+
+
+def test_a_convolution_on_adder_trees():
+    # 3 channels on 4 rows at each of 9 taps, 6 filters on 4 columns: 18 folds of 25 pixels.
+    # Each: 4 to load, 25 pixels, 1 to the output register: 30.
+    assert run(CONV, "dataflow=channel_parallel", "output_register_cycles=1") == Worked(
+        compute=18 * 25,
+        fill_drain=18 * (4 + 1),
+        ifm_reads=18 * 25,
+        weight_reads=27 * 2,
+        # Of 9 parts of a sum 8 are kept and read again.
+        psum_reads=8 * 25 * 2,
+        psum_writes=8 * 25 * 2,
+        ofm_writes=25 * 2,
+        drained_psums=9 * 25 * 6,
+    )
+
+
+def test_native_groups_on_adder_trees():
+    # 4 filters on 4 columns; 9 products on 4 rows: folds of 4, 4 and 1 rows, 16 pixels each.
+    # The first load of 4 cycles shows, the others hide behind 16 pixels.
+    keys = ("dataflow=channel_parallel", "depthwise=native", "fold_overlap=full")
+    assert run(DEPTHWISE, *keys, ifm_banks=8) == Worked(
+        compute=3 * 16,
+        fill_drain=4,
+        # A word brings an operand for each of 4 columns, to one row.
+        ifm_reads=16 * 9,
+        weight_reads=9,
+        psum_reads=2 * 16,
+        psum_writes=2 * 16,
+        ofm_writes=16,
+        drained_psums=3 * 16 * 4,
     )
 
 
