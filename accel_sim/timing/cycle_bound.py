@@ -55,11 +55,16 @@ def count_read_batches(nest: LoopNest, space: TileSpace, tiles: TileCounts) -> C
     do, on the lanes those that are not the same values written elsewhere. A tile that
     lies in the padding reads nothing, so then only the first batch is sure.
     """
-    _, _, rows, cols, _, _ = space.feasible.T
-    least = np.array([cut.touched.min() for cut in space.rows])[rows]
-    least = least * np.array([cut.span.min() for cut in space.cols])[cols]
     loads = tiles.steps if nest.kind is Kind.MAC else tiles.group_tiles * tiles.pixel_tiles
-    return np.where(least > 0, loads, 1)
+    return np.where(count_least_inputs(space) > 0, loads, 1)
+
+
+def count_least_inputs(space: TileSpace) -> Counts:
+    """Input positions of the tile that reads the fewest, 0 where one lies in the padding."""
+    _, _, rows, cols, _, _ = space.feasible.T
+    by_row = np.array([cut.touched.min() for cut in space.rows])
+    least: Counts = by_row[rows] * np.array([cut.span.min() for cut in space.cols])[cols]
+    return least
 
 
 def bound_cycles(
@@ -89,7 +94,8 @@ def edge_cycles(
     """Cycles of the first load and the last store at least; int64[n]."""
     read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
     first_load, last_store = _edge_bits(nest, hardware, space)
-    cycles: Counts = first_load * read.numerator // read.denominator + timing.latency_cycles
+    cycles: Counts = first_load * read.numerator // read.denominator
+    cycles = cycles + (first_load > 0) * timing.latency_cycles
     return cycles + last_store * write.numerator // write.denominator
 
 

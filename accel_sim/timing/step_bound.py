@@ -18,6 +18,7 @@ from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from accel_sim.timing.cycle_bound import count_least_inputs
 from accel_sim.timing.dram import DramTiming
 
 Counts = NDArray[np.int64]
@@ -42,6 +43,8 @@ class TileSeries:
         One for each tile, by loop.
     pixels, inputs
         Output positions, and input positions of one channel.
+    least_inputs
+        Input positions of the tile that reads the fewest.
     reduction
         Channels times filter rows times columns.
     row_elements
@@ -54,6 +57,7 @@ class TileSeries:
     groups: Series
     pixels: Series
     inputs: Series
+    least_inputs: Counts
     filters: Series
     channels: Series
     reduction: Series
@@ -121,6 +125,7 @@ def tile_series(nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCo
         groups=cut(nest.groups, space.groups[groups]),
         pixels=along[Loop.PIXELS],
         inputs=combine("touched", "span"),
+        least_inputs=count_least_inputs(space),
         filters=along[Loop.FILTERS],
         channels=cut(nest.channels, space.channels[channels]),
         reduction=along[Loop.CHANNELS],
@@ -161,14 +166,17 @@ def bound_steps(
                 (weights, nest.channel_weights * bits.weight, nest.blocks),
             )
         )
-        hidden = loaded_ifm * buffers.ifm.double_buffered
-        hidden += loaded_weights * buffers.weights.double_buffered
-        serial = loaded_ifm + loaded_weights - hidden
         steps = _sum_steps({}, series, order, position, is_load=True)
-        streams = [
-            moved * read.numerator // read.denominator + (moved > 0) * steps * timing.latency_cycles
-            for moved in (hidden, serial)
-        ]
+        streams = []
+        for is_hidden in (True, False):
+            of_ifm = loaded_ifm * (buffers.ifm.double_buffered is is_hidden)
+            of_weights = loaded_weights * (buffers.weights.double_buffered is is_hidden)
+            moved = of_ifm + of_weights
+            # A tile that lies in the padding reads no ifm; then only one batch is sure.
+            is_sure = (of_weights > 0) | (series.least_inputs > 0)
+            batches = (moved > 0) * np.where(is_sure, steps, 1)
+            stream = moved * read.numerator // read.denominator
+            streams.append(stream + batches * timing.latency_cycles)
         here = np.maximum(busy, streams[0]) + streams[1]
         total = total + np.where(series.trips[loop].total > 1, here, 0)
     return total + _busy(nest, hardware, series, order, len(order))

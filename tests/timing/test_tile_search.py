@@ -142,13 +142,31 @@ def test_the_size_of_blocks_changes_nothing(seed, objective):
 )
 @pytest.mark.parametrize("seed", seeds(10, 15))
 def test_bounds_are_never_above_the_cycles(seed, kind, dataflow, depthwise):
-    nest, hardware, space, tiles, moved = small_case(seed, "latency", kind, dataflow, depthwise)
-    rng = np.random.default_rng(seed)
+    case = small_case(seed, "latency", kind, dataflow, depthwise)
+    check_bounds(*case, np.random.default_rng(seed).integers(0, len(case[2].feasible), 12))
+
+
+@pytest.mark.parametrize("kind", [Kind.MAC, Kind.COPY])
+def test_a_tile_that_lies_in_the_padding_waits_for_no_ifm(kind):
+    """Of 4 output rows 3 read nothing but padding; the ifm is not double buffered."""
+    nest = replace(
+        random_nest(np.random.default_rng(0), kind), batch=1, groups=2, filters=2, filter_rows=1,
+        filter_cols=1, output_rows=4, output_cols=2, input_rows=1, input_cols=2, stride=(1, 1),
+        dilation=(1, 1), pads=(2, 0),
+    )  # fmt: skip
+    hardware = load_hardware("edge_16x16", [SLOW_DRAM, "buffers.ifm.double_buffered=false"])
+    space = enumerate_tiles(nest, hardware)
+    everything = np.arange(len(space.feasible))
+    tiles = count_tiles(nest, hardware, space, everything)
+    moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
+    check_bounds(nest, hardware, space, tiles, moved, everything)
+
+
+def check_bounds(nest, hardware, space, tiles, moved, chosen):
     busy = bound_busy_cycles(nest, hardware, tiles)
     timing = dram_timing(hardware)
     edges = edge_cycles(nest, hardware, timing, space)
     batches = count_read_batches(nest, space, tiles)
-    chosen = rng.integers(0, len(space.feasible), 12)
     series = tile_series(nest, hardware.mac_array, space, tiles)
     for order, bits in zip(loop_orders(nest), moved, strict=True):
         coarse = bound_cycles(timing, busy, edges, batches, bits)[chosen]
