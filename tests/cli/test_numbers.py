@@ -83,22 +83,21 @@ def test_narrower_operands_are_less_traffic_without_values_too(outside, run, wid
 
 def test_a_sweep_varies_what_a_bits_file_leaves_open(run, outside, widths):
     file = widths({"default": {"activation_bits": 8}, "conv1": 8, "classifier": {"weight_bits": 8}})
-    outcome = run("sweep", EDGE, "--bits", file, "--weight-bits", "3,8", "--limit-images", "60",
+    outcome = run("sweep", EDGE, *OUTSIDE, "--bits", file, "--weight-bits", "3,8",
                   "-o", "s.csv")  # fmt: skip
     assert (outcome.status, outcome.err) == (0, "")
     rows = list(csv.DictReader(io.StringIO((outside / "s.csv").read_text())))
     assert [(row["weight_bits"], row["activation_bits"]) for row in rows] == [
         ("3", "8"), ("8", "8"),
     ]  # fmt: skip
-    run("sweep", EDGE, "--weight-bits", "3", "--limit-images", "60", "-o", "plain.csv")
+    run("sweep", EDGE, *OUTSIDE, "--weight-bits", "3", "-o", "plain.csv")
     (plain,) = csv.DictReader(io.StringIO((outside / "plain.csv").read_text()))
     assert float(plain["sqnr_dB"]) < float(rows[0]["sqnr_dB"]) < float(rows[1]["sqnr_dB"])
 
 
 def test_compared_machines_take_the_same_options(run, outside, widths):
-    outcome = run("compare", EDGE, "server_32x32", "--bits", widths({"conv1": 4}), "--per-channel",
-                  "--bias-bits", "12", *TUNED, "--limit-images", "3",
-                  "--json", "c.json")  # fmt: skip
+    outcome = run("compare", EDGE, "server_32x32", *OUTSIDE, "--bits", widths({"conv1": 4}),
+                  "--per-channel", "--bias-bits", "12", *TUNED, "--json", "c.json")  # fmt: skip
     assert (outcome.status, outcome.err) == (0, "")
     sides = json.loads((outside / "c.json").read_text())["reports"]
     for side in sides:

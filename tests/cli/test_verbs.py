@@ -55,13 +55,13 @@ def test_a_folder_of_the_same_name_does_not_hide_the_built_in_network(run, tmp_p
     assert (outcome.status, outcome.err) == (0, "")
 
 
-def test_a_second_run_writes_the_same_bytes_but_for_the_run(run, tmp_path):
+def test_a_second_run_writes_the_same_bytes_but_for_the_run(run, outside):
     for name in ("a", "b"):
-        run("simulate", EDGE, "--limit-images", "5", "--json", f"{name}.json",
+        run("simulate", EDGE, *SCALED, "--json", f"{name}.json",
             "--csv", f"{name}.csv", "--save-tensors", f"{name}.npz")  # fmt: skip
-    assert without_run(tmp_path / "a.json") == without_run(tmp_path / "b.json")
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert without_run(outside / "a.json") == without_run(outside / "b.json")
+    assert (outside / "a.csv").read_bytes() == (outside / "b.csv").read_bytes()
+    assert (outside / "a.npz").read_bytes() == (outside / "b.npz").read_bytes()
 
 
 def test_an_onnx_file_runs_with_its_own_images(outside, run):
