@@ -148,7 +148,7 @@ def _chain_narrow(vectors, scalars, first, last, start, bits, sums):
         )
         i += 4
     while i < last:
-        clamps += _add_clamped(vectors[i, start:stop], scalars[i], low, high, sums)
+        clamps += _add_clamped(vectors[i, start:stop], scalars[i], bounds[0], bounds[1], sums)
         i += 1
     return clamps
 
@@ -185,19 +185,20 @@ def _add_products(vectors, scalars, first, last, start, levels, work, size):
 
 
 @jit
-def _add_tree(count, low, high, terms, sums):
-    """Add neighbours until one is left, which goes to `sums`."""
-    clamps = np.int64(0)
+def _add_tree(count, row, low, high, terms, sums):
+    """Add neighbours, from a row on, until one is left, which goes to `sums`."""
+    clamps, size = np.int64(0), sums.size
     while count > 1:
         for pair in range(count // 2):
             # What stood in this row has gone to an earlier one.
             if pair > 0:
-                terms[pair] = terms[2 * pair]
-            clamps += _add_clamped(terms[2 * pair + 1], 1, low, high, terms[pair])
+                terms[row + pair, :size] = terms[row + 2 * pair, :size]
+            other = terms[row + 2 * pair + 1, :size]
+            clamps += _add_clamped(other, np.int32(1), low, high, terms[row + pair, :size])
         if count % 2:
-            terms[count // 2] = terms[count - 1]
+            terms[row + count // 2, :size] = terms[row + count - 1, :size]
         count = count // 2 + count % 2
-    sums[:] = terms[0]
+    sums[:] = terms[row, :size]
     return clamps
 
 
@@ -207,7 +208,7 @@ def _end_sum(level, levels, work, size):
     sums, row = work.sums[level, :size], levels.tree_rows[level]
     low, high = _find_bounds(levels.bits[level])
     if row >= 0:
-        clamps = _add_tree(work.counts[level], low, high, work.terms[row:, :size], sums)
+        clamps = _add_tree(work.counts[level], row, low, high, work.terms, sums)
         work.counts[level] = 0
         return clamps
     if not levels.saturates[level]:
@@ -226,9 +227,9 @@ def _add_sum(level, levels, work, size):
         work.counts[level] += 1
     elif levels.saturates[level]:
         low, high = _find_bounds(levels.bits[level])
-        clamps = _add_clamped(below, 1, low, high, sums)
+        clamps = _add_clamped(below, np.int32(1), low, high, sums)
     else:
-        _add_exactly(below, 1, sums)
+        _add_exactly(below, np.int32(1), sums)
     below[:] = 0
     return clamps
 
