@@ -9,6 +9,7 @@ from accel_sim.accumulation import AccumulationPlan, Plans
 from accel_sim.energy.chip import EnergyConstants, energy_constants
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.config import HardwareConfig
+from accel_sim.hardware.mapping_options import Pin
 from accel_sim.mapping.access_counts import (
     DramBits,
     TileCounts,
@@ -22,6 +23,7 @@ from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.pins import check_pin
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LayerMapping
 from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
@@ -33,7 +35,7 @@ from accel_sim.mapping.traffic import (
 )
 from accel_sim.timing.layer_cycles import NO_CYCLES, LayerCycles
 from accel_sim.timing.tile_search import search_tiles
-from quantizer.errors import InputError
+from quantizer.errors import InputError, nearest
 from quantizer.network.graph import Network
 
 
@@ -78,12 +80,16 @@ def schedule_layers(
     nests = lay_out_layers(hardware, network, feature_map_bits, constant_bits, requantized_inputs)
     constants = energy_constants(hardware)
     # Layers of one shape share one schedule; only the search takes time.
-    schedules: dict[LoopNest, LayerSchedule] = {}
+    pins = {pin.layer: pin for pin in hardware.mapping.pin}
+    schedules: dict[tuple[LoopNest, Pin | None], LayerSchedule] = {}
+    found = []
     for nest in nests:
-        shape = replace(nest, layer="")
+        pin = pins.get(nest.layer)
+        shape = replace(nest, layer=""), pin and pin.model_copy(update={"layer": ""})
         if shape not in schedules:
-            schedules[shape] = _find_schedule(shape, hardware, constants)
-    return tuple(replace(schedules[replace(nest, layer="")], nest=nest) for nest in nests)
+            schedules[shape] = _find_schedule(nest, hardware, constants, pin)
+        found.append(replace(schedules[shape], nest=nest))
+    return tuple(found)
 
 
 def collect_plans(schedules: tuple[LayerSchedule, ...]) -> Plans:
@@ -109,8 +115,8 @@ def lay_out_layers(
     Raises
     ------
     InputError
-        If an operand is wider than the datapath, a product wider than the accumulators, or
-        the smallest tile fits no buffer.
+        If an operand is wider than the datapath, a product wider than the accumulators,
+        the smallest tile fits no buffer, or a pin names no layer or cannot be had.
     """
     widths = OperandWidths(feature_maps=feature_map_bits, constants=constant_bits)
     nests = []
@@ -122,6 +128,14 @@ def lay_out_layers(
         if not nest.kind.is_free:
             check_smallest_tile(nest, hardware)
         nests.append(nest)
+    by_name = {nest.layer: nest for nest in nests}
+    for pin in hardware.mapping.pin:
+        if pin.layer not in by_name:
+            raise InputError(
+                f"mapping.pin: layer {pin.layer!r}",
+                f"not in {network.name}{nearest(pin.layer, list(by_name))}",
+            )
+        check_pin(by_name[pin.layer], hardware, pin)
     return tuple(nests)
 
 
@@ -162,7 +176,7 @@ def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
 
 
 def _find_schedule(
-    nest: LoopNest, hardware: HardwareConfig, constants: EnergyConstants
+    nest: LoopNest, hardware: HardwareConfig, constants: EnergyConstants, pin: Pin | None
 ) -> LayerSchedule:
     if nest.kind.is_free:
         return LayerSchedule(
@@ -174,7 +188,7 @@ def _find_schedule(
             buffer_accesses=NO_BUFFER_ACCESSES,
             drained_psums=0,
         )
-    space = enumerate_tiles(nest, hardware)
+    space = enumerate_tiles(nest, hardware, pin)
 
     def cost(tiles: TileCounts, moved: tuple[DramBits, ...]) -> SearchCost:
         return search_cost(nest, hardware, constants, tiles, moved)

@@ -7,7 +7,7 @@ accepted always has an effect.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from accel_sim.hardware.choices import (
     Activations,
@@ -16,13 +16,13 @@ from accel_sim.hardware.choices import (
     Drain,
     EdgeTiles,
     FoldOverlap,
-    Objective,
     Packing,
     Ports,
-    Reduction,
     RoundingName,
     SramCell,
 )
+from accel_sim.hardware.mapping_options import MappingOptions
+from accel_sim.hardware.section import Section
 from quantizer.fixedpoint.qformat import Overflow
 from quantizer.quantized import NumericRules
 
@@ -35,11 +35,7 @@ SIMULATED = (
 """Dataflows that are simulated."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Technology(_Section):
+class Technology(Section):
     """Process and supply. SRAM runs at the nominal supply of its table, logic at `supply_V`."""
 
     node_nm: int
@@ -47,7 +43,7 @@ class Technology(_Section):
     sram_cell: SramCell
 
 
-class MultiplierMode(_Section):
+class MultiplierMode(Section):
     """A way in which one wide multiplier works as several narrow ones."""
 
     weight_bits: Annotated[int, Field(ge=2, le=16)]
@@ -56,7 +52,7 @@ class MultiplierMode(_Section):
     along: Literal["reduction", "filters"]
 
 
-class Precision(_Section):
+class Precision(Section):
     """Widths the datapath is built for, and its numeric rules."""
 
     weight_bits: Annotated[int, Field(ge=2, le=16)]
@@ -80,7 +76,7 @@ class Precision(_Section):
         return self.activation_bits + (self.activations is Activations.EITHER)
 
 
-class MacArray(_Section):
+class MacArray(Section):
     """The array of processing elements.
 
     Attributes
@@ -132,7 +128,7 @@ class MacArray(_Section):
         return self
 
 
-class Buffer(_Section):
+class Buffer(Section):
     """One on-chip memory.
 
     Attributes
@@ -189,7 +185,7 @@ class Buffer(_Section):
         return self.double_buffered and self.banks == 1
 
 
-class Buffers(_Section):
+class Buffers(Section):
     """The on-chip memories; partial sums may live in the ofm's.
 
     Attributes
@@ -216,7 +212,7 @@ class Buffers(_Section):
         return self.psum if isinstance(self.psum, Buffer) else self.ofm
 
 
-class DeviceDram(_Section):
+class DeviceDram(Section):
     """A DRAM device of the tables, see ``accel-sim list devices``.
 
     Attributes
@@ -235,7 +231,7 @@ class DeviceDram(_Section):
     packing: Packing = Packing.DENSE
 
 
-class FlatDram(_Section):
+class FlatDram(Section):
     """A memory of one bandwidth, one latency and one energy per bit."""
 
     model: Literal["flat"]
@@ -248,33 +244,13 @@ class FlatDram(_Section):
 Dram = DeviceDram | FlatDram
 
 
-class PostProcessing(_Section):
+class PostProcessing(Section):
     """The lanes that requantize, pool and add: one element per lane and cycle."""
 
     lanes: Annotated[int, Field(ge=1, le=4096)]
 
 
-class MappingOptions(_Section):
-    """What the schedule is chosen for.
-
-    Attributes
-    ----------
-    reduction
-        How the search may cut the reduction into tiles.
-    residency
-        ``auto``: a map stays on chip where its consumer can read the memory. With
-        separate ifm and ofm buffers none can, so every map passes through DRAM.
-    batch
-        Images that the machine works on together.
-    """
-
-    objective: Objective
-    reduction: Reduction = Reduction.FREE
-    residency: Literal["auto"] = "auto"
-    batch: Annotated[int, Field(ge=1, le=4096)] = 1
-
-
-class HardwareConfig(_Section):
+class HardwareConfig(Section):
     """One accelerator."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]

@@ -102,6 +102,9 @@ def _convert_listing(tree: Tree, declared: Any, path: str) -> tuple[Any, ...]:
 
 def _convert_union(tree: Tree, members: tuple[Any, ...], path: str) -> object:
     """Choose the member by what is written: a section's `model` key, or a lone word."""
+    members = tuple(member for member in members if member is not types.NoneType)
+    if len(members) == 1:  # None is for what is not written
+        return _convert_value(tree, members[0], path)
     sections = [member for member in members if typing.get_origin(member) is not Literal]
     words = [
         word for member in members if member not in sections for word in typing.get_args(member)

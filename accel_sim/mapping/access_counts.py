@@ -6,7 +6,6 @@ once per layer, not per tile.
 """
 
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +19,6 @@ from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, stored_bits
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 
 Counts = NDArray[np.int64]
-
-LOOP_ORDERS: tuple[LoopOrder, ...] = tuple(
-    (Loop.GROUPS, first, second, third)
-    for first, second, third in permutations((Loop.PIXELS, Loop.FILTERS, Loop.CHANNELS))
-)
-"""Batch, rows and cols touch the same operands, so orders among them move the same bits,
-and a loop between them only more."""
-
-
-def loop_orders(nest: LoopNest) -> tuple[LoopOrder, ...]:
-    """Orders worth trying; off the array a group has one channel, written filter by filter."""
-    return LOOP_ORDERS if nest.kind is Kind.MAC else LOOP_ORDERS[:1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

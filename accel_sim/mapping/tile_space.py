@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from accel_sim.hardware.choices import Packing, Reduction
 from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.hardware.mapping_options import Pin, PinnedTile
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.input_extent import Axis, Pieces, cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.tile import Loop, Tile
+from accel_sim.mapping.loop_orders import loop_orders
+from accel_sim.mapping.tile import Loop, LoopOrder, Tile
 from quantizer.errors import InputError
 
 BITS_PER_BYTE = 8
@@ -71,6 +73,8 @@ class TileSpace:
         One cut of the output rows (cols) per candidate, largest pieces first.
     feasible
         int64[n, 6]: indices into groups, batch, rows, cols, filters, channels.
+    orders
+        Loop orders to try.
     """
 
     groups: NDArray[np.int64]
@@ -80,6 +84,7 @@ class TileSpace:
     rows: tuple[Pieces, ...]
     cols: tuple[Pieces, ...]
     feasible: NDArray[np.int64]
+    orders: tuple[LoopOrder, ...]
 
     def tile(self, candidate: int) -> Tile:
         """Sizes of one feasible combination."""
@@ -111,8 +116,9 @@ def check_smallest_tile(nest: LoopNest, hardware: HardwareConfig) -> None:
         rows=(cut_axis(row_axis(nest), 1),),
         cols=(cut_axis(col_axis(nest), 1),),
         feasible=np.zeros((1, 6), np.int64),
+        orders=loop_orders(nest),
     )
-    for need in _needed_bits(nest, hardware, smallest):
+    for need in needed_bits(nest, hardware, smallest):
         needed_bytes = -(-int(need.bits.max()) // BITS_PER_BYTE)
         if needed_bytes > need.buffer.tile_bytes:
             halves = 2 if need.buffer.double_buffered else 1
@@ -128,10 +134,16 @@ def check_smallest_tile(nest: LoopNest, hardware: HardwareConfig) -> None:
             )
 
 
-def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
+def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig, pin: Pin | None = None) -> TileSpace:
     """Find all tiles of a layer that fit the buffers.
 
-    There are none if `check_smallest_tile` refuses the layer.
+    There are none if `check_smallest_tile` refuses the layer, or if nothing that the pin leaves
+    open fits.
+
+    Parameters
+    ----------
+    pin
+        Extents and an order that `mapping.pins.check_pin` has passed.
     """
     array = hardware.mac_array
     filters, channels = _cuts(nest.filters), _channel_cuts(nest, hardware)
@@ -141,17 +153,29 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig) -> TileSpace:
     elif nest.kind is Kind.MAC and array_axes(array.dataflow).cols is Loop.FILTERS:
         whole_columns = {-(-size // array.cols) * array.cols for size in filters}
         filters |= {size for size in whole_columns if size < nest.filters}
+    pinned, orders = PinnedTile(), loop_orders(nest)
+    if pin is not None:
+        pinned = pin.tile
+        if pin.loop_order:
+            orders = tuple(order for order in orders if order == pin.loop_order)
+
+    def sizes(given: int | None, cuts: set[int]) -> NDArray[np.int64]:
+        return _descending(cuts if given is None else {given})
+
+    rows = sizes(pinned.output_rows, _cuts(nest.output_rows))
+    cols = sizes(pinned.output_cols, _cuts(nest.output_cols))
     space = TileSpace(
-        groups=_descending(_cuts(nest.groups)),
-        batch=_descending(_cuts(nest.batch)),
-        filters=_descending(filters),
-        channels=_descending(channels),
-        rows=tuple(cut_axis(row_axis(nest), size) for size in _descending(_cuts(nest.output_rows))),
-        cols=tuple(cut_axis(col_axis(nest), size) for size in _descending(_cuts(nest.output_cols))),
+        groups=sizes(pinned.groups, _cuts(nest.groups)),
+        batch=sizes(pinned.batch, _cuts(nest.batch)),
+        filters=sizes(pinned.filters, filters),
+        channels=sizes(pinned.channels, channels),
+        rows=tuple(cut_axis(row_axis(nest), size) for size in rows.tolist()),
+        cols=tuple(cut_axis(col_axis(nest), size) for size in cols.tolist()),
         feasible=np.empty((0, 6), np.int64),
+        orders=orders,
     )
     fits = np.ones((), np.bool_)
-    for need in _needed_bits(nest, hardware, space):
+    for need in needed_bits(nest, hardware, space):
         fits = fits & (need.bits <= need.buffer.tile_bytes * BITS_PER_BYTE)
     shape = (
         len(space.groups),
@@ -189,7 +213,7 @@ def col_axis(nest: LoopNest) -> Axis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Need:
+class Need:
     """Bits that tiles of one operand take in a buffer, over all combinations."""
 
     operand: str
@@ -198,7 +222,8 @@ class _Need:
     bits: NDArray[np.int64]
 
 
-def _needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tuple[_Need, ...]:
+def needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tuple[Need, ...]:
+    """Bits that each operand takes in its buffer, feasible or not."""
     bits, buffers = stored_bits(nest, hardware), hardware.buffers
     groups = space.groups[:, None, None, None, None, None]
     batch = space.batch[None, :, None, None, None, None]
@@ -216,7 +241,7 @@ def _needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> 
     residual = (groups if nest.shares_residual else pixels) * bits.residual
     ifm = groups * batch * input_rows * input_cols * channels * bits.ifm + residual
     outputs = pixels * filters
-    needs = [_Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
+    needs = [Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
     keeps_partial_sums = channels < nest.channels
     if nest.kind is Kind.MAC and not array_axes(hardware.mac_array.dataflow).keeps_sums:
         layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
@@ -225,14 +250,14 @@ def _needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> 
     if nest.has_weights:
         of_filter = channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias
         weights = groups * filters * of_filter
-        needs.append(_Need(operand="weights", name="weights", buffer=buffers.weights, bits=weights))
+        needs.append(Need(operand="weights", name="weights", buffer=buffers.weights, bits=weights))
     if isinstance(buffers.psum, Buffer):
         psum = np.where(keeps_partial_sums, outputs * bits.psum, 0)
-        needs.append(_Need(operand="psum", name="psum", buffer=buffers.psum, bits=psum))
-        needs.append(_Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * bits.ofm))
+        needs.append(Need(operand="psum", name="psum", buffer=buffers.psum, bits=psum))
+        needs.append(Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * bits.ofm))
     else:
         widest = np.where(keeps_partial_sums, np.maximum(bits.psum, bits.ofm), bits.ofm)
-        needs.append(_Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * widest))
+        needs.append(Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * widest))
     return tuple(needs)
 
 
@@ -245,14 +270,21 @@ def _channel_cuts(nest: LoopNest, hardware: HardwareConfig) -> set[int]:
     cuts = {nest.channels} if nest.blocks > 1 else _cuts(nest.channels)
     if nest.kind is not Kind.MAC or hardware.mapping.reduction is Reduction.FREE:
         return cuts
-    uncut = plan_accumulation(nest, hardware, nest.channels)
 
     def keeps_order(size: int) -> bool:
-        return plan_accumulation(nest, hardware, size) == uncut
+        return keeps_reduction(nest, hardware, size)
 
     unit = next(size for size in range(1, nest.channels + 1) if keeps_order(size))
     rounded = {min(-(-size // unit) * unit, nest.channels) for size in cuts}
     return {size for size in rounded if keeps_order(size)}
+
+
+def keeps_reduction(nest: LoopNest, hardware: HardwareConfig, channels: int) -> bool:
+    """Whether tiles of so many channels are added up as `mapping.reduction` asks for."""
+    if nest.kind is not Kind.MAC or hardware.mapping.reduction is Reduction.FREE:
+        return True
+    uncut = plan_accumulation(nest, hardware, nest.channels)
+    return plan_accumulation(nest, hardware, channels) == uncut
 
 
 def _cuts(extent: int) -> set[int]:

@@ -12,13 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.access_counts import (
-    DramBits,
-    TileCounts,
-    count_dram_bits,
-    count_tiles,
-    loop_orders,
-)
+from accel_sim.mapping.access_counts import DramBits, TileCounts, count_dram_bits, count_tiles
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LoopOrder
@@ -66,15 +60,15 @@ def search_tiles(
 ) -> Found:
     """Find the cheapest tile and loop order.
 
-    Equal costs are told apart by cycles, then by bits over the DRAM bus, then by the
-    earlier order and the larger tile.
+    Only orders of the space are tried. Equal costs are told apart by cycles, then by bits
+    over the DRAM bus, then by the earlier order and the larger tile.
 
     Parameters
     ----------
     block
         Tiles counted at a time; what is found does not depend on it.
     """
-    orders = loop_orders(nest)
+    orders = space.orders
     rules, timing = schedule_rules(nest, hardware), dram_timing(hardware)
 
     def count(candidates: Counts) -> Iterator[_Block]:
@@ -144,7 +138,7 @@ def _count_block(
 ) -> _Block:
     space = replace(space, feasible=space.feasible[candidates])
     tiles = count_tiles(nest, hardware, space, np.arange(len(candidates)))
-    moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
+    moved = tuple(count_dram_bits(tiles, order) for order in space.orders)
     costs = cost(tiles, moved)
     busy = bound_busy_cycles(nest, hardware, tiles)
     edges = edge_cycles(nest, hardware, timing, space)
@@ -180,7 +174,7 @@ def _choose_trials(
     """Pick what a block may offer below a limit, and bound it more closely."""
     series = tile_series(nest, hardware.mac_array, block.space, block.tiles)
     parts = []
-    for number, (order, bits) in enumerate(zip(loop_orders(nest), block.moved, strict=True)):
+    for number, (order, bits) in enumerate(zip(block.space.orders, block.moved, strict=True)):
         here = np.flatnonzero(block.cost_bounds[number] <= limit)
         closer = bound_steps(nest, hardware, timing, series, order) + block.edges
         cycle_bound = np.maximum(block.cycle_bounds[number], closer)[here]

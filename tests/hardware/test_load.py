@@ -251,6 +251,45 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path, monkeypatch, old, new, p
     assert complaint_of_text(tmp_path, monkeypatch, text) == expected
 
 
+@pytest.mark.parametrize(
+    ("pins", "problem"),
+    [
+        ("conv1", "mapping.pin: expected a list, got 'conv1'"),
+        ("[{tile: {filters: 4}}]", "mapping.pin[0]: missing key 'layer'"),
+        (
+            "[{layer: a, tile: {rows: 4}}]",
+            "mapping.pin[0].tile: unknown key 'rows'; did you mean 'groups'?",
+        ),
+        (
+            "[{layer: a, tile: {filters: 0}}]",
+            "mapping.pin[0].tile.filters: expected at least 1, got 0",
+        ),
+        (
+            "[{layer: a, tile: {filters: }}]",
+            "mapping.pin[0].tile.filters: expected int, got nothing",
+        ),
+        (
+            "[{layer: a, loop_order: [groups, pixels, filters]}]",
+            "mapping.pin[0].loop_order: expected groups first, then pixels, filters and channels "
+            "in any order",
+        ),
+        (
+            "[{layer: a, loop_order: [pixels, groups, filters, channels]}]",
+            "mapping.pin[0].loop_order: expected groups first, then pixels, filters and channels "
+            "in any order",
+        ),
+        (
+            "[{layer: a}, {layer: b}, {layer: a}]",
+            "mapping.pin: layer 'a' is pinned twice; expected one entry for it",
+        ),
+    ],
+)
+def test_a_malformed_pin_is_one_sentence(pins, problem):
+    with pytest.raises(InputError) as error:
+        load_hardware("edge_16x16", [f"mapping.pin={pins}"])
+    assert str(error.value) == f"--set mapping.pin={pins}: {problem}"
+
+
 @pytest.mark.parametrize("dataflow", HOLD_AN_OPERAND)
 def test_sums_that_do_not_stay_are_not_drained(tmp_path, monkeypatch, dataflow):
     text = EDGE.replace("dataflow: output_stationary", f"dataflow: {dataflow}")

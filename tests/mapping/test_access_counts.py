@@ -9,15 +9,14 @@ import pytest
 
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.access_counts import (
-    LOOP_ORDERS,
     count_buffer_words,
     count_dram_bits,
     count_tiles,
-    loop_orders,
     total_buffer_accesses,
     total_dram_bytes,
 )
 from accel_sim.mapping.joined_groups import join_groups
+from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
 from tests.mapping.random_layers import (

@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from accel_sim.mapping.access_counts import loop_orders
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.folds import list_folds
+from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.tile import LayerMapping, Loop
 from accel_sim.mapping.tile_space import enumerate_tiles
 from tests.mapping.random_layers import DATAFLOWS, as_problem, random_machine, random_nest

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from accel_sim.hardware.load import load_hardware
-from accel_sim.mapping.access_counts import LOOP_ORDERS
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.loop_orders import LOOP_ORDERS
 from accel_sim.timing.pipeline import TileSizes, layer_cycles
 from accel_sim.timing.schedule_rules import schedule_rules
 from tests.mapping.random_layers import SYSTOLIC

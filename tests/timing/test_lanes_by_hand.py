@@ -14,11 +14,11 @@ from accel_sim.mapping.access_counts import (
     count_buffer_words,
     count_dram_bits,
     count_tiles,
-    loop_orders,
     total_buffer_accesses,
     total_dram_bytes,
 )
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
+from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules

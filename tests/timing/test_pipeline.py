@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from accel_sim.hardware.choices import Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
-from accel_sim.mapping.access_counts import LOOP_ORDERS, loop_orders
 from accel_sim.mapping.joined_groups import join_groups
+from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from accel_sim.hardware.load import load_hardware
-from accel_sim.mapping.access_counts import LOOP_ORDERS
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.loop_orders import LOOP_ORDERS
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing import schedule_kernel
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
