@@ -30,6 +30,22 @@ class DramDevice:
         Of one read alone, another row open.
     dynamic_low_factor, dynamic_high_factor
         Ends of the band of the energy per access.
+    row_bytes
+        Of one bank.
+    bank_groups
+        As many as banks where the device has none.
+    burst_ns, same_group_burst_ns
+        From burst to burst: at least, and within one bank group.
+    activation_gap_ns
+        From row activation to activation of any banks.
+    row_cycle_ns
+        From activation to activation of one bank.
+    turn_ns
+        Lost where a batch of writes interrupts reads.
+    refresh_fraction
+        Of the time that refresh takes.
+    window_efficiency_fraction, window_bursts, window_norm, reorder_bursts, write_batch
+        See `accel_sim.timing.dram_windows`.
     """
 
     device: str
@@ -51,6 +67,20 @@ class DramDevice:
     refresh_mW: float
     dynamic_low_factor: float
     dynamic_high_factor: float
+    row_bytes: int
+    banks: int
+    bank_groups: int
+    burst_ns: float
+    same_group_burst_ns: float
+    activation_gap_ns: float
+    row_cycle_ns: float
+    turn_ns: float
+    refresh_fraction: float
+    window_efficiency_fraction: float
+    window_bursts: int
+    window_norm: int
+    reorder_bursts: int
+    write_batch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
