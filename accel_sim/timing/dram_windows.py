@@ -280,7 +280,8 @@ def _window_ns(rules: WindowRules, state: WindowState, channel: int) -> float:
         for bank in range(group, n_banks, rules.bank_groups):
             bursts += state.bursts[channel, bank]
         banks = max(banks, bursts * rules.same_group_burst_ns)
-    return power_mean(bus, rows, banks, rules.norm)
+    nanoseconds: float = power_mean(bus, rows, banks, rules.norm)
+    return nanoseconds
 
 
 def _log2(number: int) -> int:

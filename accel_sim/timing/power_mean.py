@@ -10,12 +10,12 @@ def power_mean(first: float, second: float, third: float, norm: int) -> float:
     The root by Newton's method, from above, until it falls no more: only additions,
     products and quotients, so that every processor gives the same bits.
     """
-    largest = max(first, second, third)
+    largest: float = max(first, second, third)
     if largest == 0:
         return 0.0
     total = _power(first / largest, norm)
     total += _power(second / largest, norm) + _power(third / largest, norm)
-    root = 1 + (total - 1) / norm  # never below the root, because powers are convex
+    root: float = 1 + (total - 1) / norm  # never below the root, because powers are convex
     while True:
         power = _power(root, norm - 1)
         closer = root - (root * power - total) / (norm * power)
