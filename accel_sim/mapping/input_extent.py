@@ -67,3 +67,31 @@ def cut_axis(axis: Axis, size: int) -> Pieces:
         touched=np.bincount(owner, minlength=len(starts)),
         span=np.maximum(last - first + 1, 0),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Positions:
+    """Input positions that the pieces of an axis read, piece after piece.
+
+    Attributes
+    ----------
+    begin
+        int64[n + 1], where those of each piece begin in `place`.
+    place
+        int64[m], ascending within a piece.
+    """
+
+    begin: NDArray[np.int64]
+    place: NDArray[np.int64]
+
+
+def list_positions(axis: Axis, size: int) -> Positions:
+    """List the input positions that `cut_axis` counts as touched."""
+    taps = np.arange(axis.taps) * axis.dilation - axis.pad
+    places = []
+    for start in range(0, axis.outputs, size):
+        outputs = np.arange(start, min(start + size, axis.outputs))
+        read = np.unique(outputs[:, np.newaxis] * axis.stride + taps)
+        places.append(read[(read >= 0) & (read < axis.inputs)])
+    begin = np.cumsum([0, *(len(read) for read in places)])
+    return Positions(begin=begin, place=np.concatenate(places))
