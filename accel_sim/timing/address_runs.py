@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from accel_sim.timing.dram_windows import READS, WRITES
 from accel_sim.timing.tensor_layout import Operand, TileAddresses
+from accel_sim.timing.tile_walk import CHANNELS, FILTERS, GROUPS, PIXELS
 from quantizer.fixedpoint.jit import jit
 
 Counts = NDArray[np.int64]
-
-# Loops over tiles, as the kernels number them.
-GROUPS, PIXELS, FILTERS, CHANNELS, N_LOOPS = 0, 1, 2, 3, 4
 
 
 class TilePlace(NamedTuple):
@@ -97,12 +95,13 @@ def add_residual(
     base, bits = addresses.residual
     if bits == 0:
         return n_runs
+    total = n_runs
     if not addresses.shares_residual:
-        return _add_outputs(addresses, place, addresses.residual, 1, 0, 1, READS, runs, n_runs)
-    if not is_new_group:
-        return n_runs
-    n_bits = (place.groups - place.group) * bits
-    return _add_run(runs, n_runs, base + place.group * bits, n_bits, READS)
+        total = _add_outputs(addresses, place, addresses.residual, 1, 0, 1, READS, runs, n_runs)
+    elif is_new_group:
+        n_bits = (place.groups - place.group) * bits
+        total = _add_run(runs, n_runs, base + place.group * bits, n_bits, READS)
+    return total
 
 
 @jit
@@ -132,19 +131,21 @@ def add_psum(
     addresses: TileAddresses, place: TilePlace, direction: int, runs: Counts, n_runs: int
 ) -> int:
     """Append a tile's partial sums, to be read or to be written."""
-    return _add_outputs(
+    total: int = _add_outputs(
         addresses, place, addresses.psum, addresses.filters, place.filter, place.filters,
         direction, runs, n_runs,
     )  # fmt: skip
+    return total
 
 
 @jit
 def add_ofm(addresses: TileAddresses, place: TilePlace, runs: Counts, n_runs: int) -> int:
     """Append the outputs of a tile."""
-    return _add_outputs(
+    total: int = _add_outputs(
         addresses, place, addresses.ofm, addresses.filters, place.filter, place.filters,
         WRITES, runs, n_runs,
     )  # fmt: skip
+    return total
 
 
 @jit

@@ -5,13 +5,25 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.hardware.config import DeviceDram, HardwareConfig
+from accel_sim.hardware.devices import find_dram_device
 from accel_sim.mapping.array_counts import cut_evenly
 from accel_sim.mapping.loop_nest import LoopNest
-from accel_sim.mapping.tile import Loop, LoopOrder
-from accel_sim.mapping.tile_space import TileSpace
+from accel_sim.mapping.tile import Loop, LoopOrder, Tile
+from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, stored_bits
+from accel_sim.timing.dram_schedule import time_transfers
+from accel_sim.timing.dram_windows import WindowRules, idle_state, window_rules
 from accel_sim.timing.layer_cycles import LayerCycles
-from accel_sim.timing.schedule_kernel import N_CAUSES, N_LOOPS, N_SCRATCH, run_schedule
+from accel_sim.timing.schedule_kernel import (
+    N_BATCHES,
+    N_CAUSES,
+    N_MOVES,
+    N_SCRATCH,
+    run_schedule,
+)
 from accel_sim.timing.schedule_rules import ScheduleRules
+from accel_sim.timing.tensor_layout import TileAddresses, most_runs, tile_addresses
+from accel_sim.timing.tile_walk import N_LOOPS
 
 LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
 """Loops as the kernel numbers them."""
@@ -34,6 +46,28 @@ class TileSizes:
     channels: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceStream:
+    """What the stream of one mapping depends on, but the order of its tiles."""
+
+    addresses: TileAddresses
+    windows: WindowRules
+    cycles_per_ns: float
+
+
+def device_stream(
+    nest: LoopNest, hardware: HardwareConfig, dram: DeviceDram, tile: Tile
+) -> DeviceStream:
+    """Place a layer's tensors in the memory of a machine."""
+    device = find_dram_device(dram.device, dram.address_map)
+    row_bits = device.row_bytes * BITS_PER_BYTE * dram.channels
+    return DeviceStream(
+        addresses=tile_addresses(nest, tile, stored_bits(nest, hardware), row_bits),
+        windows=window_rules(device, dram.channels, dram.max_outstanding_reads),
+        cycles_per_ns=hardware.clock_MHz / 1000,
+    )
+
+
 def tile_sizes(nest: LoopNest, space: TileSpace, candidate: int) -> TileSizes:
     """Cut a layer as one of the tiles of its space says."""
     groups, batch, rows, cols, filters, channels = space.feasible[candidate]
@@ -53,26 +87,85 @@ def tile_sizes(nest: LoopNest, space: TileSpace, candidate: int) -> TileSizes:
 
 
 def layer_cycles(rules: ScheduleRules, sizes: TileSizes, loop_order: LoopOrder) -> LayerCycles:
-    """Cycles of a layer by cause.
+    """Cycles of a layer by cause, where DRAM moves bits at a constant rate.
 
     Parameters
     ----------
     rules
         From `schedule_rules`, of the layer and the machine.
     """
-    causes = np.zeros(N_CAUSES, np.int64)
-    trips = (sizes.groups, sizes.pixels, sizes.filters, sizes.channels)
-    run_schedule(
+    constant_rate = np.zeros((1, N_BATCHES, 0), np.int64)
+    return _run(rules, sizes, loop_order, constant_rate, np.zeros((0, N_BATCHES), np.int64))
+
+
+def device_cycles(
+    rules: ScheduleRules, stream: DeviceStream, sizes: TileSizes, loop_order: LoopOrder
+) -> LayerCycles:
+    """Cycles of a layer by cause, where the addresses of a stream decide on its time."""
+    ends, _ = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
+    return _run(rules, sizes, loop_order, ends, np.zeros(ends.shape[:2], np.int64))
+
+
+def _time_stream(
+    rules: ScheduleRules,
+    stream: DeviceStream,
+    sizes: TileSizes,
+    loop_order: LoopOrder,
+    recorded: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], int]:
+    trips = _count_trips(sizes)
+    ends = np.zeros((int(trips.prod()) + 2, N_BATCHES, N_MOVES), np.int64)
+    n_runs = time_transfers(
         rules,
-        np.array([LOOP_NUMBERS[loop] for loop in loop_order], np.int64),
-        np.array([len(tiles) for tiles in trips], np.int64),
+        stream.addresses,
+        stream.windows,
+        idle_state(stream.windows),
+        stream.cycles_per_ns,
+        _number_loops(loop_order),
+        trips,
         sizes.groups,
         sizes.pixels,
         sizes.inputs,
         sizes.filters,
         sizes.channels,
         np.zeros((N_SCRATCH, N_LOOPS), np.int64),
+        np.zeros((most_runs(stream.addresses), 3), np.int64),
+        ends,
+        recorded,
+    )
+    return ends, n_runs
+
+
+def _run(
+    rules: ScheduleRules,
+    sizes: TileSizes,
+    loop_order: LoopOrder,
+    ends: NDArray[np.int64],
+    starts: NDArray[np.int64],
+) -> LayerCycles:
+    causes = np.zeros(N_CAUSES, np.int64)
+    run_schedule(
+        rules,
+        _number_loops(loop_order),
+        _count_trips(sizes),
+        sizes.groups,
+        sizes.pixels,
+        sizes.inputs,
+        sizes.filters,
+        sizes.channels,
+        ends,
+        starts,
+        np.zeros((N_SCRATCH, N_LOOPS), np.int64),
         causes,
     )
     names = (field.name for field in fields(LayerCycles))
     return LayerCycles(**dict(zip(names, causes.tolist(), strict=True)))
+
+
+def _number_loops(loop_order: LoopOrder) -> NDArray[np.int64]:
+    return np.array([LOOP_NUMBERS[loop] for loop in loop_order], np.int64)
+
+
+def _count_trips(sizes: TileSizes) -> NDArray[np.int64]:
+    tiles = (sizes.groups, sizes.pixels, sizes.filters, sizes.channels)
+    return np.array([len(extents) for extents in tiles], np.int64)

@@ -12,17 +12,32 @@ from numpy.typing import NDArray
 from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles, lay_on_array
 from accel_sim.timing.port_words import array_words, lane_words, port_cycles, words
 from accel_sim.timing.schedule_rules import ScheduleRules
+from accel_sim.timing.tile_walk import (
+    CHANNELS,
+    FILTERS,
+    GROUPS,
+    IFM,
+    N_OPERANDS,
+    OFM,
+    PIXELS,
+    PSUM,
+    WEIGHTS,
+    advance,
+    fill_loads,
+    fill_stores,
+)
 from quantizer.fixedpoint.jit import jit
 
 Counts = NDArray[np.int64]
 
 # Places of the causes in an array of LayerCycles' fields.
 COMPUTE, FILL_DRAIN, OVERHEAD, PORT, DRAM, N_CAUSES = 0, 1, 2, 3, 7, 11
-IFM, WEIGHTS, PSUM, OFM = 0, 1, 2, 3
-
-# Loops over tiles, as the kernels number them.
-GROUPS, PIXELS, FILTERS, CHANNELS, N_LOOPS = 0, 1, 2, 3, 4
 N_SCRATCH = 7
+
+# Places of a row of `ends`: what moves meanwhile, what moves afterwards; by operand, first
+# all that is read, then all that is written.
+MEANWHILE, AFTERWARDS, N_BATCHES = 0, 1, 2
+N_MOVES = 2 * N_OPERANDS
 
 
 @jit
@@ -110,6 +125,7 @@ def transfer(
     stores: Counts,
     is_overlapped: bool,
     busy: int,
+    ends: Counts,
     causes: Counts,
 ) -> int:
     """Move what is (or is not) double buffered; return the cycles from start to end.
@@ -117,7 +133,14 @@ def transfer(
     A cycle in which a bit of an operand moves and which lies beyond `busy`, the cycles
     for which the machine computes, is a stall by that operand. The latency of a batch of
     reads belongs to its first operand.
+
+    Parameters
+    ----------
+    ends
+        int64[8], cycles from the start until each operand is there or gone; int64[0] where
+        DRAM moves bits at a constant rate.
     """
+    is_timed = len(ends) > 0
     end = 0
     bits = 0
     begin = 0
@@ -126,6 +149,8 @@ def transfer(
             continue
         bits += loads[operand]
         begin, end = end, rules.latency + -(-bits * rules.read_cycles // rules.read_bits)
+        if is_timed:
+            end = ends[operand]
         causes[DRAM + operand] += max(0, end - max(begin, busy))
     reads_end = end
     bits = 0
@@ -134,6 +159,8 @@ def transfer(
             continue
         bits += stores[operand]
         begin, end = end, reads_end + -(-bits * rules.write_cycles // rules.write_bits)
+        if is_timed:
+            end = ends[N_OPERANDS + operand]
         causes[DRAM + operand] += max(0, end - max(begin, busy))
     return end
 
@@ -160,6 +187,8 @@ def run_schedule(
     ifm_sizes: Counts,
     filter_sizes: Counts,
     channel_sizes: Counts,
+    ends: Counts,
+    starts: Counts,
     scratch: Counts,
     causes: Counts,
 ) -> int:
@@ -175,11 +204,18 @@ def run_schedule(
         Extent of each tile.
     pixel_sizes, ifm_sizes
         Output positions, and input positions of one channel, of each tile of pixels.
+    ends
+        int64[tiles + 2, 2, 8], from `time_transfers`: before the first tile, with each tile,
+        after the last; int64[1, 2, 0] where DRAM moves bits at a constant rate.
+    starts
+        int64[tiles + 2, 2], overwritten with the cycles at which the transfers of `ends`
+        begin; not touched where there are none.
     scratch
         int64[7, 4], overwritten.
     causes
         int64[11], overwritten: the cycles by cause.
     """
+    is_timed = ends.shape[2] > 0
     causes[:] = 0
     scratch[:] = 0
     index, following, changed = scratch[0], scratch[1], scratch[2]
@@ -188,10 +224,14 @@ def run_schedule(
 
     fill_loads(rules, following, changed, trips, group_sizes, pixel_sizes, ifm_sizes,
                filter_sizes, channel_sizes, loads)  # fmt: skip
-    total: int = transfer(rules, loads, none, True, 0, causes)
-    total += transfer(rules, loads, none, False, 0, causes)
+    row = 0
+    total: int = transfer(rules, loads, none, True, 0, ends[row, MEANWHILE], causes)
+    if is_timed:
+        starts[row, MEANWHILE], starts[row, AFTERWARDS] = 0, total
+    total += transfer(rules, loads, none, False, 0, ends[row, AFTERWARDS], causes)
     has_next = True
     while has_next:
+        row += is_timed
         index[:] = following
         has_next = advance(loop_order, trips, following, changed)
         loads[:] = 0
@@ -203,71 +243,19 @@ def run_schedule(
         filters = filter_sizes[index[FILTERS]]
         is_last = index[CHANNELS] == trips[CHANNELS] - 1
         old_stores[:] = stores
-        stores[:] = 0
-        if not has_next or changed[GROUPS] or changed[PIXELS] or changed[FILTERS]:
-            outputs = groups * pixels * filters
-            if is_last:
-                stores[OFM] = outputs * rules.ofm_bits
-            else:
-                stores[PSUM] = outputs * rules.psum_bits
+        fill_stores(rules, groups * pixels * filters, changed, is_last, has_next, stores)
         busy = work_on_tile(
             rules, groups, pixels, ifm_sizes[index[PIXELS]], filters,
             channel_sizes[index[CHANNELS]], index[CHANNELS] == 0, is_last, loads, old_stores,
             causes,
         )  # fmt: skip
-        overlapped = transfer(rules, loads, old_stores, True, busy, causes)
+        overlapped = transfer(rules, loads, old_stores, True, busy, ends[row, MEANWHILE], causes)
+        if is_timed:
+            starts[row, MEANWHILE], starts[row, AFTERWARDS] = total, total + max(busy, overlapped)
         total += max(busy, overlapped)
-        total += transfer(rules, loads, stores, False, 0, causes)
-    total += transfer(rules, none, stores, True, 0, causes)
+        total += transfer(rules, loads, stores, False, 0, ends[row, AFTERWARDS], causes)
+    row += is_timed
+    if is_timed:
+        starts[row] = total
+    total += transfer(rules, none, stores, True, 0, ends[row, MEANWHILE], causes)
     return total
-
-
-@jit
-def advance(loop_order: Counts, trips: Counts, index: Counts, changed: Counts) -> bool:
-    """Step to the next tile; tell whether there is one, and in `changed` what differs."""
-    changed[:] = 0
-    for position in range(N_LOOPS - 1, -1, -1):
-        loop = loop_order[position]
-        changed[loop] = trips[loop] > 1  # a loop of one trip comes back to the same tile
-        if index[loop] + 1 < trips[loop]:
-            index[loop] += 1
-            return True
-        index[loop] = 0
-    return False
-
-
-@jit
-def fill_loads(
-    rules: ScheduleRules,
-    index: Counts,
-    changed: Counts,
-    trips: Counts,
-    group_sizes: Counts,
-    pixel_sizes: Counts,
-    ifm_sizes: Counts,
-    filter_sizes: Counts,
-    channel_sizes: Counts,
-    loads: Counts,
-) -> None:
-    """Write the bits that a tile needs anew into ``loads``, int64[4]."""
-    loads[:] = 0
-    groups = group_sizes[index[GROUPS]]
-    pixels = pixel_sizes[index[PIXELS]]
-    filters = filter_sizes[index[FILTERS]]
-    channels = channel_sizes[index[CHANNELS]]
-    if changed[GROUPS] or changed[PIXELS] or changed[CHANNELS]:
-        residuals = pixels
-        if rules.shares_residual:
-            residuals = 1 if changed[GROUPS] else 0
-        loads[IFM] = groups * (
-            ifm_sizes[index[PIXELS]] * channels * rules.ifm_bits + residuals * rules.residual_bits
-        )
-    has_weights = rules.channel_weights > 0
-    if has_weights and (changed[GROUPS] or changed[FILTERS] or changed[CHANNELS]):
-        # The output stage needs the bias, so it comes with the last channels.
-        is_last = index[CHANNELS] == trips[CHANNELS] - 1
-        bias_bits = rules.bias_bits if is_last else 0
-        weights = channels * rules.channel_weights // rules.blocks
-        loads[WEIGHTS] = groups * filters * (weights * rules.weight_bits + bias_bits)
-    if index[CHANNELS] > 0 and (changed[GROUPS] or changed[PIXELS] or changed[FILTERS]):
-        loads[PSUM] = groups * pixels * filters * rules.psum_bits

@@ -1,17 +1,19 @@
 """Search for the best tile and loop order of a layer.
 
 Exhaustive: combinations run through the very schedule that the report shows, in ascending
-order of a bound that is never above their cost, until the bound passes the best cost.
+order of a bound that is never above their cost, until the bound passes the best cost. For
+this a DRAM device moves bits at a constant rate; then the best few run with its addresses.
 """
 
 import math
+from bisect import insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.config import HardwareConfig
+from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.mapping.access_counts import DramBits, TileCounts, count_dram_bits, count_tiles
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.search_cost import SearchCost
@@ -25,7 +27,7 @@ from accel_sim.timing.cycle_bound import (
 )
 from accel_sim.timing.dram import DramTiming, dram_timing
 from accel_sim.timing.layer_cycles import LayerCycles
-from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from accel_sim.timing.pipeline import device_cycles, device_stream, layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
 
@@ -36,6 +38,13 @@ Cost = Callable[[TileCounts, tuple[DramBits, ...]], SearchCost]
 
 BLOCK = 1 << 17
 """Tiles counted at a time: few enough for the second-level cache."""
+
+N_RETIMED = 3
+"""Schedules that run again with the addresses of a DRAM device: the best of all, and the best
+of those that leave rows whole, whose runs are long."""
+
+COLS = 3
+"""Place of the output columns in ``space.feasible``; their first cut leaves rows whole."""
 
 _Rank = tuple[float, int, int, int, int]
 
@@ -61,7 +70,9 @@ def search_tiles(
     """Find the cheapest tile and loop order.
 
     Only orders of the space are tried. Equal costs are told apart by cycles, then by bits
-    over the DRAM bus, then by the earlier order and the larger tile.
+    over the DRAM bus, then by the earlier order and the larger tile. With a DRAM device, the
+    cheapest by its addresses among the `N_RETIMED` cheapest by bits at a constant rate, and as
+    many that leave rows whole.
 
     Parameters
     ----------
@@ -76,30 +87,88 @@ def search_tiles(
             part = candidates[start : start + block]
             yield _count_block(nest, hardware, timing, space, part, cost)
 
-    def price(trials: _Trials, trial: int) -> tuple[_Rank, LayerCycles]:
+    priced: dict[tuple[int, int], _Priced] = {}
+
+    def price(trials: _Trials, trial: int) -> _Priced:
         order, candidate = int(trials.order[trial]), int(trials.candidate[trial])
-        cycles = layer_cycles(rules, tile_sizes(nest, space, candidate), orders[order])
-        key = lowest.cost.price(trials.fixed[trial], np.array(cycles.total))
-        return (float(key), cycles.total, int(trials.dram_bits[trial]), order, candidate), cycles
+        if (order, candidate) not in priced:
+            cycles = layer_cycles(rules, tile_sizes(nest, space, candidate), orders[order])
+            key = lowest[0].cost.price(trials.fixed[trial], np.array(cycles.total))
+            rank = (float(key), cycles.total, int(trials.dram_bits[trial]), order, candidate)
+            priced[order, candidate] = _Priced(
+                rank=rank, fixed=float(trials.fixed[trial]), cycles=cycles
+            )
+        return priced[order, candidate]
+
+    def find_best(trials: _Trials, is_member: NDArray[np.bool_]) -> list[_Priced]:
+        """Find the cheapest schedules of the tiles that are members, ascending."""
+        best: list[_Priced] = []
+        order = np.lexsort((trials.cycle_bound, trials.cost_bound))
+        for trial in order[is_member[trials.candidate[order]]].tolist():
+            bound = (trials.cost_bound[trial], trials.cycle_bound[trial])
+            if len(best) == n_best and bound > best[-1].rank[:2]:
+                break
+            insort(best, price(trials, trial), key=lambda one: one.rank)
+            del best[n_best:]
+        return best
+
+    def retime(one: _Priced, dram: DeviceDram) -> _Priced:
+        *_, dram_bits, order, candidate = one.rank
+        stream = device_stream(nest, hardware, dram, space.tile(candidate))
+        sizes = tile_sizes(nest, space, candidate)
+        cycles = device_cycles(rules, stream, sizes, orders[order])
+        key = lowest[0].cost.price(np.array(one.fixed), np.array(cycles.total))
+        rank = (float(key), cycles.total, dram_bits, order, candidate)
+        return replace(one, rank=rank, cycles=cycles)
 
     everything = np.arange(len(space.feasible))
     bounds = np.concatenate([one.cost_bounds.min(axis=0) for one in count(everything)])
-    lowest = next(count(everything[[np.argmin(bounds)]]))
-    first = _choose_trials(nest, hardware, timing, lowest, math.inf)
-    best, cycles = price(first, int(np.argmin(first.cost_bound)))
+    n_best, kinds = 1, [np.ones(len(everything), np.bool_)]
+    if isinstance(hardware.dram, DeviceDram):
+        n_best, kinds = N_RETIMED, [*kinds, space.feasible[:, COLS] == 0]
+    few = [_find_lowest(bounds, kind, n_best) for kind in kinds]
+    lowest = list(count(np.unique(np.concatenate(few))))
+    trials = _join([_choose_trials(nest, hardware, timing, one, math.inf) for one in lowest])
+    limits = np.full(len(everything), -math.inf)
+    for kind in kinds:
+        first = find_best(trials, kind)
+        limit = first[-1].rank[0] if len(first) == n_best else math.inf
+        limits[kind] = np.maximum(limits[kind], limit)
+    chosen = everything[bounds <= limits]
     trials = _join(
-        [
-            _choose_trials(nest, hardware, timing, one, best[0])
-            for one in count(everything[bounds <= best[0]])
-        ]
+        [_choose_trials(nest, hardware, timing, one, limits.max()) for one in count(chosen)]
     )
-    for trial in np.lexsort((trials.cycle_bound, trials.cost_bound)).tolist():
-        if (trials.cost_bound[trial], trials.cycle_bound[trial]) > best[:2]:
-            break
-        rank, its_cycles = price(trials, trial)
-        if rank < best:
-            best, cycles = rank, its_cycles
-    return Found(candidate=best[4], loop_order=orders[best[3]], cycles=cycles)
+    found = [one for kind in kinds for one in find_best(trials, kind)]
+    if isinstance(hardware.dram, DeviceDram):
+        found = [retime(one, hardware.dram) for one in found]
+    best = min(found, key=lambda one: one.rank)
+    return Found(candidate=best.rank[4], loop_order=orders[best.rank[3]], cycles=best.cycles)
+
+
+def _find_lowest(
+    bounds: NDArray[np.float64], is_member: NDArray[np.bool_], n_lowest: int
+) -> Counts:
+    """Find members with the lowest bounds, in any order."""
+    members = np.flatnonzero(is_member)
+    if len(members) <= n_lowest:
+        return members
+    lowest: Counts = members[np.argpartition(bounds[members], n_lowest)[:n_lowest]]
+    return lowest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Priced:
+    """One schedule with its cost.
+
+    Attributes
+    ----------
+    rank
+        Cost, cycles, bits over the DRAM bus, order and candidate.
+    """
+
+    rank: _Rank
+    fixed: float
+    cycles: LayerCycles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,9 @@ class Memory:
     write_cycles: int
     latency: int
 
+    def start(self, loads, stores):
+        return Transfer(self, loads, stores)
+
 
 class Transfer:
     """Reads one after another, then writes; ticks one cycle at a time."""
@@ -56,13 +59,35 @@ class Transfer:
         return operand
 
 
+class TimedTransfer:
+    """Moves of known ends, (operand, cycles from the start), one after another."""
+
+    def __init__(self, ends):
+        self.ends = list(ends)
+        self.clock = 0
+
+    @property
+    def is_done(self):
+        return not self.ends
+
+    def tick(self):
+        """Let one cycle pass; name the operand on the bus."""
+        while self.ends[0][1] <= self.clock:
+            self.ends.pop(0)
+        operand = self.ends[0][0]
+        self.clock += 1
+        while self.ends and self.ends[0][1] <= self.clock:
+            self.ends.pop(0)
+        return operand
+
+
 def simulate(steps, busy_cycles, memory, is_double_buffered):
     """Run all tiles; return (total cycles, stall cycles by operand).
 
     Parameters
     ----------
     steps
-        Objects with ``loads`` and ``stores``, bits by operand.
+        Objects with ``loads`` and ``stores``, by operand: bits, or what `memory` moves.
     busy_cycles
         Cycles that each tile computes.
     is_double_buffered
@@ -82,19 +107,19 @@ def simulate(steps, busy_cycles, memory, is_double_buffered):
             clock += 1
 
     for part in split(steps[0].loads):
-        wait_for(Transfer(memory, part, {}))
+        wait_for(memory.start(part, {}))
     left_over = {}
     for number, step in enumerate(steps):
         coming = steps[number + 1].loads if number + 1 < len(steps) else {}
         hidden_loads, serial_loads = split(coming)
         hidden_stores, serial_stores = split(step.stores)
-        meanwhile = Transfer(memory, hidden_loads, left_over)
+        meanwhile = memory.start(hidden_loads, left_over)
         for _ in range(busy_cycles[number]):
             if not meanwhile.is_done:
                 meanwhile.tick()
             clock += 1
         wait_for(meanwhile)
-        wait_for(Transfer(memory, serial_loads, serial_stores))
+        wait_for(memory.start(serial_loads, serial_stores))
         left_over = hidden_stores
-    wait_for(Transfer(memory, {}, left_over))
+    wait_for(memory.start({}, left_over))
     return clock, stalls

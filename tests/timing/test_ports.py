@@ -12,6 +12,7 @@ from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing import schedule_kernel
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
+from accel_sim.timing.tile_walk import N_LOOPS
 
 # 16 pixels, 16 filters, 64 channels: one fold of 64 products on a 16x16 array, and
 # 16 + 16 - 2 + 16 = 46 cycles of skew and drain: 110 in all.
@@ -148,11 +149,12 @@ def test_the_kernel_says_the_same_as_plain_python():
         results = []
         for kernel in (schedule_kernel.run_schedule, schedule_kernel.run_schedule.py_func):
             causes = np.zeros(schedule_kernel.N_CAUSES, np.int64)
-            scratch = np.zeros((schedule_kernel.N_SCRATCH, schedule_kernel.N_LOOPS), np.int64)
+            scratch = np.zeros((schedule_kernel.N_SCRATCH, N_LOOPS), np.int64)
             total = kernel(
                 schedule_rules(NEST, hardware), np.array([0, 1, 2, 3]),
                 np.array([len(tile) for tile in tiles]), sizes.groups, sizes.pixels,
-                sizes.inputs, sizes.filters, sizes.channels, scratch, causes,
+                sizes.inputs, sizes.filters, sizes.channels, np.zeros((1, 2, 0), np.int64),
+                np.zeros((0, 2), np.int64), scratch, causes,
             )  # fmt: skip
             assert causes.sum() == total
             results.append(causes.tolist())

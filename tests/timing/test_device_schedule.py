@@ -1,0 +1,178 @@
+"""Does a schedule wait for its addresses as a memory makes it wait, burst by burst?"""
+
+from dataclasses import asdict, replace
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from accel_sim.hardware.devices import dram_devices, find_dram_device
+from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.access_counts import LOOP_ORDERS, loop_orders
+from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.tile_space import enumerate_tiles
+from accel_sim.timing.dram import dram_timing
+from accel_sim.timing.pipeline import device_cycles, device_stream, tile_sizes
+from accel_sim.timing.schedule_rules import schedule_rules
+from tests.mapping.random_layers import as_problem, random_machine, random_nest
+from tests.oracles.dram_windows import AddressedMemory
+from tests.oracles.loop_nest_walk import walk
+from tests.oracles.tensor_places import tile_elements
+from tests.oracles.tile_pipeline import simulate
+from tests.seeds import seeds
+from tests.timing.test_pipeline import busy_cycles, double_buffering_of, wide_ports
+
+BURST_BITS = 512
+
+
+def device_dram(rng, **given):
+    device = dram_devices()[int(rng.integers(0, len(dram_devices())))]
+    keys = {
+        "model": "device",
+        "device": device.device,
+        "address_map": device.address_map,
+        "channels": int(rng.integers(1, 4)),
+        "max_outstanding_reads": int(rng.choice([1, 4, 64])),
+        "packing": str(rng.choice(["dense", "byte"])),
+    } | given
+    return "dram={" + ", ".join(f"{name}: {value}" for name, value in keys.items()) + "}"
+
+
+def steps_of(problem, addresses):
+    """Bursts that each step moves, by operand."""
+    trips = {
+        "groups": -(-problem.groups // problem.tile["groups"]),
+        "pixels": -(-problem.batch // problem.tile["batch"])
+        * -(-problem.outputs[0] // problem.tile["output_rows"])
+        * -(-problem.outputs[1] // problem.tile["output_cols"]),
+        "filters": -(-problem.filters // problem.tile["filters"]),
+        "channels": -(-problem.channels // problem.tile["channels"]),
+    }
+    visits = product(*(range(trips[loop]) for loop in problem.order))
+    group_before = None
+    for visit, step in zip(visits, walk(problem).steps, strict=True):
+        at = dict(zip(problem.order, visit, strict=True))
+        elements = tile_elements(problem, at)
+        if problem.shares_residual and at["groups"] == group_before:
+            elements["residual"] = []
+        if not step.is_last:
+            elements["bias"] = []
+        group_before = at["groups"]
+
+        def bursts(operand, numbers):
+            touched = set()
+            for number in numbers:
+                first = operand.base + number * operand.bits
+                last = first + operand.bits - 1
+                touched |= set(range(first // BURST_BITS, last // BURST_BITS + 1))
+            return sorted(touched) if operand.bits else []
+
+        moves = {
+            "ifm": bursts(addresses.ifm, elements["ifm"])
+            + bursts(addresses.residual, elements["residual"]),
+            "weights": bursts(addresses.weights, elements["weight"])
+            + bursts(addresses.biases, elements["bias"]),
+            "psum": bursts(addresses.psum, elements["psum"]),
+            "ofm": bursts(addresses.ofm, elements["ofm"]),
+        }
+        yield SimpleNamespace(
+            loads={name: moves[name] for name, bits in step.loads.items() if bits},
+            stores={name: moves[name] for name, bits in step.stores.items() if bits},
+            folds=step.folds,
+            outputs=step.outputs,
+        )
+
+
+def compare_with_simulation(rng, nest, hardware):
+    space = enumerate_tiles(nest, hardware)
+    candidate = int(rng.integers(0, len(space.feasible)))
+    order = loop_orders(nest)[int(rng.integers(0, len(loop_orders(nest))))]
+    stream = device_stream(nest, hardware, hardware.dram, space.tile(candidate))
+    problem = as_problem(nest, hardware, space, candidate, order)
+    steps = list(steps_of(problem, stream.addresses))
+    if nest.kind is Kind.MAC:
+        busy = [busy_cycles(hardware, step) for step in steps]
+    else:
+        overhead = hardware.mac_array.tile_overhead_cycles
+        busy = [-(-step.outputs * nest.reduction // 3) + overhead for step in steps]
+    dram = hardware.dram
+    device = find_dram_device(dram.device, dram.address_map)
+    memory = AddressedMemory(
+        asdict(device),
+        device.address_map == "bank_group_interleave",
+        dram.channels,
+        dram.max_outstanding_reads,
+        dram_timing(hardware).latency_cycles,
+        hardware.clock_MHz / 1000,
+    )
+    total, stalls = simulate(steps, busy, memory, double_buffering_of(hardware))
+    rules = schedule_rules(nest, hardware)
+    cycles = device_cycles(rules, stream, tile_sizes(nest, space, candidate), order)
+    assert cycles.total == total
+    assert cycles.stall_dram_ifm == stalls["ifm"]
+    assert cycles.stall_dram_weights == stalls["weights"]
+    assert cycles.stall_dram_psum == stalls["psum"]
+    assert cycles.stall_dram_ofm == stalls["ofm"]
+
+
+@pytest.mark.parametrize("seed", seeds(20, 100))
+def test_schedule_on_the_array_equals_a_simulation(seed):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng)
+    hardware = random_machine(
+        rng, wide_ports(rng), "post_processing.lanes=4096", device_dram(rng), "clock_MHz=1500"
+    )
+    compare_with_simulation(rng, nest, hardware)
+
+
+@pytest.mark.parametrize("kind", [Kind.ADD, Kind.POOL, Kind.LOOKUP, Kind.COPY, Kind.MULTIPLY])
+@pytest.mark.parametrize("seed", seeds(3, 20))
+def test_schedule_on_the_lanes_equals_a_simulation(kind, seed):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng, kind)
+    hardware = random_machine(rng, wide_ports(rng), "post_processing.lanes=3", device_dram(rng))
+    compare_with_simulation(rng, nest, hardware)
+
+
+LARGE = replace(
+    random_nest(np.random.default_rng(0)), batch=1, groups=1, filters=32, channels=32,
+    filter_rows=3, filter_cols=3, output_rows=28, output_cols=28, input_rows=28, input_cols=28,
+    stride=(1, 1), dilation=(1, 1), pads=(1, 1), ifm_bits=8, weight_bits=8, bias_bits=16,
+    ofm_bits=8,
+)  # fmt: skip
+
+
+def run(order, *overrides):
+    """Cycles of one mapping of a layer that DRAM holds up, and the bytes of its cuts."""
+    hardware = load_hardware("edge_16x16", ["clock_MHz=4000", *overrides])
+    space = enumerate_tiles(LARGE, hardware)
+    cut = [space.tile(candidate) for candidate in range(len(space.feasible))]
+    sizes = [(tile.output_rows, tile.output_cols, tile.filters, tile.channels) for tile in cut]
+    candidate = sizes.index((7, 28, 8, 16))
+    stream = device_stream(LARGE, hardware, hardware.dram, cut[candidate])
+    rules = schedule_rules(LARGE, hardware)
+    return device_cycles(rules, stream, tile_sizes(LARGE, space, candidate), order)
+
+
+def test_the_order_of_tiles_changes_the_time_of_dram():
+    stalls = {order: run(order).dram_stalls for order in LOOP_ORDERS}
+    assert len(set(stalls.values())) == len(LOOP_ORDERS)
+
+
+def test_the_address_map_changes_the_time_of_dram():
+    dram = "dram={model: device, device: DDR4-2400, channels: 1, max_outstanding_reads: 64, "
+    totals = [
+        run(LOOP_ORDERS[0], f"{dram}address_map: {address_map}, packing: dense}}").total
+        for address_map in ("row_linear", "bank_group_interleave")
+    ]
+    assert totals[0] > totals[1]
+
+
+def test_more_reads_in_flight_are_never_slower():
+    totals = [
+        run(LOOP_ORDERS[0], f"dram.max_outstanding_reads={reads}").total
+        for reads in (1, 2, 4, 8, 16, 64)
+    ]
+    assert totals == sorted(totals, reverse=True)
+    assert totals[0] > 2 * totals[-1]
