@@ -67,7 +67,12 @@ ORDER = (
     ("accel_sim.kernels", "accel_sim.mapping"),
     ("accel_sim.layer_steps", "accel_sim.timing", "accel_sim.energy", "accel_sim.sqnr"),
     ("accel_sim.functional", "accel_sim.scheduling"),
-    ("accel_sim.performance", "accel_sim.measure", "accel_sim.incremental_run"),
+    (
+        "accel_sim.performance",
+        "accel_sim.dram_trace",
+        "accel_sim.measure",
+        "accel_sim.incremental_run",
+    ),
     ("accel_sim.tuning_score",),
     ("accel_sim.report", "accel_sim.word_lengths", "accel_sim.operators"),
     ("accel_sim.machine_fit",),

@@ -333,3 +333,14 @@ SaveTensors = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+DramTrace = Annotated[
+    Path | None,
+    typer.Option(
+        "--dram-trace",
+        metavar="F",
+        parser=parse_path,
+        help="Write every DRAM burst as DRAMsim3 reads it: address, READ or WRITE, cycle of "
+        "the DRAM's clock.",
+        rich_help_panel=_OUTPUT,
+    ),
+]

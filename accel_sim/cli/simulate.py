@@ -42,6 +42,7 @@ def simulate(
     json: options.JsonOut = None,
     csv: options.CsvOut = None,
     save_tensors: options.SaveTensors = None,
+    dram_trace: options.DramTrace = None,
 ) -> None:
     """Run a network on a machine: integers, SQNR, cycles, traffic and energy."""
     request = NetworkRequest(
@@ -71,14 +72,20 @@ def simulate(
         tune_measure=tune_measure,
     )
     check_outputs(
-        {"--json": json, "--csv": csv, "--save-tensors": save_tensors},
+        {
+            "--json": json,
+            "--csv": csv,
+            "--save-tensors": save_tensors,
+            "--dram-trace": dram_trace,
+        },
         (*request.input_paths, *numbers.input_paths, Path(hardware)),
     )
     if no_values and save_tensors is not None:
         raise InputError("--save-tensors", "has no use with --no-values; leave one of them out")
 
+    from accel_sim.dram_trace import check_traceable, write_trace
     from accel_sim.hardware.load import load_hardware
-    from accel_sim.machine_fit import check_fit
+    from accel_sim.machine_fit import check_fit, find_schedules
     from accel_sim.report.as_csv import layer_records, to_csv_bytes
     from accel_sim.report.as_json import to_json_bytes
     from accel_sim.report.as_npz import TensorStore
@@ -91,6 +98,8 @@ def simulate(
 
     overrides = add_batch(override or [], batch)
     machine = load_hardware(hardware, overrides)
+    if dram_trace is not None:
+        check_traceable(machine)
     given = read_widths(numbers, weight_bits, activation_bits)
     widths = choose_bits(
         machine,
@@ -132,6 +141,9 @@ def simulate(
         write_file(csv, lambda file: file.write(table))
     if save_tensors is not None and store is not None:
         write_file(save_tensors, store.write)
+    if dram_trace is not None:
+        schedules = find_schedules(machine, quantized, widths)
+        write_file(dram_trace, lambda file: write_trace(machine, schedules, file))
     show(*to_renderables(document))
     commands = suggest_next(
         hardware, overrides, request, numbers, given, report, is_quantized=workload.is_quantized

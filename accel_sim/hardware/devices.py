@@ -34,6 +34,8 @@ class DramDevice:
         Of one bank.
     bank_groups
         As many as banks where the device has none.
+    clock_ns
+        Of the command bus.
     burst_ns, same_group_burst_ns
         From burst to burst: at least, and within one bank group.
     activation_gap_ns
@@ -70,6 +72,7 @@ class DramDevice:
     row_bytes: int
     banks: int
     bank_groups: int
+    clock_ns: float
     burst_ns: float
     same_group_burst_ns: float
     activation_gap_ns: float

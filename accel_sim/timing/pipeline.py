@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.hardware.devices import find_dram_device
 from accel_sim.mapping.array_counts import cut_evenly
+from accel_sim.mapping.input_extent import cut_axis
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder, Tile
-from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, stored_bits
+from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, col_axis, row_axis, stored_bits
 from accel_sim.timing.dram_schedule import time_transfers
 from accel_sim.timing.dram_windows import WindowRules, idle_state, window_rules
 from accel_sim.timing.layer_cycles import LayerCycles
@@ -74,16 +75,33 @@ def tile_sizes(nest: LoopNest, space: TileSpace, candidate: int) -> TileSizes:
     images = cut_evenly(nest.batch, space.batch[batch])
     row_cut, col_cut = space.rows[rows], space.cols[cols]
 
-    def combine(of_rows: NDArray[np.int64], of_cols: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.multiply.outer(images, np.multiply.outer(of_rows, of_cols)).ravel()
-
     return TileSizes(
         groups=cut_evenly(nest.groups, space.groups[groups]),
-        pixels=combine(row_cut.outputs, col_cut.outputs),
-        inputs=combine(row_cut.touched, col_cut.span),
+        pixels=_combine(images, row_cut.outputs, col_cut.outputs),
+        inputs=_combine(images, row_cut.touched, col_cut.span),
         filters=cut_evenly(nest.filters, space.filters[filters]),
         channels=cut_evenly(nest.channels, space.channels[channels]),
     )
+
+
+def cut_tiles(nest: LoopNest, tile: Tile) -> TileSizes:
+    """Cut a layer into tiles of given sizes."""
+    images = cut_evenly(nest.batch, tile.batch)
+    row_cut = cut_axis(row_axis(nest), tile.output_rows)
+    col_cut = cut_axis(col_axis(nest), tile.output_cols)
+    return TileSizes(
+        groups=cut_evenly(nest.groups, tile.groups),
+        pixels=_combine(images, row_cut.outputs, col_cut.outputs),
+        inputs=_combine(images, row_cut.touched, col_cut.span),
+        filters=cut_evenly(nest.filters, tile.filters),
+        channels=cut_evenly(nest.channels, tile.channels),
+    )
+
+
+def _combine(
+    images: NDArray[np.int64], of_rows: NDArray[np.int64], of_cols: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    return np.multiply.outer(images, np.multiply.outer(of_rows, of_cols)).ravel()
 
 
 def layer_cycles(rules: ScheduleRules, sizes: TileSizes, loop_order: LoopOrder) -> LayerCycles:
@@ -104,6 +122,25 @@ def device_cycles(
     """Cycles of a layer by cause, where the addresses of a stream decide on its time."""
     ends, _ = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
     return _run(rules, sizes, loop_order, ends, np.zeros(ends.shape[:2], np.int64))
+
+
+def list_transfers(
+    rules: ScheduleRules, stream: DeviceStream, sizes: TileSizes, loop_order: LoopOrder
+) -> NDArray[np.int64]:
+    """All that a layer moves, in the order in which DRAM serves it.
+
+    Returns
+    -------
+    int64[n, 4]: first bit, bits, 1 if they are written, and the cycle of the layer in which
+    the batch begins that they belong to.
+    """
+    _, n_runs = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
+    recorded = np.zeros((n_runs, 5), np.int64)
+    ends, _ = _time_stream(rules, stream, sizes, loop_order, recorded)
+    starts = np.zeros(ends.shape[:2], np.int64)
+    _run(rules, sizes, loop_order, ends, starts)
+    cycles = starts[recorded[:, 3], recorded[:, 4]]
+    return np.column_stack((recorded[:, :3], cycles))
 
 
 def _time_stream(

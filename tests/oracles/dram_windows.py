@@ -99,13 +99,17 @@ def stream_ns(bursts, device, interleaved, channels, in_flight, open_rows=None):
 
 
 class AddressedMemory:
-    """DRAM that moves lists of bursts, as `tile_pipeline` asks for them."""
+    """DRAM that moves lists of bursts, as `tile_pipeline` asks for them.
+
+    `served` are all bursts so far, (number, is written).
+    """
 
     def __init__(self, device, interleaved, channels, in_flight, latency_cycles, cycles_per_ns):
         self.memory = (device, interleaved, channels, in_flight)
         self.latency_cycles = latency_cycles
         self.cycles_per_ns = cycles_per_ns
         self.open_rows = [{} for _ in range(channels)]
+        self.served = []
 
     def start(self, loads, stores):
         reads = [(name, loads[name], False) for name in READ_ORDER if loads.get(name)]
@@ -120,4 +124,5 @@ class AddressedMemory:
             wait = self.latency_cycles if reads else 0
             ends.append((operand, wait + math.ceil(nanoseconds * self.cycles_per_ns)))
         self.open_rows = open_rows
+        self.served += bursts
         return TimedTransfer(ends)

@@ -13,7 +13,13 @@ from accel_sim.mapping.access_counts import LOOP_ORDERS, loop_orders
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.dram import dram_timing
-from accel_sim.timing.pipeline import device_cycles, device_stream, tile_sizes
+from accel_sim.timing.pipeline import (
+    cut_tiles,
+    device_cycles,
+    device_stream,
+    list_transfers,
+    tile_sizes,
+)
 from accel_sim.timing.schedule_rules import schedule_rules
 from tests.mapping.random_layers import as_problem, random_machine, random_nest
 from tests.oracles.dram_windows import AddressedMemory
@@ -21,6 +27,7 @@ from tests.oracles.loop_nest_walk import walk
 from tests.oracles.tensor_places import tile_elements
 from tests.oracles.tile_pipeline import simulate
 from tests.seeds import seeds
+from tests.timing.test_dram_windows import bursts_of
 from tests.timing.test_pipeline import busy_cycles, double_buffering_of, wide_ports
 
 BURST_BITS = 512
@@ -107,13 +114,23 @@ def compare_with_simulation(rng, nest, hardware):
         hardware.clock_MHz / 1000,
     )
     total, stalls = simulate(steps, busy, memory, double_buffering_of(hardware))
-    rules = schedule_rules(nest, hardware)
-    cycles = device_cycles(rules, stream, tile_sizes(nest, space, candidate), order)
+    rules, sizes = schedule_rules(nest, hardware), tile_sizes(nest, space, candidate)
+    cycles = device_cycles(rules, stream, sizes, order)
     assert cycles.total == total
     assert cycles.stall_dram_ifm == stalls["ifm"]
     assert cycles.stall_dram_weights == stalls["weights"]
     assert cycles.stall_dram_psum == stalls["psum"]
     assert cycles.stall_dram_ofm == stalls["ofm"]
+
+    transfers = list_transfers(rules, stream, sizes, order)
+    starts = transfers[:, 3].tolist()
+    batches = np.split(transfers[:, :3], np.flatnonzero(np.diff(starts)) + 1)
+    assert [burst for batch in batches for burst in bursts_of(batch)] == memory.served
+    assert starts == sorted(starts)
+    assert starts[0] == 0
+    assert starts[-1] < total
+    moved_bytes = transfers[:, 1].sum() / 8
+    assert total * 1000 / hardware.clock_MHz >= moved_bytes / (device.peak_GBps * dram.channels)
 
 
 @pytest.mark.parametrize("seed", seeds(20, 100))
@@ -133,6 +150,17 @@ def test_schedule_on_the_lanes_equals_a_simulation(kind, seed):
     nest = random_nest(rng, kind)
     hardware = random_machine(rng, wide_ports(rng), "post_processing.lanes=3", device_dram(rng))
     compare_with_simulation(rng, nest, hardware)
+
+
+@pytest.mark.parametrize("seed", seeds(10, 30))
+def test_tiles_cut_by_their_sizes_are_those_of_the_space(seed):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng)
+    space = enumerate_tiles(nest, random_machine(rng))
+    for candidate in rng.integers(0, len(space.feasible), 5):
+        expected = asdict(tile_sizes(nest, space, int(candidate)))
+        for name, sizes in asdict(cut_tiles(nest, space.tile(int(candidate)))).items():
+            np.testing.assert_array_equal(sizes, expected[name])
 
 
 LARGE = replace(
