@@ -1,4 +1,7 @@
-"""Cycles that DRAM takes to move bits."""
+"""Cycles that DRAM takes to move bits at a constant rate.
+
+All that there is to a flat memory; of a device, what the search knows of it.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction

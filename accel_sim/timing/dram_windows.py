@@ -227,22 +227,24 @@ def _serve(rules: WindowRules, state: WindowState, channel: int, direction: int)
         state.closed_ns[channel] += rules.turn_ns
     counts[channel, IS_WRITING] = direction
     misses = 0
+    in_window, reordered = counts[channel, WINDOW_BURSTS], counts[channel, REORDERED]
     for number in range(n_waiting):
         burst = waiting[channel, direction, number]
         high = burst >> (low_bits + rules.column_bits)
         bank = ((high & high_mask) << low_bits) | (burst & low_mask)
         row = high >> high_bits
-        if counts[channel, WINDOW_BURSTS] == rules.window_bursts:
+        if in_window == rules.window_bursts:
+            counts[channel, WINDOW_BURSTS] = in_window
             state.closed_ns[channel] += _window_ns(rules, state, channel)
-            counts[channel, WINDOW_BURSTS] = 0
+            in_window = 0
             counts[channel, WINDOW_ACTIVATIONS] = 0
             bursts[channel] = 0
             activations[channel] = 0
-        if counts[channel, REORDERED] == 0:
+        if reordered == 0:
             for each in range(n_banks):
                 seen[channel, each, 0] = open_row[channel, each]
                 n_seen[channel, each] = 1
-        counts[channel, WINDOW_BURSTS] += 1
+        in_window += 1
         bursts[channel, bank] += 1
         is_hit = row == open_row[channel, bank]
         if not is_hit:
@@ -255,9 +257,10 @@ def _serve(rules: WindowRules, state: WindowState, channel: int, direction: int)
             open_row[channel, bank] = row
             seen[channel, bank, n_seen[channel, bank]] = row
             n_seen[channel, bank] += 1
-        counts[channel, REORDERED] += 1
-        if counts[channel, REORDERED] == rules.reorder_bursts:
-            counts[channel, REORDERED] = 0
+        reordered += 1
+        if reordered == rules.reorder_bursts:
+            reordered = 0
+    counts[channel, WINDOW_BURSTS], counts[channel, REORDERED] = in_window, reordered
     counts[channel, direction] = 0
     if direction == READS:
         state.totals[HITS] += n_waiting - misses

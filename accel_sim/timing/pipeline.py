@@ -46,6 +46,18 @@ class TileSizes:
     filters: NDArray[np.int64]
     channels: NDArray[np.int64]
 
+    def trips(self, loop: Loop) -> int:
+        """Return the number of tiles of one loop."""
+        match loop:
+            case Loop.GROUPS:
+                return len(self.groups)
+            case Loop.PIXELS:
+                return len(self.pixels)
+            case Loop.FILTERS:
+                return len(self.filters)
+            case Loop.CHANNELS:
+                return len(self.channels)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStream:
@@ -204,5 +216,4 @@ def _number_loops(loop_order: LoopOrder) -> NDArray[np.int64]:
 
 
 def _count_trips(sizes: TileSizes) -> NDArray[np.int64]:
-    tiles = (sizes.groups, sizes.pixels, sizes.filters, sizes.channels)
-    return np.array([len(extents) for extents in tiles], np.int64)
+    return np.array([sizes.trips(loop) for loop in LOOP_NUMBERS], np.int64)

@@ -17,7 +17,7 @@ from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.mapping.access_counts import DramBits, TileCounts, count_dram_bits, count_tiles
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.search_cost import SearchCost
-from accel_sim.mapping.tile import LoopOrder
+from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.cycle_bound import (
     bound_busy_cycles,
@@ -88,6 +88,7 @@ def search_tiles(
             yield _count_block(nest, hardware, timing, space, part, cost)
 
     priced: dict[tuple[int, int], _Priced] = {}
+    retimed: dict[tuple[int, tuple[Loop, ...]], LayerCycles] = {}
 
     def price(trials: _Trials, trial: int) -> _Priced:
         order, candidate = int(trials.order[trial]), int(trials.candidate[trial])
@@ -114,9 +115,13 @@ def search_tiles(
 
     def retime(one: _Priced, dram: DeviceDram) -> _Priced:
         *_, dram_bits, order, candidate = one.rank
-        stream = device_stream(nest, hardware, dram, space.tile(candidate))
         sizes = tile_sizes(nest, space, candidate)
-        cycles = device_cycles(rules, stream, sizes, orders[order])
+        # Loops of one tile may stand anywhere: the schedule is the same.
+        cut_loops = tuple(loop for loop in orders[order] if sizes.trips(loop) > 1)
+        if (candidate, cut_loops) not in retimed:
+            stream = device_stream(nest, hardware, dram, space.tile(candidate))
+            retimed[candidate, cut_loops] = device_cycles(rules, stream, sizes, orders[order])
+        cycles = retimed[candidate, cut_loops]
         key = lowest[0].cost.price(np.array(one.fixed), np.array(cycles.total))
         rank = (float(key), cycles.total, dram_bits, order, candidate)
         return replace(one, rank=rank, cycles=cycles)
@@ -138,7 +143,7 @@ def search_tiles(
     trials = _join(
         [_choose_trials(nest, hardware, timing, one, limits.max()) for one in count(chosen)]
     )
-    found = [one for kind in kinds for one in find_best(trials, kind)]
+    found = list({one.rank: one for kind in kinds for one in find_best(trials, kind)}.values())
     if isinstance(hardware.dram, DeviceDram):
         found = [retime(one, hardware.dram) for one in found]
     best = min(found, key=lambda one: one.rank)
