@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.timing.dram_windows import READS, WRITES
+from accel_sim.timing.dram_windows import READS
 from accel_sim.timing.tensor_layout import Operand, TileAddresses
 from accel_sim.timing.tile_walk import CHANNELS, FILTERS, GROUPS, PIXELS
 from quantizer.fixedpoint.jit import jit
@@ -97,7 +97,7 @@ def add_residual(
         return n_runs
     total = n_runs
     if not addresses.shares_residual:
-        total = _add_outputs(addresses, place, addresses.residual, 1, 0, 1, READS, runs, n_runs)
+        total = _add_planes(addresses, place, addresses.residual, 1, 0, 1, READS, runs, n_runs)
     elif is_new_group:
         n_bits = (place.groups - place.group) * bits
         total = _add_run(runs, n_runs, base + place.group * bits, n_bits, READS)
@@ -127,32 +127,27 @@ def add_weights(addresses: TileAddresses, place: TilePlace, runs: Counts, n_runs
 
 
 @jit
-def add_psum(
-    addresses: TileAddresses, place: TilePlace, direction: int, runs: Counts, n_runs: int
-) -> int:
-    """Append a tile's partial sums, to be read or to be written."""
-    total: int = _add_outputs(
-        addresses, place, addresses.psum, addresses.filters, place.filter, place.filters,
-        direction, runs, n_runs,
-    )  # fmt: skip
-    return total
-
-
-@jit
-def add_ofm(addresses: TileAddresses, place: TilePlace, runs: Counts, n_runs: int) -> int:
-    """Append the outputs of a tile."""
-    total: int = _add_outputs(
-        addresses, place, addresses.ofm, addresses.filters, place.filter, place.filters,
-        WRITES, runs, n_runs,
-    )  # fmt: skip
-    return total
-
-
-@jit
-def _add_outputs(
+def add_outputs(
     addresses: TileAddresses,
     place: TilePlace,
-    operand: Operand,
+    tensor: Operand,
+    direction: int,
+    runs: Counts,
+    n_runs: int,
+) -> int:
+    """Append a tile's outputs, finished (ofm) or not (psum), to be read or to be written."""
+    total: int = _add_planes(
+        addresses, place, tensor, addresses.filters, place.filter, place.filters, direction,
+        runs, n_runs,
+    )  # fmt: skip
+    return total
+
+
+@jit
+def _add_planes(
+    addresses: TileAddresses,
+    place: TilePlace,
+    tensor: Operand,
     filters: int,
     first_filter: int,
     end_filter: int,
@@ -160,7 +155,7 @@ def _add_outputs(
     runs: Counts,
     n_runs: int,
 ) -> int:
-    base, bits = operand
+    base, bits = tensor
     rows, cols = addresses.output_rows, addresses.output_cols
     run_bits = (place.cols - place.col) * bits
     for image in range(place.image, place.images):

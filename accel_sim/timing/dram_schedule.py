@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from accel_sim.timing.address_runs import (
     add_ifm,
-    add_ofm,
-    add_psum,
+    add_outputs,
     add_residual,
     add_weights,
     place_tile,
@@ -45,6 +44,10 @@ from accel_sim.timing.tile_walk import (
 from quantizer.fixedpoint.jit import jit
 
 Counts = NDArray[np.int64]
+
+MOVES = (PSUM, WEIGHTS, IFM, PSUM, OFM)
+"""What a batch moves, in this order: it is read, from `FIRST_WRITE` on written."""
+FIRST_WRITE = 3
 
 
 @jit
@@ -84,50 +87,36 @@ def time_transfers(
     """
     scratch[:] = 0
     ends[:] = 0
-    following, changed, loads, stores, old_stores = (
-        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4],
-    )  # fmt: skip
-    index, old_index = scratch[5], scratch[6]
+    coming, changed, loads = scratch[0], scratch[1], scratch[2]
+    index, stores, old_index, old_stores = scratch[3], scratch[4], scratch[5], scratch[6]
     changed[:] = 1
-    fill_loads(rules, following, changed, trips, group_sizes, pixel_sizes, ifm_sizes,
-               filter_sizes, channel_sizes, loads)  # fmt: skip
+    n_tiles = trips[GROUPS] * trips[PIXELS] * trips[FILTERS] * trips[CHANNELS]
     n_recorded = 0
-    for part in (MEANWHILE, AFTERWARDS):
-        n_recorded = time_batch(
-            rules, addresses, windows, state, cycles_per_ns, following, changed, loads, index,
-            stores, 0, part, runs, ends, recorded, n_recorded,
-        )  # fmt: skip
-    row = 0
-    has_next = True
-    while has_next:
-        row += 1
+    # Row by row of `ends`: the tile of that number comes, the one before it is computed.
+    for row in range(n_tiles + 2):
         old_index[:] = index
-        index[:] = following
-        has_next = advance(loop_order, trips, following, changed)
-        loads[:] = 0
-        if has_next:
-            fill_loads(rules, following, changed, trips, group_sizes, pixel_sizes, ifm_sizes,
-                       filter_sizes, channel_sizes, loads)  # fmt: skip
         old_stores[:] = stores
-        outputs = (
-            group_sizes[index[GROUPS]] * pixel_sizes[index[PIXELS]] * filter_sizes[index[FILTERS]]
-        )
-        is_last = index[CHANNELS] == trips[CHANNELS] - 1
-        fill_stores(rules, outputs, changed, is_last, has_next, stores)
-        n_recorded = time_batch(
-            rules, addresses, windows, state, cycles_per_ns, following, changed, loads, old_index,
-            old_stores, row, MEANWHILE, runs, ends, recorded, n_recorded,
-        )  # fmt: skip
-        n_recorded = time_batch(
-            rules, addresses, windows, state, cycles_per_ns, following, changed, loads, index,
-            stores, row, AFTERWARDS, runs, ends, recorded, n_recorded,
-        )  # fmt: skip
-    loads[:] = 0
-    total: int = time_batch(
-        rules, addresses, windows, state, cycles_per_ns, following, changed, loads, index, stores,
-        row + 1, MEANWHILE, runs, ends, recorded, n_recorded,
-    )  # fmt: skip
-    return total
+        index[:] = coming
+        loads[:] = 0
+        stores[:] = 0
+        if 0 < row < n_tiles:
+            advance(loop_order, trips, coming, changed)
+        if row < n_tiles:
+            fill_loads(rules, coming, changed, trips, group_sizes, pixel_sizes, ifm_sizes,
+                       filter_sizes, channel_sizes, loads)  # fmt: skip
+        if 0 < row <= n_tiles:
+            outputs = group_sizes[index[GROUPS]] * pixel_sizes[index[PIXELS]]
+            outputs *= filter_sizes[index[FILTERS]]
+            is_last = index[CHANNELS] == trips[CHANNELS] - 1
+            fill_stores(rules, outputs, changed, is_last, row < n_tiles, stores)
+        for part in (MEANWHILE, AFTERWARDS):
+            n_recorded = time_batch(
+                rules, addresses, windows, state, cycles_per_ns, coming, changed, loads,
+                old_index if part == MEANWHILE else index,
+                old_stores if part == MEANWHILE else stores,
+                row, part, runs, ends, recorded, n_recorded,
+            )  # fmt: skip
+    return n_recorded
 
 
 @jit
@@ -167,31 +156,27 @@ def time_batch(
         return n_recorded
     begin_batch(state)
     latency = 0
-    place = place_tile(addresses, coming)
-    for operand in (PSUM, WEIGHTS, IFM):
-        if loads[operand] == 0 or is_double_buffered(rules, operand) != is_overlapped:
+    for number in range(len(MOVES)):
+        operand = MOVES[number]
+        is_write = number >= FIRST_WRITE
+        moved = stores[operand] if is_write else loads[operand]
+        if moved == 0 or is_double_buffered(rules, operand) != is_overlapped:
             continue
-        if operand == PSUM:
-            n_runs = add_psum(addresses, place, READS, runs, 0)
-        elif operand == WEIGHTS:
+        place = place_tile(addresses, leaving if is_write else coming)
+        if operand == WEIGHTS:
             n_runs = add_weights(addresses, place, runs, 0)
-        else:
+        elif operand == IFM:
             n_runs = add_ifm(addresses, place, runs, 0)
             n_runs = add_residual(addresses, place, changed[GROUPS] != 0, runs, n_runs)
-        latency = rules.latency
-        nanoseconds = move_runs(windows, state, runs, n_runs)
-        ends[row, part, operand] = latency + math.ceil(nanoseconds * cycles_per_ns)
-        n_recorded = record(runs, n_runs, row, part, recorded, n_recorded)
-    place = place_tile(addresses, leaving)
-    for operand in (PSUM, OFM):
-        if stores[operand] == 0 or is_double_buffered(rules, operand) != is_overlapped:
-            continue
-        if operand == PSUM:
-            n_runs = add_psum(addresses, place, WRITES, runs, 0)
         else:
-            n_runs = add_ofm(addresses, place, runs, 0)
+            tensor = addresses.psum if operand == PSUM else addresses.ofm
+            direction = WRITES if is_write else READS
+            n_runs = add_outputs(addresses, place, tensor, direction, runs, 0)
+        if not is_write:
+            latency = rules.latency
         nanoseconds = move_runs(windows, state, runs, n_runs)
-        ends[row, part, N_OPERANDS + operand] = latency + math.ceil(nanoseconds * cycles_per_ns)
+        end = latency + math.ceil(nanoseconds * cycles_per_ns)
+        ends[row, part, operand + N_OPERANDS * is_write] = end
         n_recorded = record(runs, n_runs, row, part, recorded, n_recorded)
     return n_recorded
 

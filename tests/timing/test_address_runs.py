@@ -63,13 +63,22 @@ def transfers(addresses, index, step, is_new_group):
         runs = append(READS, lambda *to: address_runs.add_weights(addresses, place, *to))
         yield step.loads["weights"], runs, ("weights", "biases")
     if step.loads.get("psum"):
-        runs = append(READS, lambda *to: address_runs.add_psum(addresses, place, READS, *to))
+        runs = append(
+            READS,
+            lambda *to: address_runs.add_outputs(addresses, place, addresses.psum, READS, *to),
+        )
         yield step.loads["psum"], runs, ("psum",)
     if step.stores.get("psum"):
-        runs = append(WRITES, lambda *to: address_runs.add_psum(addresses, place, WRITES, *to))
+        runs = append(
+            WRITES,
+            lambda *to: address_runs.add_outputs(addresses, place, addresses.psum, WRITES, *to),
+        )
         yield step.stores["psum"], runs, ("psum",)
     if step.stores.get("ofm"):
-        runs = append(WRITES, lambda *to: address_runs.add_ofm(addresses, place, *to))
+        runs = append(
+            WRITES,
+            lambda *to: address_runs.add_outputs(addresses, place, addresses.ofm, WRITES, *to),
+        )
         yield step.stores["ofm"], runs, ("ofm",)
 
 
