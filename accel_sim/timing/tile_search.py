@@ -44,7 +44,7 @@ N_RETIMED = 3
 of those that leave rows whole, whose runs are long."""
 
 COLS = 3
-"""Place of the output columns in ``space.feasible``; their first cut leaves rows whole."""
+"""Place of the output columns in ``space.feasible``."""
 
 _Rank = tuple[float, int, int, int, int]
 
@@ -130,7 +130,8 @@ def search_tiles(
     bounds = np.concatenate([one.cost_bounds.min(axis=0) for one in count(everything)])
     n_best, kinds = 1, [np.ones(len(everything), np.bool_)]
     if isinstance(hardware.dram, DeviceDram):
-        n_best, kinds = N_RETIMED, [*kinds, space.feasible[:, COLS] == 0]
+        is_whole = np.array([len(cut.outputs) == 1 for cut in space.cols])
+        n_best, kinds = N_RETIMED, [*kinds, is_whole[space.feasible[:, COLS]]]
     few = [_find_lowest(bounds, kind, n_best) for kind in kinds]
     lowest = list(count(np.unique(np.concatenate(few))))
     trials = _join([_choose_trials(nest, hardware, timing, one, math.inf) for one in lowest])

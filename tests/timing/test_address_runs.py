@@ -5,10 +5,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from accel_sim.mapping.access_counts import loop_orders
 from accel_sim.mapping.input_extent import Axis, cut_axis, list_positions
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
 from accel_sim.timing import address_runs
 from accel_sim.timing.dram_windows import READS, WRITES
