@@ -99,7 +99,12 @@ class DramBits:
 
 
 def count_tiles(
-    nest: LoopNest, hardware: HardwareConfig, space: TileSpace, candidates: Counts
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    space: TileSpace,
+    candidates: Counts,
+    *,
+    words_span_folds: bool = False,
 ) -> TileCounts:
     """Count what a layer accesses, for some of the tiles of its space.
 
@@ -107,6 +112,8 @@ def count_tiles(
     ----------
     candidates
         int64[n], indices into ``space.feasible``.
+    words_span_folds
+        See `count_array`.
     """
     groups, batch, rows, cols, filters, channels = space.feasible[candidates].T
     bits = stored_bits(nest, hardware)
@@ -123,7 +130,7 @@ def count_tiles(
     )
     filter_tiles = -(-nest.filters // space.filters[filters])
     if nest.kind is Kind.MAC:
-        array = count_array(nest, hardware, space, candidates)
+        array = count_array(nest, hardware, space, candidates, words_span_folds=words_span_folds)
     else:
         array = count_lanes(nest, hardware, ifm, pixel_tiles, filter_tiles)
     return TileCounts(

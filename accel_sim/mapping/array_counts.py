@@ -39,7 +39,12 @@ class ArrayCounts:
 
 
 def count_array(
-    nest: LoopNest, hardware: HardwareConfig, space: TileSpace, candidates: NDArray[np.int64]
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    space: TileSpace,
+    candidates: NDArray[np.int64],
+    *,
+    words_span_folds: bool = False,
 ) -> ArrayCounts:
     """Count what the array takes from and gives to the buffers.
 
@@ -47,7 +52,10 @@ def count_array(
     ----------
     candidates
         int64[n], indices into ``space.feasible``.
+    words_span_folds
+        True for a bound: as if words were full, which no cut of a tile could then save.
     """
+    words = full_words if words_span_folds else fold_words
     bits = stored_bits(nest, hardware)
     buffers = hardware.buffers
     array = hardware.mac_array
@@ -74,12 +82,12 @@ def count_array(
 
     def row_words(operand_bits: int, port_bits: int, blocks: int = 1) -> Counts:
         return layout.taps_in_turn * _sum_pieces(
-            in_rows, lambda sizes: fold_words(sizes // blocks, array.rows, operand_bits, port_bits)
+            in_rows, lambda sizes: words(sizes // blocks, array.rows, operand_bits, port_bits)
         )
 
     def col_words(operand_bits: int, port_bits: int, blocks: int = 1) -> Counts:
         return _sum_pieces(
-            in_cols, lambda sizes: fold_words(sizes // blocks, array.cols, operand_bits, port_bits)
+            in_cols, lambda sizes: words(sizes // blocks, array.cols, operand_bits, port_bits)
         )
 
     row_trips = nest.groups * steps * col_folds
@@ -131,6 +139,12 @@ def fold_words(elements: Counts, lanes: int, bits: int, port_bits: int) -> Count
     whole, rest = np.divmod(elements, lanes)
     words: Counts = whole * -(-lanes * bits // port_bits) + -(-rest * bits // port_bits)
     return words
+
+
+def full_words(elements: Counts, lanes: int, bits: int, port_bits: int) -> Counts:
+    """Words that hold one operand for each of `elements` lanes, if folds share words."""
+    del lanes
+    return -(-elements * bits // port_bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

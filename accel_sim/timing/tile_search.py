@@ -7,8 +7,9 @@ this a DRAM device moves bits at a constant rate; then the best few run with its
 
 import math
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,21 +31,22 @@ from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.pipeline import device_cycles, device_stream, layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.step_bound import bound_steps, tile_series
+from accel_sim.timing.uncut_bound import Cost, bound_uncut
 
 Counts = NDArray[np.int64]
-
-Cost = Callable[[TileCounts, tuple[DramBits, ...]], SearchCost]
-"""What tiles cost, from their counts and their bits under each of `loop_orders`."""
 
 BLOCK = 1 << 17
 """Tiles counted at a time: few enough for the second-level cache."""
 
 N_RETIMED = 3
-"""Schedules that run again with the addresses of a DRAM device: the best of all, and the best
-of those that leave rows whole, whose runs are long."""
+"""Different schedules that run again with the addresses of a DRAM device: the best of all, and
+the best of those that leave rows whole, whose runs are long."""
 
 COLS = 3
 """Place of the output columns in ``space.feasible``."""
+
+_PROMISING = 1 << 10
+"""Tiles that are counted first."""
 
 _Rank = tuple[float, int, int, int, int]
 
@@ -87,6 +89,14 @@ def search_tiles(
             part = candidates[start : start + block]
             yield _count_block(nest, hardware, timing, space, part, cost)
 
+    uncut = bound_uncut(nest, hardware, timing, space, cost)
+    bounds = uncut.costs[uncut.of_tile]
+
+    def bound(candidates: Counts) -> None:
+        """Replace the bounds of some tiles by those of their own counts."""
+        parts = [one.cost_bounds.min(axis=0) for one in count(candidates)]
+        bounds[candidates] = np.concatenate(parts) if parts else np.empty(0)
+
     priced: dict[tuple[int, int], _Priced] = {}
     retimed: dict[tuple[int, tuple[Loop, ...]], LayerCycles] = {}
 
@@ -127,12 +137,17 @@ def search_tiles(
         return replace(one, rank=rank, cycles=cycles)
 
     everything = np.arange(len(space.feasible))
-    bounds = np.concatenate([one.cost_bounds.min(axis=0) for one in count(everything)])
     n_best, kinds = 1, [np.ones(len(everything), np.bool_)]
     if isinstance(hardware.dram, DeviceDram):
         is_whole = np.array([len(cut.outputs) == 1 for cut in space.cols])
         n_best, kinds = N_RETIMED, [*kinds, is_whole[space.feasible[:, COLS]]]
-    few = [_find_lowest(bounds, kind, n_best) for kind in kinds]
+    # A few promising tiles set the limit that rules out most of the others, uncounted.
+    promising = np.unique(
+        np.concatenate([_find_lowest(bounds, kind, _PROMISING) for kind in kinds])
+    )
+    bound(promising)
+    is_promising = np.isin(everything, promising)
+    few = [_find_lowest(bounds, kind & is_promising, n_best) for kind in kinds]
     lowest = list(count(np.unique(np.concatenate(few))))
     trials = _join([_choose_trials(nest, hardware, timing, one, math.inf) for one in lowest])
     limits = np.full(len(everything), -math.inf)
@@ -140,6 +155,7 @@ def search_tiles(
         first = find_best(trials, kind)
         limit = first[-1].rank[0] if len(first) == n_best else math.inf
         limits[kind] = np.maximum(limits[kind], limit)
+    bound(everything[(bounds <= limits) & ~is_promising])
     chosen = everything[bounds <= limits]
     trials = _join(
         [_choose_trials(nest, hardware, timing, one, limits.max()) for one in count(chosen)]
@@ -248,9 +264,12 @@ def _choose_trials(
 ) -> _Trials:
     """Pick what a block may offer below a limit, and bound it more closely."""
     series = tile_series(nest, hardware.mac_array, block.space, block.tiles)
+    is_new = _differs_from_earlier_orders(block)
     parts = []
     for number, (order, bits) in enumerate(zip(block.space.orders, block.moved, strict=True)):
-        here = np.flatnonzero(block.cost_bounds[number] <= limit)
+        here = np.flatnonzero((block.cost_bounds[number] <= limit) & is_new[number])
+        if number and not here.size:
+            continue
         closer = bound_steps(nest, hardware, timing, series, order) + block.edges
         cycle_bound = np.maximum(block.cycle_bounds[number], closer)[here]
         fixed = block.cost.fixed[number, here]
@@ -265,6 +284,22 @@ def _choose_trials(
             )
         )
     return _join(parts)
+
+
+def _differs_from_earlier_orders(block: _Block) -> NDArray[np.bool_]:
+    """Whether a loop order is a new one for a tile, bool[order, n].
+
+    A loop of one tile may stand anywhere: the schedule is the same.
+    """
+    cut = {loop: block.tiles.trips(loop) > 1 for loop in Loop}
+    subsets = list(product((False, True), repeat=len(Loop)))
+    subset = np.ravel_multi_index([cut[loop] for loop in Loop], (2,) * len(Loop))
+    is_new = np.empty((len(block.space.orders), len(subsets)), np.bool_)
+    for at, is_cut in enumerate(subsets):
+        left = [loop for loop, cut_here in zip(Loop, is_cut, strict=True) if cut_here]
+        known = [tuple(loop for loop in order if loop in left) for order in block.space.orders]
+        is_new[:, at] = [known.index(order) == number for number, order in enumerate(known)]
+    return is_new[:, subset]
 
 
 def _join(parts: list[_Trials]) -> _Trials:
