@@ -141,14 +141,15 @@ def tensorrt_kl(samples: Samples, bits: int, is_signed: bool, exponent: int) -> 
     levels = 2 ** (bits - is_signed)
     best, best_divergence = histogram.size, math.inf
     for length in range(histogram.size, min(128, histogram.size) - 1, -1):
-        reference = histogram[:length].copy()
+        within = histogram[:length]
+        reference = within.copy()
         reference[-1] += histogram[length:].sum()
+        # The samples of a level count as spread evenly over those of its bins that hold any.
+        level = np.arange(length) * levels // length
+        samples_of, occupied_of = np.bincount(level, within), np.bincount(level, within > 0)
         candidate = np.zeros(length)
-        for level in range(levels):
-            low, high = (-(-i * length // levels) for i in (level, level + 1))
-            occupied = histogram[low:high] > 0
-            if occupied.any():
-                candidate[low:high][occupied] = histogram[low:high].sum() / occupied.sum()
+        held = within > 0
+        candidate[held] = samples_of[level[held]] / occupied_of[level[held]]
         divergence = _divergence(reference, candidate)
         if divergence < best_divergence:
             best, best_divergence = length, divergence

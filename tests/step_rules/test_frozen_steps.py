@@ -142,7 +142,7 @@ def test_the_frozen_steps_are_what_the_oracles_say(rule):
     check_oracle(rule, [4, 8])
 
 
-@pytest.mark.slow  # 2 minutes
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [name for name, _ in ORACLES])
 def test_all_frozen_steps_are_what_the_oracles_say(rule):
     check_oracle(rule, WIDTHS)
