@@ -70,6 +70,7 @@ ORDER = (
     (
         "accel_sim.performance",
         "accel_sim.dram_trace",
+        "accel_sim.tile_trace",
         "accel_sim.measure",
         "accel_sim.incremental_run",
     ),

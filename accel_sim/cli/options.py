@@ -333,6 +333,17 @@ SaveTensors = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+Trace = Annotated[
+    Path | None,
+    typer.Option(
+        "--trace",
+        metavar="F",
+        parser=parse_path,
+        help="Write the timeline of the run, tile by tile, as Perfetto opens it (Chrome trace "
+        "events, JSON).",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 DramTrace = Annotated[
     Path | None,
     typer.Option(

@@ -42,6 +42,7 @@ def simulate(
     json: options.JsonOut = None,
     csv: options.CsvOut = None,
     save_tensors: options.SaveTensors = None,
+    trace: options.Trace = None,
     dram_trace: options.DramTrace = None,
 ) -> None:
     """Run a network on a machine: integers, SQNR, cycles, traffic and energy."""
@@ -76,6 +77,7 @@ def simulate(
             "--json": json,
             "--csv": csv,
             "--save-tensors": save_tensors,
+            "--trace": trace,
             "--dram-trace": dram_trace,
         },
         (*request.input_paths, *numbers.input_paths, Path(hardware)),
@@ -93,6 +95,7 @@ def simulate(
     from accel_sim.report.output_file import write_file
     from accel_sim.simulation import choose_bits, ignore_tensors
     from accel_sim.simulation import simulate as run
+    from accel_sim.tile_trace import write_timeline
     from quantizer.formats_file import formats_to_json
     from quantizer.quantized import QuantizedNetwork
 
@@ -141,9 +144,12 @@ def simulate(
         write_file(csv, lambda file: file.write(table))
     if save_tensors is not None and store is not None:
         write_file(save_tensors, store.write)
-    if dram_trace is not None:
+    if trace is not None or dram_trace is not None:
         schedules = find_schedules(machine, quantized, widths)
-        write_file(dram_trace, lambda file: write_trace(machine, schedules, file))
+        if trace is not None:
+            write_file(trace, lambda file: write_timeline(machine, schedules, file))
+        if dram_trace is not None:
+            write_file(dram_trace, lambda file: write_trace(machine, schedules, file))
     show(*to_renderables(document))
     commands = suggest_next(
         hardware, overrides, request, numbers, given, report, is_quantized=workload.is_quantized

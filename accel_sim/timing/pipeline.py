@@ -16,10 +16,13 @@ from accel_sim.timing.dram_schedule import time_transfers
 from accel_sim.timing.dram_windows import WindowRules, idle_state, window_rules
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.schedule_kernel import (
+    AFTERWARDS_START,
     N_BATCHES,
     N_CAUSES,
     N_MOVES,
     N_SCRATCH,
+    N_TIMES,
+    STEP_START,
     run_schedule,
 )
 from accel_sim.timing.schedule_rules import ScheduleRules
@@ -28,6 +31,11 @@ from accel_sim.timing.tile_walk import N_LOOPS
 
 LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
 """Loops as the kernel numbers them."""
+
+
+CONSTANT_RATE = np.zeros((1, N_BATCHES, 0), np.int64)
+"""In place of the times of all transfers."""
+NO_TIMELINE = np.zeros((0, N_TIMES), np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +132,7 @@ def layer_cycles(rules: ScheduleRules, sizes: TileSizes, loop_order: LoopOrder) 
     rules
         From `schedule_rules`, of the layer and the machine.
     """
-    constant_rate = np.zeros((1, N_BATCHES, 0), np.int64)
-    return _run(rules, sizes, loop_order, constant_rate, np.zeros((0, N_BATCHES), np.int64))
+    return _run(rules, sizes, loop_order, CONSTANT_RATE, NO_TIMELINE)
 
 
 def device_cycles(
@@ -133,7 +140,28 @@ def device_cycles(
 ) -> LayerCycles:
     """Cycles of a layer by cause, where the addresses of a stream decide on its time."""
     ends, _ = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
-    return _run(rules, sizes, loop_order, ends, np.zeros(ends.shape[:2], np.int64))
+    return _run(rules, sizes, loop_order, ends, NO_TIMELINE)
+
+
+def list_steps(
+    rules: ScheduleRules, stream: DeviceStream | None, sizes: TileSizes, loop_order: LoopOrder
+) -> NDArray[np.int64]:
+    """When each step of a layer begins and ends, and what it moves.
+
+    Parameters
+    ----------
+    stream
+        None where DRAM moves bits at a constant rate.
+
+    Returns
+    -------
+    int64[tiles + 2, 8], see `schedule_kernel`: the first load, a step for each tile, the last
+    store.
+    """
+    ends = CONSTANT_RATE
+    if stream is not None:
+        ends, _ = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
+    return _list_steps(rules, sizes, loop_order, ends)
 
 
 def list_transfers(
@@ -149,10 +177,17 @@ def list_transfers(
     _, n_runs = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
     recorded = np.zeros((n_runs, 5), np.int64)
     ends, _ = _time_stream(rules, stream, sizes, loop_order, recorded)
-    starts = np.zeros(ends.shape[:2], np.int64)
-    _run(rules, sizes, loop_order, ends, starts)
+    starts = _list_steps(rules, sizes, loop_order, ends)[:, [STEP_START, AFTERWARDS_START]]
     cycles = starts[recorded[:, 3], recorded[:, 4]]
     return np.column_stack((recorded[:, :3], cycles))
+
+
+def _list_steps(
+    rules: ScheduleRules, sizes: TileSizes, loop_order: LoopOrder, ends: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    timeline = np.zeros((int(_count_trips(sizes).prod()) + 2, N_TIMES), np.int64)
+    _run(rules, sizes, loop_order, ends, timeline)
+    return timeline
 
 
 def _time_stream(
@@ -190,7 +225,7 @@ def _run(
     sizes: TileSizes,
     loop_order: LoopOrder,
     ends: NDArray[np.int64],
-    starts: NDArray[np.int64],
+    timeline: NDArray[np.int64],
 ) -> LayerCycles:
     causes = np.zeros(N_CAUSES, np.int64)
     run_schedule(
@@ -203,7 +238,7 @@ def _run(
         sizes.filters,
         sizes.channels,
         ends,
-        starts,
+        timeline,
         np.zeros((N_SCRATCH, N_LOOPS), np.int64),
         causes,
     )

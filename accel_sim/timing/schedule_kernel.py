@@ -39,6 +39,11 @@ N_SCRATCH = 7
 MEANWHILE, AFTERWARDS, N_BATCHES = 0, 1, 2
 N_MOVES = 2 * N_OPERANDS
 
+# Places of a row of `timeline`: cycles at which the step and what moves meanwhile begin, at
+# which its computation and that transfer end, at which what moves afterwards begins and ends
+# with the step; bits read and written.
+STEP_START, BUSY_END, MEANWHILE_END, AFTERWARDS_START, STEP_END, READ, WRITTEN, N_TIMES = range(8)
+
 
 @jit
 def work_on_tile(
@@ -188,7 +193,7 @@ def run_schedule(
     filter_sizes: Counts,
     channel_sizes: Counts,
     ends: Counts,
-    starts: Counts,
+    timeline: Counts,
     scratch: Counts,
     causes: Counts,
 ) -> int:
@@ -207,9 +212,9 @@ def run_schedule(
     ends
         int64[tiles + 2, 2, 8], from `time_transfers`: before the first tile, with each tile,
         after the last; int64[1, 2, 0] where DRAM moves bits at a constant rate.
-    starts
-        int64[tiles + 2, 2], overwritten with the cycles at which the transfers of `ends`
-        begin; not touched where there are none.
+    timeline
+        int64[tiles + 2, 8], overwritten: a row before the first tile, with each tile, after the
+        last; int64[0, 8] where nobody asks for it.
     scratch
         int64[7, 4], overwritten.
     causes
@@ -224,14 +229,16 @@ def run_schedule(
 
     fill_loads(rules, following, changed, trips, group_sizes, pixel_sizes, ifm_sizes,
                filter_sizes, channel_sizes, loads)  # fmt: skip
-    row = 0
-    total: int = transfer(rules, loads, none, True, 0, ends[row, MEANWHILE], causes)
-    if is_timed:
-        starts[row, MEANWHILE], starts[row, AFTERWARDS] = 0, total
+    row, step = 0, 0
+    overlapped: int = transfer(rules, loads, none, True, 0, ends[row, MEANWHILE], causes)
+    total: int = overlapped
     total += transfer(rules, loads, none, False, 0, ends[row, AFTERWARDS], causes)
+    if len(timeline):
+        note_step(rules, timeline[step], 0, 0, overlapped, total, loads, none, none)
     has_next = True
     while has_next:
         row += is_timed
+        step += 1
         index[:] = following
         has_next = advance(loop_order, trips, following, changed)
         loads[:] = 0
@@ -250,12 +257,42 @@ def run_schedule(
             causes,
         )  # fmt: skip
         overlapped = transfer(rules, loads, old_stores, True, busy, ends[row, MEANWHILE], causes)
-        if is_timed:
-            starts[row, MEANWHILE], starts[row, AFTERWARDS] = total, total + max(busy, overlapped)
+        start = total
         total += max(busy, overlapped)
         total += transfer(rules, loads, stores, False, 0, ends[row, AFTERWARDS], causes)
+        if len(timeline):
+            note_step(
+                rules, timeline[step], start, busy, overlapped, total, loads, old_stores, stores
+            )
     row += is_timed
-    if is_timed:
-        starts[row] = total
-    total += transfer(rules, none, stores, True, 0, ends[row, MEANWHILE], causes)
-    return total
+    overlapped = transfer(rules, none, stores, True, 0, ends[row, MEANWHILE], causes)
+    if len(timeline):
+        end = total + overlapped
+        note_step(rules, timeline[step + 1], total, 0, overlapped, end, none, stores, none)
+    return total + overlapped
+
+
+@jit
+def note_step(
+    rules: ScheduleRules,
+    times: Counts,
+    start: int,
+    busy: int,
+    overlapped: int,
+    end: int,
+    loads: Counts,
+    stores_meanwhile: Counts,
+    stores_afterwards: Counts,
+) -> None:
+    """Fill a row of a timeline."""
+    times[STEP_START] = start
+    times[BUSY_END] = start + busy
+    times[MEANWHILE_END] = start + overlapped
+    times[AFTERWARDS_START] = start + max(busy, overlapped)
+    times[STEP_END] = end
+    times[READ] = loads.sum()
+    times[WRITTEN] = 0
+    for operand in (PSUM, OFM):
+        is_meanwhile = is_double_buffered(rules, operand)
+        stores = stores_meanwhile if is_meanwhile else stores_afterwards
+        times[WRITTEN] += stores[operand]

@@ -1,0 +1,50 @@
+"""Are the steps of a layer without gaps, and do they hold all its cycles and bits?"""
+
+import numpy as np
+import pytest
+
+from accel_sim.mapping.access_counts import count_dram_bits, count_tiles
+from accel_sim.mapping.tile_space import enumerate_tiles
+from accel_sim.timing.pipeline import layer_cycles, list_steps, tile_sizes
+from accel_sim.timing.schedule_kernel import (
+    AFTERWARDS_START,
+    BUSY_END,
+    MEANWHILE_END,
+    READ,
+    STEP_END,
+    STEP_START,
+    WRITTEN,
+)
+from accel_sim.timing.schedule_rules import schedule_rules
+from tests.mapping.random_layers import DATAFLOWS, random_machine, random_nest
+
+FLAT = "dram={model: flat, bandwidth_GBps: 1, latency_ns: 80, energy_pJ_per_bit: 8}"
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("seed", range(8))
+def test_steps_hold_all_cycles_and_bits(seed, dataflow):
+    rng = np.random.default_rng(seed)
+    nest, hardware = random_nest(rng), random_machine(rng, FLAT, dataflow=dataflow)
+    space = enumerate_tiles(nest, hardware)
+    candidate = int(rng.integers(len(space.feasible)))
+    order = space.orders[int(rng.integers(len(space.orders)))]
+    rules, sizes = schedule_rules(nest, hardware), tile_sizes(nest, space, candidate)
+    cycles = layer_cycles(rules, sizes, order)
+    steps = list_steps(rules, None, sizes, order)
+
+    tiles = count_tiles(nest, hardware, space, np.array([candidate]))
+    assert len(steps) == int(tiles.steps[0]) + 2
+    assert steps[0, STEP_START] == 0
+    assert (steps[1:, STEP_START] == steps[:-1, STEP_END]).all()
+    assert steps[-1, STEP_END] == cycles.total
+    busy = steps[:, BUSY_END] - steps[:, STEP_START]
+    assert busy[0] == busy[-1] == 0
+    assert busy.sum() == cycles.total - cycles.dram_stalls
+    assert (steps[:, AFTERWARDS_START] == steps[:, [BUSY_END, MEANWHILE_END]].max(axis=1)).all()
+    assert (steps[:, AFTERWARDS_START] <= steps[:, STEP_END]).all()
+    bits = count_dram_bits(tiles, order)
+    assert (steps[:, READ].sum(), steps[:, WRITTEN].sum()) == (
+        int(bits.read[0]),
+        int(bits.write[0]),
+    )
