@@ -10,7 +10,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PYTEST := $(VENV)/bin/pytest -q --numprocesses auto --maxprocesses 4
+PYTEST := $(VENV)/bin/pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .PHONY: run test test-slow test-all test-jit lint bench
 
