@@ -79,7 +79,7 @@ def list_bursts(
         runs = list_transfers(
             schedule_rules(nest, hardware),
             stream,
-            cut_tiles(nest, tile),
+            cut_tiles(nest, hardware, tile),
             schedule.mapping.loop_order,
         )
         runs += (start_bit, 0, 0, start_cycle)

@@ -36,6 +36,25 @@ def check_fit(
     _check_work(graph, not all(nest.kind.is_free for nest in nests))
 
 
+def check_values(hardware: HardwareConfig) -> None:
+    """Refuse to compute values on a machine that cuts bits off its partial sums.
+
+    Raises
+    ------
+    InputError
+        Naming the ``--set`` that would keep them, and how to get costs alone.
+    """
+    precision = hardware.precision
+    if not precision.keeps_psums_exact:
+        raise InputError(
+            f"{hardware.name}: precision.psum_storage_bits",
+            f"partial sums of {precision.accumulator_bits} bits are cut to "
+            f"{precision.psum_storage_bits} in memory, which is not simulated; --no-values gives "
+            f"costs alone, --set precision.psum_storage_bits={precision.accumulator_bits} keeps "
+            "them whole",
+        )
+
+
 def check_signs(hardware: HardwareConfig, network: QuantizedNetwork) -> None:
     """Refuse feature maps whose sign the multipliers of a machine do not take.
 

@@ -20,10 +20,13 @@ from accel_sim.mapping.access_counts import (
     total_dram_bytes,
 )
 from accel_sim.mapping.accumulation import plan_accumulation
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.pass_tables import map_passes
 from accel_sim.mapping.pins import check_pin
+from accel_sim.mapping.row_stationary import check_register_files
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LayerMapping
 from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
@@ -115,8 +118,9 @@ def lay_out_layers(
     Raises
     ------
     InputError
-        If an operand is wider than the datapath, a product wider than the accumulators,
-        the smallest tile fits no buffer, or a pin names no layer or cannot be had.
+        If an operand is wider than the datapath, a product wider than the accumulators, a
+        row of a filter longer than a register file, the smallest tile fits no buffer, or a
+        pin names no layer or cannot be had.
     """
     widths = OperandWidths(feature_maps=feature_map_bits, constants=constant_bits)
     nests = []
@@ -124,6 +128,8 @@ def lay_out_layers(
         network, widths, hardware.mapping.batch, requantized_inputs or {}
     ):
         check_widths(alone, hardware)
+        if alone.kind is Kind.MAC:
+            check_register_files(alone, hardware)
         nest = join_groups(alone, hardware.mac_array)
         if not nest.kind.is_free:
             check_smallest_tile(nest, hardware)
@@ -197,12 +203,14 @@ def _find_schedule(
     tiles = count_tiles(nest, hardware, space, np.array([found.candidate]))
     bits = count_dram_bits(tiles, found.loop_order)
     tile, is_mac = space.tile(found.candidate), nest.kind is Kind.MAC
+    has_passes = array_axes(hardware.mac_array.dataflow).has_passes
     return LayerSchedule(
         nest=nest,
         mapping=LayerMapping(
             dataflow=hardware.mac_array.dataflow if is_mac else None,
             tile=tile,
             loop_order=found.loop_order,
+            passes=map_passes(nest, hardware, tile) if is_mac and has_passes else None,
         ),
         accumulation=plan_accumulation(nest, hardware, tile.channels) if is_mac else None,
         cycles=found.cycles,

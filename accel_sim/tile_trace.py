@@ -70,7 +70,7 @@ def layer_steps(hardware: HardwareConfig, schedule: LayerSchedule) -> NDArray[np
     if isinstance(hardware.dram, DeviceDram):
         stream = device_stream(nest, hardware, hardware.dram, tile)
     rules = schedule_rules(nest, hardware)
-    return list_steps(rules, stream, cut_tiles(nest, tile), schedule.mapping.loop_order)
+    return list_steps(rules, stream, cut_tiles(nest, hardware, tile), schedule.mapping.loop_order)
 
 
 def _layer_events(

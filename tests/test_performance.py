@@ -107,7 +107,7 @@ def test_a_convolution_worked_by_hand():
     )
     for order in LOOP_ORDERS:
         cycles = layer_cycles(
-            schedule_rules(nest, hardware), tile_sizes(nest, space, candidate), order
+            schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, candidate), order
         )
         assert cycles.total == 498
         assert cycles.compute == 2 * 2 * 36

@@ -22,7 +22,8 @@ from accel_sim.golden_vectors.files import (
 from accel_sim.golden_vectors.layer import LayerVectors, prepare_layer
 from accel_sim.golden_vectors.manifest import describe_layer, describe_run, describe_tile
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.machine_fit import check_signs, find_schedules
+from accel_sim.machine_fit import check_signs, check_values, find_schedules
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.scheduling import collect_plans
 from quantizer.errors import InputError, nearest
 from quantizer.network.graph import Network
@@ -132,7 +133,14 @@ def export_vectors(
         What `simulate` refuses; no such layer; fewer images than the batch; the directory
         cannot be written or has too little room.
     """
+    check_values(hardware)
     check_signs(hardware, network)
+    if array_axes(hardware.mac_array.dataflow).has_passes:
+        raise InputError(
+            hardware.name,
+            f"no vectors are written of a {hardware.mac_array.dataflow} array; expected one of the "
+            "other dataflows",
+        )
     network = replace(network, rules=hardware.numeric_rules)
     chosen = find_layers(network.network, layer)
     check_batch(hardware, images)

@@ -18,6 +18,8 @@ class Dataflow(StrEnum):
     """Weights stay, tap by tap; channels on the rows, which a tree adds up, filters on the
     columns, pixels in time."""
     ROW_STATIONARY = "row_stationary"
+    """Rows of filters stay; filter rows on the rows, output rows on the columns, images and
+    output columns in time, in passes over filters and channels."""
 
 
 class Activations(StrEnum):

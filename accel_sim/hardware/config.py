@@ -26,14 +26,6 @@ from accel_sim.hardware.section import Section
 from quantizer.fixedpoint.qformat import Overflow
 from quantizer.quantized import NumericRules
 
-SIMULATED = (
-    Dataflow.OUTPUT_STATIONARY,
-    Dataflow.WEIGHT_STATIONARY,
-    Dataflow.INPUT_STATIONARY,
-    Dataflow.CHANNEL_PARALLEL,
-)
-"""Dataflows that are simulated."""
-
 
 class Technology(Section):
     """Process and supply. SRAM runs at the nominal supply of its table, logic at `supply_V`."""
@@ -53,13 +45,22 @@ class MultiplierMode(Section):
 
 
 class Precision(Section):
-    """Widths the datapath is built for, and its numeric rules."""
+    """Widths the datapath is built for, and its numeric rules.
+
+    Attributes
+    ----------
+    psum_storage_bits
+        Of a partial sum in memory, on chip and off; None for those of the accumulator. With
+        fewer, the machine cuts bits off between two folds, in a way that is not simulated: such
+        a machine has costs, but no values.
+    """
 
     weight_bits: Annotated[int, Field(ge=2, le=16)]
     activation_bits: Annotated[int, Field(ge=2, le=16)]
     activations: Activations
     accumulator_bits: Annotated[int, Field(ge=8, le=48)]
     accumulator_overflow: Overflow
+    psum_storage_bits: Annotated[int, Field(ge=8, le=48)] | None = None
     requantize_rounding: RoundingName
     average_pool_rounding: RoundingName
     modes: tuple[MultiplierMode, ...] = ()
@@ -68,12 +69,43 @@ class Precision(Section):
     def _is_simulated(self) -> "Precision":
         if self.modes:
             raise ValueError("modes: composable multipliers are not simulated yet; use []")
+        if (self.psum_storage_bits or 0) > self.accumulator_bits:
+            raise ValueError(
+                f"psum_storage_bits: expected at most the {self.accumulator_bits} bits of the "
+                f"accumulator, got {self.psum_storage_bits}"
+            )
         return self
+
+    @property
+    def stored_psum_bits(self) -> int:
+        """Width of a partial sum in memory."""
+        return self.psum_storage_bits or self.accumulator_bits
+
+    @property
+    def keeps_psums_exact(self) -> bool:
+        """Whether a partial sum is stored as the accumulator holds it."""
+        return self.stored_psum_bits == self.accumulator_bits
 
     @property
     def activation_port_bits(self) -> int:
         """Width of the multiplier's activation input."""
         return self.activation_bits + (self.activations is Activations.EITHER)
+
+
+class RegisterFiles(Section):
+    """Words that each processing element of a row-stationary array keeps of every operand."""
+
+    ifm_words: Annotated[int, Field(ge=1, le=65_536)]
+    weight_words: Annotated[int, Field(ge=1, le=65_536)]
+    psum_words: Annotated[int, Field(ge=1, le=65_536)]
+
+
+class Networks(Section):
+    """Bits that reach the processing elements in a cycle; sums also leave them at that rate."""
+
+    ifm_bits: Annotated[int, Field(ge=1, le=65_536)]
+    weight_bits: Annotated[int, Field(ge=1, le=65_536)]
+    psum_bits: Annotated[int, Field(ge=1, le=65_536)]
 
 
 class MacArray(Section):
@@ -89,6 +121,8 @@ class MacArray(Section):
         Control, per tile and outside the array's own time.
     zero_gating
         A zero activation stops the multiplier and the adder for that cycle.
+    register_files, networks
+        Of row-stationary arrays only.
     """
 
     rows: Annotated[int, Field(ge=1, le=1024)]
@@ -102,12 +136,20 @@ class MacArray(Section):
     depthwise: Depthwise
     tile_overhead_cycles: Annotated[int, Field(ge=0, le=1_000_000)]
     zero_gating: bool
+    register_files: RegisterFiles | None = None
+    networks: Networks | None = None
 
     @model_validator(mode="after")
     def _is_simulated(self) -> "MacArray":
-        if self.dataflow not in SIMULATED:
+        has_passes = self.dataflow is Dataflow.ROW_STATIONARY
+        for name in ("register_files", "networks"):
+            if (getattr(self, name) is None) is has_passes:
+                hint = "missing" if has_passes else f"{self.dataflow} has none; leave it out"
+                raise ValueError(f"{name}: {hint}")
+        if has_passes and self.depthwise is not Depthwise.SERIAL:
             raise ValueError(
-                f"dataflow: {self.dataflow} is not simulated yet; use {', '.join(SIMULATED)}"
+                f"depthwise: {self.depthwise} lays groups side by side, which {self.dataflow} "
+                "does not; use serial"
             )
         if self.dataflow is Dataflow.OUTPUT_STATIONARY:
             if self.fold_overlap is FoldOverlap.WEIGHT_PRELOAD:
@@ -250,8 +292,21 @@ class PostProcessing(Section):
     lanes: Annotated[int, Field(ge=1, le=4096)]
 
 
+class Fitted(Section):
+    """A dotted key of the machine's file whose value follows from measurements, and why."""
+
+    key: str
+    reason: str
+
+
 class HardwareConfig(Section):
-    """One accelerator."""
+    """One accelerator.
+
+    Attributes
+    ----------
+    fitted
+        Values that nobody published, but that measurements of the chip suggest.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     clock_MHz: Annotated[float, Field(ge=1, le=10_000)]
@@ -262,6 +317,17 @@ class HardwareConfig(Section):
     dram: Annotated[Dram, Field(discriminator="model")]
     post_processing: PostProcessing
     mapping: MappingOptions
+    fitted: tuple[Fitted, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_fitted_keys(self) -> "HardwareConfig":
+        for fitted in self.fitted:
+            section: object = self
+            for name in fitted.key.split("."):
+                if not isinstance(section, Section) or name not in type(section).model_fields:
+                    raise ValueError(f"fitted: this machine has no key {fitted.key!r}")
+                section = getattr(section, name)
+        return self
 
     @property
     def numeric_rules(self) -> NumericRules:

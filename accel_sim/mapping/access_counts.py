@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.config import Buffers, HardwareConfig
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.array_counts import count_array
 from accel_sim.mapping.lane_counts import count_lanes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.pass_counts import count_passes
+from accel_sim.mapping.stored_bits import BITS_PER_BYTE, stored_bits
 from accel_sim.mapping.tile import Loop, LoopOrder
-from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, stored_bits
+from accel_sim.mapping.tile_space import TileSpace, most_kept_weight_bits
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 
 Counts = NDArray[np.int64]
@@ -38,6 +41,8 @@ class TileCounts:
         Words through buffer ports on the array's side.
     drained_psums
         Sums that leave the array, finished or not.
+    keeps_weights
+        bool[n], whether weights stay in their buffer until other ones are needed.
     """
 
     group_tiles: Counts
@@ -57,6 +62,7 @@ class TileCounts:
     psum_writes: Counts
     ofm_writes: Counts
     drained_psums: Counts
+    keeps_weights: NDArray[np.bool_]
 
     @property
     def steps(self) -> Counts:
@@ -122,6 +128,8 @@ def count_tiles(
     ifm = nest.batch * nest.groups * nest.channels * input_rows * input_cols
     of_filter = nest.channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias
     weights = nest.groups * nest.filters * of_filter
+    of_tile = space.groups[groups] * space.filters[filters] * space.channels[channels]
+    of_tile = of_tile * nest.channel_weights * bits.weight
     outputs = np.full(len(candidates), nest.outputs)
     pixel_tiles = (
         -(-nest.batch // space.batch[batch])
@@ -129,10 +137,12 @@ def count_tiles(
         * np.array([len(cut.outputs) for cut in space.cols])[cols]
     )
     filter_tiles = -(-nest.filters // space.filters[filters])
-    if nest.kind is Kind.MAC:
-        array = count_array(nest, hardware, space, candidates, words_span_folds=words_span_folds)
-    else:
+    if nest.kind is not Kind.MAC:
         array = count_lanes(nest, hardware, ifm, pixel_tiles, filter_tiles)
+    elif array_axes(hardware.mac_array.dataflow).has_passes:
+        array = count_passes(nest, hardware, space, candidates, words_span_folds=words_span_folds)
+    else:
+        array = count_array(nest, hardware, space, candidates, words_span_folds=words_span_folds)
     return TileCounts(
         group_tiles=-(-nest.groups // space.groups[groups]),
         pixel_tiles=pixel_tiles,
@@ -151,15 +161,21 @@ def count_tiles(
         psum_writes=array.psum,
         ofm_writes=array.ofm_writes,
         drained_psums=outputs * array.sum_parts,
+        keeps_weights=of_tile <= most_kept_weight_bits(hardware),
     )
 
 
 def count_dram_bits(tiles: TileCounts, loop_order: LoopOrder) -> DramBits:
     """Bits over the DRAM bus when the loops over tiles run in some order."""
+    weight_visits = np.where(
+        tiles.keeps_weights,
+        _count_visits(tiles, loop_order, Loop.PIXELS),
+        tiles.trips(Loop.PIXELS),
+    )
     spills = tiles.psum_bits * (_count_visits(tiles, loop_order, Loop.CHANNELS) - 1)
     return DramBits(
         ifm_read=tiles.ifm_bits * _count_visits(tiles, loop_order, Loop.FILTERS),
-        weights_read=tiles.weight_bits * _count_visits(tiles, loop_order, Loop.PIXELS),
+        weights_read=tiles.weight_bits * weight_visits,
         residual_read=tiles.residual_bits,
         psum_read=spills,
         psum_write=spills,

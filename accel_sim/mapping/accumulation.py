@@ -11,6 +11,7 @@ from accel_sim.accumulation import (
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.loop_nest import LoopNest
+from accel_sim.mapping.row_stationary import kept_channels, row_layer
 from quantizer.fixedpoint.qformat import Overflow
 
 EVERY_PRODUCT: tuple[ReductionLoop, ...] = (
@@ -41,12 +42,14 @@ def plan_accumulation(nest: LoopNest, hardware: HardwareConfig, channels: int) -
     psum memory adds the folds. The last fold of a tile may be shorter. Blocks side by side
     are one fold, in which an output meets its own block's channels and zeros.
 
-    Channel parallel: see `_plan_trees`.
+    Channel parallel: see `_plan_trees`. Row stationary: see `_plan_rows`.
     """
     array, precision = hardware.mac_array, hardware.precision
     bits = precision.accumulator_bits
     saturates = precision.accumulator_overflow is Overflow.SAT
     axes = array_axes(array.dataflow)
+    if axes.has_passes:
+        return _plan_rows(nest, hardware, channels)
     if axes.has_trees:
         return _plan_trees(nest, hardware, channels)
     if axes.keeps_sums:
@@ -81,6 +84,46 @@ def plan_accumulation(nest: LoopNest, hardware: HardwareConfig, channels: int) -
         saturates=saturates,
     )
     return AccumulationPlan(levels=(column, folds))
+
+
+def _plan_rows(nest: LoopNest, hardware: HardwareConfig, channels: int) -> AccumulationPlan:
+    """Add up in each processing element first, then along the elements of a column.
+
+    An element adds up its channels' products along a row of a filter, from zero. The partial
+    sum from memory runs through the elements of the filter's rows, for these channels, then
+    for the next; the last channels of a tile may be fewer.
+    """
+    bits = hardware.precision.accumulator_bits
+    saturates = hardware.precision.accumulator_overflow is Overflow.SAT
+    of_pe = kept_channels(row_layer(nest, hardware), channels)
+    steps = {1, of_pe}
+    if channels < nest.channels and channels % of_pe:
+        steps = {1, channels, of_pe}
+    *outside, inside = (
+        ReductionLoop(dimension=Dimension.CHANNELS, step=step)
+        for step in sorted(steps, reverse=True)
+    )
+    _, rows, cols = EVERY_PRODUCT
+    in_pe, through_pes = (inside, cols), (*outside, rows)
+    if not outside:
+        in_pe, through_pes = (cols,), (inside, rows)
+    element = AccumulationLevel(
+        loops=in_pe,
+        max_terms=None,
+        adder=Adder.CHAIN,
+        start=Start.ZERO,
+        bits=bits,
+        saturates=saturates,
+    )
+    column = AccumulationLevel(
+        loops=through_pes,
+        max_terms=None,
+        adder=Adder.CHAIN,
+        start=Start.ZERO,
+        bits=bits,
+        saturates=saturates,
+    )
+    return AccumulationPlan(levels=(element, column))
 
 
 def _plan_trees(nest: LoopNest, hardware: HardwareConfig, channels: int) -> AccumulationPlan:

@@ -15,12 +15,16 @@ class ArrayAxes:
     ----------
     has_trees
         Whether a tree adds up each column in one step; otherwise the array is systolic.
+    has_passes
+        Whether the array takes a tile in passes (`accel_sim.mapping.row_stationary`), which fill
+        it in more ways than the three axes tell.
     """
 
     rows: Loop
     cols: Loop
     time: Loop
     has_trees: bool = False
+    has_passes: bool = False
 
     @property
     def keeps_sums(self) -> bool:
@@ -51,13 +55,7 @@ class ReductionLayout:
 
 
 def array_axes(dataflow: Dataflow) -> ArrayAxes:
-    """Axes of an array.
-
-    Raises
-    ------
-    ValueError
-        No machine loads with this dataflow.
-    """
+    """Axes of an array."""
     match dataflow:
         case Dataflow.OUTPUT_STATIONARY:
             return ArrayAxes(rows=Loop.PIXELS, cols=Loop.FILTERS, time=Loop.CHANNELS)
@@ -69,8 +67,10 @@ def array_axes(dataflow: Dataflow) -> ArrayAxes:
             return ArrayAxes(
                 rows=Loop.CHANNELS, cols=Loop.FILTERS, time=Loop.PIXELS, has_trees=True
             )
-        case _:
-            raise ValueError(f"{dataflow} is not simulated")
+        case Dataflow.ROW_STATIONARY:
+            return ArrayAxes(
+                rows=Loop.CHANNELS, cols=Loop.FILTERS, time=Loop.PIXELS, has_passes=True
+            )
 
 
 def lay_out_reduction(nest: LoopNest, axes: ArrayAxes) -> ReductionLayout:

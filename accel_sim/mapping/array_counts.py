@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import LoopNest
+from accel_sim.mapping.stored_bits import stored_bits
 from accel_sim.mapping.tile import Loop
-from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from accel_sim.mapping.tile_space import TileSpace
 
 Counts = NDArray[np.int64]
 

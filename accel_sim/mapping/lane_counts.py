@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_counts import ArrayCounts
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.tile_space import stored_bits
+from accel_sim.mapping.stored_bits import stored_bits
 
 Counts = NDArray[np.int64]
 

@@ -38,6 +38,32 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PassMapping:
+    """How the passes of a layer use a row-stationary array.
+
+    Attributes
+    ----------
+    filter_rows, strip_rows
+        Processing elements (PEs) of a set: rows of a filter by rows of the output.
+    row_sets, filter_sets, channel_sets
+        Sets side by side, for further output rows, filters and channels.
+    filters_per_pe, channels_per_pe
+        What each PE keeps a row of, for a whole pass.
+    mapped_pes
+        PEs at work while all sets are in use.
+    """
+
+    filter_rows: int
+    strip_rows: int
+    row_sets: int
+    filters_per_pe: int
+    filter_sets: int
+    channels_per_pe: int
+    channel_sets: int
+    mapped_pes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerMapping:
     """The schedule of one layer.
 
@@ -47,8 +73,11 @@ class LayerMapping:
         None where the layer runs on the post-processing lanes, not on the array.
     loop_order
         The loops over tiles, outermost first. Groups share nothing and stand first.
+    passes
+        Of a row-stationary array; None on others.
     """
 
     dataflow: Dataflow | None
     tile: Tile
     loop_order: LoopOrder
+    passes: PassMapping | None = None

@@ -6,55 +6,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.choices import Packing, Reduction
-from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.hardware.choices import Reduction
+from accel_sim.hardware.config import Buffer, HardwareConfig, MacArray
 from accel_sim.hardware.mapping_options import Pin, PinnedTile
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.input_extent import Axis, Pieces, cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.loop_orders import loop_orders
+from accel_sim.mapping.stored_bits import BITS_PER_BYTE, stored_bits
 from accel_sim.mapping.tile import Loop, LoopOrder, Tile
 from quantizer.errors import InputError
 
-BITS_PER_BYTE = 8
+MORE_THAN_ANY = 1 << 62
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredBits:
-    """Bits that one element of each operand takes in memory, on chip and off.
+def most_kept_weight_bits(hardware: HardwareConfig) -> int:
+    """Weights that may stay in their buffer from tile to tile.
 
-    Attributes
-    ----------
-    residual
-        0 without a second operand.
-    bias
-        0 without a bias.
+    On a row-stationary array the weights of a pass move on to the elements, so that those of a
+    tile need not fit the buffer; if they do not, every tile brings its own. On all others they
+    fit.
     """
-
-    ifm: int
-    residual: int
-    weight: int
-    bias: int
-    psum: int
-    ofm: int
-
-
-def stored_bits(nest: LoopNest, hardware: HardwareConfig) -> StoredBits:
-    """Operand widths of a layer as the machine packs them."""
-    container = BITS_PER_BYTE if hardware.dram.packing is Packing.BYTE else 1
-
-    def stored(bits: int) -> int:
-        return -(-bits // container) * container
-
-    return StoredBits(
-        ifm=stored(nest.ifm_bits),
-        residual=stored(nest.residual_bits),
-        weight=stored(nest.weight_bits or 0),
-        bias=stored(nest.bias_bits),
-        psum=stored(hardware.precision.accumulator_bits),
-        ofm=stored(nest.ofm_bits),
-    )
+    if not array_axes(hardware.mac_array.dataflow).has_passes:
+        return MORE_THAN_ANY
+    return hardware.buffers.weights.tile_bytes * BITS_PER_BYTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +126,7 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig, pin: Pin | None = 
     if nest.blocks > 1:
         # Groups that lie on the array together stay together.
         filters = {nest.filters}
-    elif nest.kind is Kind.MAC and array_axes(array.dataflow).cols is Loop.FILTERS:
+    elif nest.kind is Kind.MAC and _has_filters_in_cols(array):
         whole_columns = {-(-size // array.cols) * array.cols for size in filters}
         filters |= {size for size in whole_columns if size < nest.filters}
     pinned, orders = PinnedTile(), loop_orders(nest)
@@ -186,6 +162,11 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig, pin: Pin | None = 
         len(space.channels),
     )
     return replace(space, feasible=np.argwhere(np.broadcast_to(fits, shape)))
+
+
+def _has_filters_in_cols(array: MacArray) -> bool:
+    axes = array_axes(array.dataflow)
+    return axes.cols is Loop.FILTERS and not axes.has_passes
 
 
 def row_axis(nest: LoopNest) -> Axis:
@@ -244,10 +225,14 @@ def needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> t
     needs = [Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
     keeps_partial_sums = channels < nest.channels
     if nest.kind is Kind.MAC and not array_axes(hardware.mac_array.dataflow).keeps_sums:
-        layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
+        axes = array_axes(hardware.mac_array.dataflow)
+        layout = lay_out_reduction(nest, axes)
         in_rows = channels * layout.taps_together // layout.blocks_apart
         keeps_partial_sums |= (in_rows > hardware.mac_array.rows) | (layout.taps_in_turn > 1)
-    if nest.has_weights:
+        # All sums of a pass leave the array, whether it is the last of them or not.
+        keeps_partial_sums |= axes.has_passes
+    has_passes = nest.kind is Kind.MAC and array_axes(hardware.mac_array.dataflow).has_passes
+    if nest.has_weights and not has_passes:
         of_filter = channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias
         weights = groups * filters * of_filter
         needs.append(Need(operand="weights", name="weights", buffer=buffers.weights, bits=weights))

@@ -24,7 +24,7 @@ def _flatten(prefix: str, section: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in section.items():
         if isinstance(value, Mapping):
             flat |= _flatten(f"{prefix}{key}.", value)
-        elif key != "mapping":  # null: a layer that costs nothing has none of its keys
+        elif key not in ("mapping", "passes"):  # null: a section that does not apply to a layer
             flat[prefix + key] = value
     return flat
 

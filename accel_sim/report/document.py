@@ -132,12 +132,26 @@ class Tile(_Section):
     output_cols: Count
 
 
+class Passes(_Section):
+    """How the passes of a layer use a row-stationary array; sets stand side by side."""
+
+    filter_rows: Count
+    strip_rows: Count
+    row_sets: Count
+    filters_per_pe: Count
+    filter_sets: Count
+    channels_per_pe: Count
+    channel_sets: Count
+    mapped_pes: Count
+
+
 class Mapping(_Section):
     """The schedule; loops over tiles stand outermost first."""
 
     dataflow: str | None = Field(description="Null on the post-processing lanes.")
     tile: Tile
     loop_order: tuple[str, ...]
+    passes: Passes | None = Field(description="Null on other arrays than row-stationary ones.")
 
 
 class DramBytes(_Section):

@@ -13,8 +13,9 @@ from accel_sim.hardware.config import Buffer, HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import DramBits, TileCounts
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.stored_bits import stored_bits
 from accel_sim.mapping.tile import Loop
-from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.dram import DramTiming
 
 Counts = NDArray[np.int64]
@@ -101,6 +102,9 @@ def edge_cycles(
 
 def _array_cycles(nest: LoopNest, array: MacArray, tiles: TileCounts) -> Counts:
     axes = array_axes(array.dataflow)
+    if axes.has_passes:
+        beats = nest.groups * nest.batch * nest.output_cols
+        return beats * tiles.row_folds * tiles.col_folds
     apart = lay_out_reduction(nest, axes).blocks_apart
     extents = {
         Loop.PIXELS: nest.batch * nest.output_rows * nest.output_cols,

@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 
 from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.hardware.devices import find_dram_device
+from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.array_counts import cut_evenly
-from accel_sim.mapping.input_extent import cut_axis
-from accel_sim.mapping.loop_nest import LoopNest
+from accel_sim.mapping.input_extent import Pieces, cut_axis
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.pass_tables import NO_PASSES, PassTables, pass_tables
+from accel_sim.mapping.stored_bits import BITS_PER_BYTE, stored_bits
 from accel_sim.mapping.tile import Loop, LoopOrder, Tile
-from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, col_axis, row_axis, stored_bits
+from accel_sim.mapping.tile_space import TileSpace, col_axis, row_axis
 from accel_sim.timing.dram_schedule import time_transfers
 from accel_sim.timing.dram_windows import WindowRules, idle_state, window_rules
 from accel_sim.timing.layer_cycles import LayerCycles
@@ -46,6 +49,8 @@ class TileSizes:
     ----------
     pixels, inputs
         Output positions, and input positions of one channel, of each tile of pixels.
+    passes
+        What passes do with each tile, where the array has any.
     """
 
     groups: NDArray[np.int64]
@@ -53,6 +58,7 @@ class TileSizes:
     inputs: NDArray[np.int64]
     filters: NDArray[np.int64]
     channels: NDArray[np.int64]
+    passes: PassTables
 
     def trips(self, loop: Loop) -> int:
         """Return the number of tiles of one loop."""
@@ -89,32 +95,42 @@ def device_stream(
     )
 
 
-def tile_sizes(nest: LoopNest, space: TileSpace, candidate: int) -> TileSizes:
+def tile_sizes(
+    nest: LoopNest, hardware: HardwareConfig, space: TileSpace, candidate: int
+) -> TileSizes:
     """Cut a layer as one of the tiles of its space says."""
-    groups, batch, rows, cols, filters, channels = space.feasible[candidate]
-    images = cut_evenly(nest.batch, space.batch[batch])
-    row_cut, col_cut = space.rows[rows], space.cols[cols]
-
-    return TileSizes(
-        groups=cut_evenly(nest.groups, space.groups[groups]),
-        pixels=_combine(images, row_cut.outputs, col_cut.outputs),
-        inputs=_combine(images, row_cut.touched, col_cut.span),
-        filters=cut_evenly(nest.filters, space.filters[filters]),
-        channels=cut_evenly(nest.channels, space.channels[channels]),
-    )
+    _, _, rows, cols, _, _ = space.feasible[candidate]
+    return _cut(nest, hardware, space.tile(candidate), space.rows[rows], space.cols[cols])
 
 
-def cut_tiles(nest: LoopNest, tile: Tile) -> TileSizes:
+def cut_tiles(nest: LoopNest, hardware: HardwareConfig, tile: Tile) -> TileSizes:
     """Cut a layer into tiles of given sizes."""
+    rows = cut_axis(row_axis(nest), tile.output_rows)
+    cols = cut_axis(col_axis(nest), tile.output_cols)
+    return _cut(nest, hardware, tile, rows, cols)
+
+
+def _cut(
+    nest: LoopNest, hardware: HardwareConfig, tile: Tile, rows: Pieces, cols: Pieces
+) -> TileSizes:
     images = cut_evenly(nest.batch, tile.batch)
-    row_cut = cut_axis(row_axis(nest), tile.output_rows)
-    col_cut = cut_axis(col_axis(nest), tile.output_cols)
+    filters, channels = (
+        cut_evenly(nest.filters, tile.filters),
+        cut_evenly(nest.channels, tile.channels),
+    )
+    passes = NO_PASSES
+    if nest.kind is Kind.MAC and array_axes(hardware.mac_array.dataflow).has_passes:
+        passes = pass_tables(
+            nest, hardware, images=images, output_rows=rows.outputs, output_cols=cols.outputs,
+            filters=filters, channels=channels,
+        )  # fmt: skip
     return TileSizes(
         groups=cut_evenly(nest.groups, tile.groups),
-        pixels=_combine(images, row_cut.outputs, col_cut.outputs),
-        inputs=_combine(images, row_cut.touched, col_cut.span),
-        filters=cut_evenly(nest.filters, tile.filters),
-        channels=cut_evenly(nest.channels, tile.channels),
+        pixels=_combine(images, rows.outputs, cols.outputs),
+        inputs=_combine(images, rows.touched, cols.span),
+        filters=filters,
+        channels=channels,
+        passes=passes,
     )
 
 
@@ -237,6 +253,7 @@ def _run(
         sizes.inputs,
         sizes.filters,
         sizes.channels,
+        sizes.passes,
         ends,
         timeline,
         np.zeros((N_SCRATCH, N_LOOPS), np.int64),

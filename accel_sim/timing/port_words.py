@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from accel_sim.mapping.pass_tables import PassTables
 from accel_sim.timing.mac_array import Extents
 from accel_sim.timing.schedule_rules import PortRules, ScheduleRules
 from quantizer.fixedpoint.jit import jit
@@ -76,6 +77,34 @@ def array_words(rules: ScheduleRules, groups: int, tile: Extents) -> TileWords:
     psum = sums * fold_words(rules.psum_port, tile.cols, cols, rules.psum_bits)
     ofm = sums * fold_words(rules.ofm_port, tile.cols, cols, rules.ofm_bits)
     return TileWords(ifm, weights, psum, ofm, sum_parts)
+
+
+@jit
+def pass_words(
+    tables: PassTables,
+    groups: int,
+    pixel_tile: int,
+    filter_tile: int,
+    channel_tile: int,
+    pixels: int,
+    filters: int,
+    channels: int,
+) -> TileWords:
+    """Words of a tile that runs in passes.
+
+    Parameters
+    ----------
+    pixel_tile, filter_tile, channel_tile
+        Numbers of the tile along the loops; the others are its extents.
+    """
+    reads = groups * tables.filter_passes[filter_tile] * channels
+    return TileWords(
+        reads * tables.ifm_words[pixel_tile],
+        groups * filters * tables.weight_words[channel_tile],
+        groups * pixels * tables.psum_words[filter_tile],
+        groups * pixels * tables.ofm_words[filter_tile],
+        tables.channel_passes[channel_tile] * tables.row_folds,
+    )
 
 
 @jit

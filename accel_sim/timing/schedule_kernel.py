@@ -9,8 +9,10 @@ step ends when all is done.
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.mapping.pass_tables import PassTables
 from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles, lay_on_array
-from accel_sim.timing.port_words import array_words, lane_words, port_cycles, words
+from accel_sim.timing.pass_cycles import network_cycles, pass_cycles
+from accel_sim.timing.port_words import array_words, lane_words, pass_words, port_cycles, words
 from accel_sim.timing.schedule_rules import ScheduleRules
 from accel_sim.timing.tile_walk import (
     CHANNELS,
@@ -53,6 +55,8 @@ def work_on_tile(
     inputs: int,
     filters: int,
     channels: int,
+    passes: PassTables,
+    index: Counts,
     is_first: bool,
     is_last: bool,
     loads: Counts,
@@ -65,13 +69,27 @@ def work_on_tile(
     ----------
     inputs
         Input positions of one channel.
+    passes
+        `NO_PASSES` where the array has none.
+    index
+        int64[4], number of the tile along each loop.
     is_first, is_last
         Whether the tile begins, and ends, the reduction of its outputs.
     loads, stores
         int64[4], bits that DRAM moves into and out of the buffers meanwhile.
     """
     outputs = groups * pixels * filters
-    if rules.is_mac:
+    if rules.has_passes:
+        weights = groups * filters * channels * rules.taps
+        compute, skew = pass_cycles(
+            rules.array, rules.network, passes, groups, index[PIXELS], index[FILTERS],
+            index[CHANNELS], weights, rules.weight_bits,
+        )  # fmt: skip
+        demand = pass_words(
+            passes, groups, index[PIXELS], index[FILTERS], index[CHANNELS], pixels, filters,
+            channels,
+        )  # fmt: skip
+    elif rules.is_mac:
         reduction = channels * rules.taps_together // rules.blocks_apart
         tile = lay_on_array(rules.array, pixels, filters, reduction, rules.taps_in_turn)
         compute = compute_cycles(rules.array, groups, tile)
@@ -84,6 +102,10 @@ def work_on_tile(
 
     psum_reads = demand.psum * (demand.sum_parts - is_first)
     psum_writes = demand.psum * (demand.sum_parts - is_last)
+    ifm_network = network_cycles(demand.ifm, rules.ifm_port.port_bits, rules.network.ifm_bits)
+    psum_network = network_cycles(
+        max(psum_reads, psum_writes), rules.psum_port.port_bits, rules.network.psum_bits
+    )
     ofm_reads = 0
     ofm_writes = demand.ofm if is_last else 0
     ifm_writes = words(rules.ifm_port, loads[IFM]) if rules.ifm_port.is_shared_with_dram else 0
@@ -100,11 +122,11 @@ def work_on_tile(
         psum_reads, psum_writes = 0, 0
 
     slowest = IFM
-    slowest_cycles = port_cycles(rules.ifm_port, demand.ifm, ifm_writes)
+    slowest_cycles = max(port_cycles(rules.ifm_port, demand.ifm, ifm_writes), ifm_network)
     cycles = port_cycles(rules.weight_port, demand.weights, weight_writes)
     if cycles > slowest_cycles:
         slowest, slowest_cycles = WEIGHTS, cycles
-    cycles = port_cycles(rules.psum_port, psum_reads, psum_writes)
+    cycles = max(port_cycles(rules.psum_port, psum_reads, psum_writes), psum_network)
     if cycles > slowest_cycles:
         slowest, slowest_cycles = PSUM, cycles
     cycles = port_cycles(rules.ofm_port, ofm_reads, ofm_writes)
@@ -192,6 +214,7 @@ def run_schedule(
     ifm_sizes: Counts,
     filter_sizes: Counts,
     channel_sizes: Counts,
+    passes: PassTables,
     ends: Counts,
     timeline: Counts,
     scratch: Counts,
@@ -209,6 +232,8 @@ def run_schedule(
         Extent of each tile.
     pixel_sizes, ifm_sizes
         Output positions, and input positions of one channel, of each tile of pixels.
+    passes
+        What passes do with each tile; `NO_PASSES` where the array has none.
     ends
         int64[tiles + 2, 2, 8], from `time_transfers`: before the first tile, with each tile,
         after the last; int64[1, 2, 0] where DRAM moves bits at a constant rate.
@@ -253,8 +278,8 @@ def run_schedule(
         fill_stores(rules, groups * pixels * filters, changed, is_last, has_next, stores)
         busy = work_on_tile(
             rules, groups, pixels, ifm_sizes[index[PIXELS]], filters,
-            channel_sizes[index[CHANNELS]], index[CHANNELS] == 0, is_last, loads, old_stores,
-            causes,
+            channel_sizes[index[CHANNELS]], passes, index, index[CHANNELS] == 0, is_last, loads,
+            old_stores, causes,
         )  # fmt: skip
         overlapped = transfer(rules, loads, old_stores, True, busy, ends[row, MEANWHILE], causes)
         start = total

@@ -9,9 +9,11 @@ from accel_sim.hardware.choices import Ports
 from accel_sim.hardware.config import Buffer, HardwareConfig
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.tile_space import stored_bits
+from accel_sim.mapping.stored_bits import stored_bits
+from accel_sim.mapping.tile_space import most_kept_weight_bits
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.mac_array import ArrayRules, array_rules
+from accel_sim.timing.pass_cycles import NetworkRules
 
 
 class PortRules(NamedTuple):
@@ -47,8 +49,12 @@ class ScheduleRules(NamedTuple):
         Weights that a filter has for a channel; of `blocks` filters, one has them.
     taps_together, taps_in_turn, blocks_apart
         See `accel_sim.mapping.array_axes.ReductionLayout`.
+    has_passes
+        Whether the array takes a tile in passes.
     shares_residual
         Whether all outputs of a group read one element of the second operand.
+    most_kept_weight_bits
+        Weights of a tile that are more than this come anew with every tile.
     read_cycles, read_bits, write_cycles, write_bits
         DRAM moves ``read_bits`` in ``read_cycles``, and so for writes.
     """
@@ -64,7 +70,10 @@ class ScheduleRules(NamedTuple):
     taps_together: int
     taps_in_turn: int
     blocks_apart: int
+    has_passes: bool
+    network: NetworkRules
     shares_residual: bool
+    most_kept_weight_bits: int
     ifm_bits: int
     residual_bits: int
     weight_bits: int
@@ -101,7 +110,10 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         taps_together=layout.taps_together,
         taps_in_turn=layout.taps_in_turn,
         blocks_apart=layout.blocks_apart,
+        has_passes=array_axes(hardware.mac_array.dataflow).has_passes and nest.kind is Kind.MAC,
+        network=_network_rules(hardware),
         shares_residual=nest.shares_residual,
+        most_kept_weight_bits=most_kept_weight_bits(hardware),
         ifm_bits=bits.ifm,
         residual_bits=bits.residual,
         weight_bits=bits.weight,
@@ -119,6 +131,13 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         write_bits=timing.write_cycles_per_bit.denominator,
         latency=timing.latency_cycles,
     )
+
+
+def _network_rules(hardware: HardwareConfig) -> NetworkRules:
+    networks = hardware.mac_array.networks
+    if networks is None:
+        return NetworkRules(0, 0, 0)
+    return NetworkRules(networks.ifm_bits, networks.weight_bits, networks.psum_bits)
 
 
 def _port_rules(buffer: Buffer) -> PortRules:

@@ -16,8 +16,9 @@ from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import TileCounts
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.stored_bits import stored_bits
 from accel_sim.mapping.tile import Loop, LoopOrder
-from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.cycle_bound import count_least_inputs
 from accel_sim.timing.dram import DramTiming
 
@@ -216,6 +217,10 @@ def _array_busy(
     """Cycles that the array works in some steps, over which `tiles` sums a product."""
     groups = {Loop.GROUPS: series.groups}
     axes = array_axes(array.dataflow)
+    if axes.has_passes:
+        # Every PE takes a product a cycle, at best.
+        everything = {loop: series.along(loop) for loop in Loop}
+        return tiles(everything) // (array.rows * array.cols)
     by_row = groups | {axes.rows: series.row_folds}
     by_col = {axes.cols: series.col_folds}
     folds = tiles(by_row | by_col)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from accel_sim.mapping.input_extent import list_positions
 from accel_sim.mapping.loop_nest import LoopNest
+from accel_sim.mapping.stored_bits import StoredBits
 from accel_sim.mapping.tile import Tile
-from accel_sim.mapping.tile_space import StoredBits, col_axis, row_axis
+from accel_sim.mapping.tile_space import col_axis, row_axis
 
 Counts = NDArray[np.int64]
 

@@ -103,7 +103,9 @@ def search_tiles(
     def price(trials: _Trials, trial: int) -> _Priced:
         order, candidate = int(trials.order[trial]), int(trials.candidate[trial])
         if (order, candidate) not in priced:
-            cycles = layer_cycles(rules, tile_sizes(nest, space, candidate), orders[order])
+            cycles = layer_cycles(
+                rules, tile_sizes(nest, hardware, space, candidate), orders[order]
+            )
             key = lowest[0].cost.price(trials.fixed[trial], np.array(cycles.total))
             rank = (float(key), cycles.total, int(trials.dram_bits[trial]), order, candidate)
             priced[order, candidate] = _Priced(
@@ -125,7 +127,7 @@ def search_tiles(
 
     def retime(one: _Priced, dram: DeviceDram) -> _Priced:
         *_, dram_bits, order, candidate = one.rank
-        sizes = tile_sizes(nest, space, candidate)
+        sizes = tile_sizes(nest, hardware, space, candidate)
         # Loops of one tile may stand anywhere: the schedule is the same.
         cut_loops = tuple(loop for loop in orders[order] if sizes.trips(loop) > 1)
         if (candidate, cut_loops) not in retimed:

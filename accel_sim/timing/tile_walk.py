@@ -56,7 +56,9 @@ def fill_loads(
             ifm_sizes[index[PIXELS]] * channels * rules.ifm_bits + residuals * rules.residual_bits
         )
     has_weights = rules.channel_weights > 0
-    if has_weights and (changed[GROUPS] or changed[FILTERS] or changed[CHANNELS]):
+    of_channel = filter_sizes[0] * rules.channel_weights * rules.weight_bits
+    streams = group_sizes[0] * channel_sizes[0] * of_channel > rules.most_kept_weight_bits
+    if has_weights and (changed[GROUPS] or changed[FILTERS] or changed[CHANNELS] or streams):
         # The output stage needs the bias, so it comes with the last channels.
         is_last = index[CHANNELS] == trips[CHANNELS] - 1
         bias_bits = rules.bias_bits if is_last else 0

@@ -1,11 +1,13 @@
 """Small random layers and machines, and the same as the oracles state them."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from accel_sim.hardware.config import Buffer, HardwareConfig
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from accel_sim.mapping.pass_tables import map_passes
+from accel_sim.mapping.stored_bits import stored_bits
+from accel_sim.mapping.tile_space import TileSpace
 from tests.oracles.loop_nest_walk import Problem
 
 LANE_KINDS = (Kind.POOL, Kind.ADD, Kind.MULTIPLY, Kind.LOOKUP, Kind.REQUANTIZE, Kind.COPY)
@@ -82,11 +84,12 @@ def _random_windows(rng, kind: Kind) -> LoopNest:
 
 
 SYSTOLIC = ("output_stationary", "weight_stationary", "input_stationary")
-DATAFLOWS = (*SYSTOLIC, "channel_parallel")
+FOLDING = (*SYSTOLIC, "channel_parallel")
+DATAFLOWS = (*FOLDING, "row_stationary")
 
 
 GROUPED = (
-    *((dataflow, "block_diagonal") for dataflow in DATAFLOWS),
+    *((dataflow, "block_diagonal") for dataflow in FOLDING),
     ("channel_parallel", "native"),
 )
 """Dataflows, and how groups lie side by side."""
@@ -110,6 +113,13 @@ def random_machine(rng, *overrides: str, dataflow: str = "output_stationary") ->
         f"dram.packing={rng.choice(['dense', 'byte'])}",
         f"precision.accumulator_bits={rng.integers(20, 33)}",
     ]
+    if dataflow == "row_stationary":
+        choices += [
+            f"mac_array.register_files={{ifm_words: {rng.integers(3, 8)}, "
+            f"weight_words: {rng.integers(3, 20)}, psum_words: {rng.integers(1, 6)}}}",
+            f"mac_array.networks={{ifm_bits: 65536, weight_bits: {rng.choice([8, 24, 64])}, "
+            "psum_bits: 65536}",
+        ]
     for name in ("ifm", "weights", "psum", "ofm"):
         choices += [
             f"buffers.{name}.double_buffered={str(bool(rng.integers(0, 2))).lower()}",
@@ -174,4 +184,18 @@ def as_problem(
         blocks_are_apart=nest.blocks_are_apart,
         group_weights=nest.group_weights,
         shares_residual=nest.shares_residual,
+        passes=_passes(nest, hardware, tile),
+        kept_weight_bits=_kept_weight_bits(nest, hardware),
     )
+
+
+def _passes(nest, hardware, tile):
+    if hardware.mac_array.register_files is None or nest.kind is not Kind.MAC:
+        return None
+    return asdict(map_passes(nest, hardware, tile))
+
+
+def _kept_weight_bits(nest, hardware):
+    if hardware.mac_array.register_files is None or nest.kind is not Kind.MAC:
+        return None
+    return hardware.buffers.weights.tile_bytes * 8

@@ -13,7 +13,7 @@ from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile_space import enumerate_tiles
 from tests.accumulation_plans import for_oracle
-from tests.mapping.random_layers import DATAFLOWS, random_nest
+from tests.mapping.random_layers import DATAFLOWS, FOLDING, random_nest
 from tests.oracles import additions
 
 SATURATING = ["precision.accumulator_overflow=saturate", "precision.accumulator_bits=16"]
@@ -23,6 +23,11 @@ def machine(dataflow: str, rows: int, *overrides: str):
     keys = [f"mac_array.dataflow={dataflow}", f"mac_array.rows={rows}"]
     if dataflow != "output_stationary":
         keys.append("mac_array.drain=hidden")
+    if dataflow == "row_stationary":
+        # As many channels of 3 taps as the others have rows.
+        words = f"{{ifm_words: {3 * rows}, weight_words: {3 * rows}, psum_words: 4}}"
+        keys.append(f"mac_array.register_files={words}")
+        keys.append("mac_array.networks={ifm_bits: 64, weight_bits: 64, psum_bits: 64}")
     return load_hardware("edge_16x16", [*keys, *SATURATING, *overrides])
 
 
@@ -31,6 +36,11 @@ def walk(dataflow: str, products, extents, tile: int, rows: int):
         return additions.output_stationary(products, extents, tile, 16)
     if dataflow == "channel_parallel":
         return additions.channel_parallel(products, extents, tile, 16, rows)
+    if dataflow == "row_stationary":
+        # As evenly as can be in as many parts as it takes.
+        most = 3 * rows // extents[2]
+        of_pe = -(-tile // -(-tile // most))
+        return additions.row_stationary(products, extents, tile, 16, of_pe)
     return additions.weight_stationary(products, extents, tile, 16, rows)
 
 
@@ -122,6 +132,8 @@ def test_a_tree_of_an_own_group_takes_its_products_as_they_stream(seed: int) -> 
         ("input_stationary", [12, 8, 4]),
         # The same: whole trees of 4 channels.
         ("channel_parallel", [12, 8, 4]),
+        # Elements that keep 4 channels each.
+        ("row_stationary", [12, 8, 4]),
     ],
 )
 def test_a_fixed_reduction_is_cut_only_where_no_sum_can_tell(
@@ -135,7 +147,7 @@ def test_a_fixed_reduction_is_cut_only_where_no_sum_can_tell(
     assert enumerate_tiles(nest, free).channels.tolist() == [12, 6, 4, 3, 2, 1]
 
 
-@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("dataflow", FOLDING)
 def test_blocks_side_by_side_are_one_fold(dataflow: str) -> None:
     """What an output meets of other blocks is zero, which no sum notices."""
     hardware = machine(dataflow, 16, "mac_array.depthwise=block_diagonal")

@@ -85,7 +85,7 @@ def test_a_depthwise_layer_on_trees_takes_sixteen_pixels_in_every_fold(depthwise
     nest = join_groups(DEPTHWISE, hardware.mac_array)
     space = enumerate_tiles(nest, hardware)
     cycles = layer_cycles(
-        schedule_rules(nest, hardware), tile_sizes(nest, space, 0), LOOP_ORDERS[0]
+        schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, 0), LOOP_ORDERS[0]
     )
     assert cycles.compute == folds * 16
     assert cycles.fill_drain == folds * 8
@@ -103,7 +103,7 @@ def test_grouped_layers_take_the_cycles_of_the_closed_form(dataflow, seed):
     assert nest.blocks == together
     space = enumerate_tiles(nest, hardware)
     cycles = layer_cycles(
-        schedule_rules(nest, hardware), tile_sizes(nest, space, 0), LOOP_ORDERS[0]
+        schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, 0), LOOP_ORDERS[0]
     )
     pixels = nest.batch * nest.output_rows * nest.output_cols
     assert cycles.compute + cycles.fill_drain == grouped_cycles(

@@ -8,7 +8,8 @@ import pytest
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.input_extent import Axis, cut_axis
 from accel_sim.mapping.loop_nest import Kind
-from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles, stored_bits
+from accel_sim.mapping.stored_bits import stored_bits
+from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
 from quantizer.errors import InputError
 from tests.mapping.random_layers import DATAFLOWS, random_machine, random_nest
 

@@ -148,3 +148,22 @@ def trees_of_any_products(products, extents, bits, rows, saturates=True):
     for first in range(0, len(stream), rows):
         memory = adder.add(memory, sum(stream[first : first + rows]), bits, saturates)
     return memory, adder.clamps
+
+
+def row_stationary(products, extents, tile_channels, bits, channels_of_pe, saturates=True):
+    """Processing elements that hold a row of a filter, for some channels, above one another.
+
+    Each adds up its row from zero, then its sum to the one that comes from below; the first
+    takes what the psum memory holds, and the memory what the last gives.
+    """
+    adder = Adder()
+    memory = 0
+    for first_of_tile in range(0, extents[0], tile_channels):
+        tile = list(range(extents[0]))[first_of_tile : first_of_tile + tile_channels]
+        for first in range(0, len(tile), channels_of_pe):
+            for r in range(extents[1]):
+                element = 0
+                for c, s in product(tile[first : first + channels_of_pe], range(extents[2])):
+                    element = adder.add(element, products[c, r, s], bits, saturates)
+                memory = adder.add(memory, element, bits, saturates)
+    return memory, adder.clamps

@@ -17,6 +17,10 @@ class Problem:
     channels of other blocks on the array. Off the array, a group has
     `group_weights` (and a bias), and may read one element of the second operand for all of
     its outputs; a copy reads no padding.
+
+    A row-stationary array has `passes`: rows of a filter in a set, rows of a strip, filters and
+    channels of a processing element, and the numbers of sets along each. Where the weights of
+    the largest tile have more bits than `kept_weight_bits`, none stay for the next tile.
     """
 
     batch: int
@@ -42,13 +46,16 @@ class Problem:
     blocks_are_apart: bool = False
     group_weights: int = 0
     shares_residual: bool = False
+    passes: dict | None = None
+    kept_weight_bits: int | None = None
 
 
 @dataclass
 class Step:
     """One tile: what DRAM brings before it and takes after it, its folds and their words.
 
-    A fold is (rows used, columns used, steps in time).
+    A fold is (rows used, columns used, steps in time). A pass is (cycles with products, cycles
+    with other additions, weights).
     """
 
     loads: dict
@@ -57,6 +64,8 @@ class Step:
     words: dict
     outputs: int
     is_last: bool
+    extents: tuple = ()
+    passes: list = field(default_factory=list)
 
 
 @dataclass
@@ -132,6 +141,7 @@ def walk(problem):
         is_first = at["channels"] == 0
         is_last = at["channels"] == len(loops["channels"]) - 1
         step = Step(loads={}, stores={}, folds=[], words={}, outputs=0, is_last=is_last)
+        step.extents = (len(images), len(out_rows), len(out_cols))
 
         wanted = {
             "ifm": (at["groups"], at["pixels"], at["channels"]),
@@ -150,6 +160,8 @@ def walk(problem):
                 elements = (1 if problem.shares_residual else pixels) * len(groups)
                 result.dram_bits["residual"] += elements * problem.bits["residual"]
                 step.loads["ifm"] += elements * problem.bits["residual"]
+        if loses_weights(problem):
+            there = {**there, "weights": None}
         if (problem.is_mac or problem.group_weights) and there["weights"] != wanted["weights"]:
             moved = 0
             for _, k in product(groups, filters):
@@ -185,6 +197,7 @@ def walk(problem):
                 "weight_stationary": work_weight_stationary,
                 "input_stationary": work_input_stationary,
                 "channel_parallel": work_channel_parallel,
+                "row_stationary": work_row_stationary,
             }[problem.dataflow]
             work(problem, result, step, groups, pixels, filters, channels, is_first)
         else:
@@ -201,6 +214,16 @@ def block_of(problem, *, k=None, c=None):
     if k is not None:
         return k // (problem.filters // problem.blocks)
     return c // (problem.channels // problem.blocks)
+
+
+def loses_weights(problem):
+    """Whether the weights of the largest tile are too many to stay."""
+    if problem.kept_weight_bits is None:
+        return False
+    tile = problem.tile
+    taps = problem.window[0] * problem.window[1]
+    weights = tile["groups"] * tile["filters"] * tile["channels"] * taps
+    return weights * problem.bits["weight"] > problem.kept_weight_bits
 
 
 def work_on_lanes(problem, result, groups, pixels, inputs, filters):
@@ -374,3 +397,76 @@ def leave_column_feet(problem, result, columns, *, begins, ends):
     if ends:
         result.words["ofm_writes"] += words_of(columns, problem.bits["ofm"], problem.ports["ofm"])
     result.drained_psums += columns
+
+
+def work_row_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
+    """Every set of processing elements keeps its weights while all outputs of the tile go by."""
+    shape, bits, ports = problem.passes, problem.bits, problem.ports
+    images, cols = step.extents[0], step.extents[2]
+    strips = chunks(list(range(step.extents[1])), shape["strip_rows"])
+    taps_in_turn = chunks(list(range(problem.window[0])), shape["filter_rows"])
+    sums_before = 0 if is_first else 1
+    for _ in groups:
+        for dealt in deal(list(filters), shape["filters_per_pe"], shape["filter_sets"]):
+            for number, (kept, taps) in enumerate(
+                product(
+                    deal(list(channels), shape["channels_per_pe"], shape["channel_sets"]),
+                    taps_in_turn,
+                )
+            ):
+                n_parts = len(taps_in_turn) * len(
+                    deal(list(channels), shape["channels_per_pe"], shape["channel_sets"])
+                )
+                begins = sums_before == 0 and number == 0
+                ends = step.is_last and number == n_parts - 1
+                in_pass = [c for own in kept for c in own]
+                weights = 0
+                for own_filters in dealt:
+                    for _ in own_filters:
+                        in_filter = len(in_pass) * len(taps) * problem.window[1]
+                        weights += in_filter
+                        result.words["weight_reads"] += words_of(
+                            in_filter, bits["weight"], ports["weights"]
+                        )
+                products = additions = 0
+                for _ in range(images):
+                    for together in chunks(strips, shape["row_sets"]):
+                        rows = [row for strip in together for row in strip]
+                        read_rows_of_ifm(problem, result, rows, taps, cols, in_pass)
+                        for _ in range(cols):
+                            # All elements wait for the one with the most to do.
+                            most = max(len(own) for own in dealt)
+                            products += most * max(len(own) for own in kept) * problem.window[1]
+                            additions += most
+                        for _ in product(rows, range(cols)):
+                            for own_filters in dealt:
+                                leave_column_feet(
+                                    problem, result, len(own_filters), begins=begins, ends=ends
+                                )
+                step.passes.append((products, additions, weights))
+                result.folds += 1
+
+
+def deal(items, of_pe, sets):
+    """Deal items out: lists of what each set takes, pass by pass."""
+    return chunks(chunks(items, of_pe), sets)
+
+
+def read_rows_of_ifm(problem, result, rows, taps, cols, channels):
+    """The rows from first to last that some output row needs, or row by row where that is less.
+
+    Columns likewise; what lies in the padding is read like everything else.
+    """
+    extents = []
+    for axis, outputs, window in (
+        (0, rows, taps),
+        (1, range(cols), range(problem.window[1])),
+    ):
+        places = [
+            out * problem.stride[axis] + tap * problem.dilation[axis]
+            for out in outputs
+            for tap in window
+        ]
+        extents.append(min(len(places), max(places) - min(places) + 1))
+    for _ in product(channels, range(extents[0])):
+        result.words["ifm_reads"] += words_of(extents[1], problem.bits["ifm"], problem.ports["ifm"])

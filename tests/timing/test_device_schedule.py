@@ -99,7 +99,7 @@ def compare_with_simulation(rng, nest, hardware):
     problem = as_problem(nest, hardware, space, candidate, order)
     steps = list(steps_of(problem, stream.addresses))
     if nest.kind is Kind.MAC:
-        busy = [busy_cycles(hardware, step) for step in steps]
+        busy = [busy_cycles(hardware, problem, step) for step in steps]
     else:
         overhead = hardware.mac_array.tile_overhead_cycles
         busy = [-(-step.outputs * nest.reduction // 3) + overhead for step in steps]
@@ -114,7 +114,7 @@ def compare_with_simulation(rng, nest, hardware):
         hardware.clock_MHz / 1000,
     )
     total, stalls = simulate(steps, busy, memory, double_buffering_of(hardware))
-    rules, sizes = schedule_rules(nest, hardware), tile_sizes(nest, space, candidate)
+    rules, sizes = schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, candidate)
     cycles = device_cycles(rules, stream, sizes, order)
     assert cycles.total == total
     assert cycles.stall_dram_ifm == stalls["ifm"]
@@ -156,10 +156,11 @@ def test_schedule_on_the_lanes_equals_a_simulation(kind, seed):
 def test_tiles_cut_by_their_sizes_are_those_of_the_space(seed):
     rng = np.random.default_rng(seed)
     nest = random_nest(rng)
-    space = enumerate_tiles(nest, random_machine(rng))
+    hardware = random_machine(rng)
+    space = enumerate_tiles(nest, hardware)
     for candidate in rng.integers(0, len(space.feasible), 5):
-        expected = asdict(tile_sizes(nest, space, int(candidate)))
-        for name, sizes in asdict(cut_tiles(nest, space.tile(int(candidate)))).items():
+        expected = asdict(tile_sizes(nest, hardware, space, int(candidate)))
+        for name, sizes in asdict(cut_tiles(nest, hardware, space.tile(int(candidate)))).items():
             np.testing.assert_array_equal(sizes, expected[name])
 
 
@@ -180,7 +181,7 @@ def run(order, *overrides):
     candidate = sizes.index((7, 28, 8, 16))
     stream = device_stream(LARGE, hardware, hardware.dram, cut[candidate])
     rules = schedule_rules(LARGE, hardware)
-    return device_cycles(rules, stream, tile_sizes(LARGE, space, candidate), order)
+    return device_cycles(rules, stream, tile_sizes(LARGE, hardware, space, candidate), order)
 
 
 def test_the_order_of_tiles_changes_the_time_of_dram():

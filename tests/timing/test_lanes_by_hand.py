@@ -81,7 +81,7 @@ def run(layer, constants, ofm_shape) -> Worked:
     assert words.weights.writes == -(-moved.weights_read // 16)
     assert words.ifm.writes == -(-(moved.ifm_read + moved.residual_read) // 16)
     assert words.ofm.reads == -(-moved.ofm_write // 16)
-    cycles = layer_cycles(schedule_rules(nest, MACHINE), tile_sizes(nest, space, 0), order)
+    cycles = layer_cycles(schedule_rules(nest, MACHINE), tile_sizes(nest, MACHINE, space, 0), order)
     assert cycles.fill_drain == cycles.overhead == 0
     return Worked(
         ifm_bytes=moved.ifm_read,

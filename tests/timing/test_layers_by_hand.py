@@ -58,7 +58,7 @@ def run(nest, *keys, ifm_banks=2):
     tiles = count_tiles(nest, hardware, space, np.array([0]))
     assert tiles.steps[0] == 1
     cycles = layer_cycles(
-        schedule_rules(nest, hardware), tile_sizes(nest, space, 0), LOOP_ORDERS[0]
+        schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, 0), LOOP_ORDERS[0]
     )
     assert cycles.port_stalls == cycles.overhead == 0
     return Worked(

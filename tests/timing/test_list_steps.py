@@ -29,7 +29,7 @@ def test_steps_hold_all_cycles_and_bits(seed, dataflow):
     space = enumerate_tiles(nest, hardware)
     candidate = int(rng.integers(len(space.feasible)))
     order = space.orders[int(rng.integers(len(space.orders)))]
-    rules, sizes = schedule_rules(nest, hardware), tile_sizes(nest, space, candidate)
+    rules, sizes = schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, candidate)
     cycles = layer_cycles(rules, sizes, order)
     steps = list_steps(rules, None, sizes, order)
 

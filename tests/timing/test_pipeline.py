@@ -51,10 +51,12 @@ def double_buffering_of(hardware):
     }
 
 
-def busy_cycles(hardware, step):
+def busy_cycles(hardware, problem, step):
     """Cycles of one tile, fold by fold, as the keys of the array say."""
     array = hardware.mac_array
     late = array.pipeline_cycles + array.output_register_cycles
+    if array.dataflow is Dataflow.ROW_STATIONARY:
+        return busy_cycles_of_passes(hardware, problem, step)
     if array.dataflow is not Dataflow.OUTPUT_STATIONARY:
         return busy_cycles_with_preload(array, step)
     cycles = wait = skew = 0
@@ -75,6 +77,33 @@ def busy_cycles(hardware, step):
     if array.fold_overlap is FoldOverlap.FULL:
         cycles += skew + late
     return cycles + array.tile_overhead_cycles
+
+
+def busy_cycles_of_passes(hardware, problem, step):
+    """Cycles of one tile, pass by pass; the weights of all of them come in one stream."""
+    array, shape = hardware.mac_array, problem.passes
+    sets = -(-problem.tile["channels"] // shape["channels_per_pe"])
+    chain = array.rows
+    if array.edge_tiles is EdgeTiles.USED_SKEW:
+        chain = shape["filter_rows"] * min(shape["channel_sets"], sets)
+    late = chain - 1 + array.pipeline_cycles + array.output_register_cycles
+    work = sum(products + additions for products, additions, _ in step.passes)
+    work += late * (1 if array.fold_overlap is FoldOverlap.FULL else len(step.passes))
+    bits, width = problem.bits["weight"], array.networks.weight_bits
+    weights = [weights for *_, weights in step.passes]
+    load = -(-sum(weights) * bits // width)
+    if array.fold_overlap is FoldOverlap.NONE:
+        return load + work + array.tile_overhead_cycles
+    first = min(-(-full_pass_weights(problem) * bits // width), load)
+    return first + max(work, load - first) + array.tile_overhead_cycles
+
+
+def full_pass_weights(problem):
+    """Weights of the first pass of the largest tile."""
+    shape, tile = problem.passes, problem.tile
+    filters = min(tile["filters"], shape["filters_per_pe"] * shape["filter_sets"])
+    channels = min(tile["channels"], shape["channels_per_pe"] * shape["channel_sets"])
+    return filters * channels * shape["filter_rows"] * problem.window[1]
 
 
 def busy_cycles_with_preload(array, step):
@@ -137,10 +166,11 @@ def compare_with_simulation(rng, nest, hardware):
     space = enumerate_tiles(nest, hardware)
     for candidate in rng.integers(0, len(space.feasible), 2):
         order = LOOP_ORDERS[int(rng.integers(0, len(LOOP_ORDERS)))]
-        steps = walk(as_problem(nest, hardware, space, int(candidate), order)).steps
-        busy = [busy_cycles(hardware, step) for step in steps]
+        problem = as_problem(nest, hardware, space, int(candidate), order)
+        steps = walk(problem).steps
+        busy = [busy_cycles(hardware, problem, step) for step in steps]
         total, stalls = simulate(steps, busy, memory_of(hardware), double_buffering_of(hardware))
-        sizes = tile_sizes(nest, space, int(candidate))
+        sizes = tile_sizes(nest, hardware, space, int(candidate))
         cycles = layer_cycles(schedule_rules(nest, hardware), sizes, order)
         assert cycles.total == total
         assert cycles.stall_dram_ifm == stalls["ifm"]
@@ -170,17 +200,18 @@ def test_every_tile_takes_as_long_as_its_slowest_port(seed, dataflow):
     for candidate in rng.integers(0, len(space.feasible), 3):
         order = LOOP_ORDERS[int(rng.integers(0, len(LOOP_ORDERS)))]
         busy = 0
-        for step in walk(as_problem(nest, hardware, space, int(candidate), order)).steps:
+        problem = as_problem(nest, hardware, space, int(candidate), order)
+        for step in walk(problem).steps:
             words = step.words
             psum = [words["psum_reads"], words["psum_writes"]]
             busy += overhead + max(
-                busy_cycles(hardware, step) - overhead,
+                busy_cycles(hardware, problem, step) - overhead,
                 words["ifm_reads"],
                 words["weight_reads"],
                 sum(psum) if psum_has_one_port else max(psum),
                 words["ofm_writes"],
             )
-        sizes = tile_sizes(nest, space, int(candidate))
+        sizes = tile_sizes(nest, hardware, space, int(candidate))
         cycles = layer_cycles(schedule_rules(nest, hardware), sizes, order)
         assert cycles.total - cycles.dram_stalls == busy
 
@@ -203,7 +234,9 @@ def test_every_tile_on_the_lanes_takes_as_long_as_its_slowest_port(kind, seed):
         compute = -(-step.outputs * nest.reduction // 64)
         ports = (step.words[name] for name in ("ifm_reads", "weight_reads", "ofm_writes"))
         busy += hardware.mac_array.tile_overhead_cycles + max(compute, *ports)
-    cycles = layer_cycles(schedule_rules(nest, hardware), tile_sizes(nest, space, candidate), order)
+    cycles = layer_cycles(
+        schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, candidate), order
+    )
     assert cycles.total - cycles.dram_stalls == busy
 
 
@@ -220,7 +253,9 @@ def test_lanes_take_one_element_each_per_cycle(kind, seed):
     overhead = hardware.mac_array.tile_overhead_cycles
     busy = [-(-step.outputs * nest.reduction // 3) + overhead for step in steps]
     total, _ = simulate(steps, busy, memory_of(hardware), double_buffering_of(hardware))
-    cycles = layer_cycles(schedule_rules(nest, hardware), tile_sizes(nest, space, candidate), order)
+    cycles = layer_cycles(
+        schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, candidate), order
+    )
     assert cycles.total == total
     assert cycles.compute + cycles.overhead == sum(busy)
     assert cycles.fill_drain == 0

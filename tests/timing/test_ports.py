@@ -40,7 +40,9 @@ def run(*overrides, channels=64):
             "output_rows": 4, "output_cols": 4}
     ]  # fmt: skip
     return layer_cycles(
-        schedule_rules(NEST, hardware), tile_sizes(NEST, space, candidates[0]), LOOP_ORDERS[0]
+        schedule_rules(NEST, hardware),
+        tile_sizes(NEST, hardware, space, candidates[0]),
+        LOOP_ORDERS[0],
     )
 
 
@@ -144,7 +146,7 @@ def test_the_kernel_says_the_same_as_plain_python():
     hardware = load_hardware("edge_16x16", ["buffers.psum.port_bits=8", "buffers.ifm.banks=1"])
     space = enumerate_tiles(NEST, hardware)
     for candidate in (0, len(space.feasible) // 2, len(space.feasible) - 1):
-        sizes = tile_sizes(NEST, space, candidate)
+        sizes = tile_sizes(NEST, hardware, space, candidate)
         tiles = (sizes.groups, sizes.pixels, sizes.filters, sizes.channels)
         results = []
         for kernel in (schedule_kernel.run_schedule, schedule_kernel.run_schedule.py_func):

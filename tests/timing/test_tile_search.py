@@ -112,7 +112,9 @@ def test_search_finds_the_best_of_all(seed, dataflow):
     nest, hardware, space, tiles, moved = small_case(seed, "latency", dataflow=dataflow)
     constants = energy_constants(hardware)
     rules = schedule_rules(nest, hardware)
-    sizes = [tile_sizes(nest, space, candidate) for candidate in range(len(space.feasible))]
+    sizes = [
+        tile_sizes(nest, hardware, space, candidate) for candidate in range(len(space.feasible))
+    ]
 
     def price(cycles, bits, words, candidate):
         """Cycles, energy and bits of one mapping, priced as the report prices it."""
@@ -218,7 +220,7 @@ def check_bounds(nest, hardware, space, tiles, moved, chosen):
         coarse = bound_cycles(timing, busy, edges, batches, bits)[chosen]
         close = (bound_steps(nest, hardware, timing, series, order) + edges)[chosen]
         for at, candidate in enumerate(chosen):
-            sizes = tile_sizes(nest, space, int(candidate))
+            sizes = tile_sizes(nest, hardware, space, int(candidate))
             total = layer_cycles(schedule_rules(nest, hardware), sizes, order).total
             assert coarse[at] <= total
             assert close[at] <= total
