@@ -36,6 +36,9 @@ class EnergyConstants:
         One MAC that computes, and one whose operands stand still; pJ.
     drained_psum
         One sum on its way out of the array; pJ.
+    register_files
+        What one MAC reads and writes in the register files of its processing element; pJ.
+        None where there are none.
     addition
         One 32-bit addition; pJ.
     dram_read, dram_write
@@ -49,6 +52,7 @@ class EnergyConstants:
     mac: Constant
     gated_mac: Constant
     drained_psum: Constant
+    register_files: Constant | None
     addition: Constant
     ifm: BufferCosts
     weights: BufferCosts
@@ -102,6 +106,7 @@ def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
         mac=mac,
         gated_mac=_times(mac, gated, f"; {gated:.3g} of it where an operand is zero (clock pins)"),
         drained_psum=_drained_psum(hardware),
+        register_files=_register_files(hardware),
         addition=scaled_constant("add_32", technology),
         ifm=ifm,
         weights=weights,
@@ -125,6 +130,10 @@ def layer_energy(
     write_bits = events.dram_bytes.write * BITS_PER_BYTE
     # One memory for partial sums and ofm: its accesses are counted with the ofm's.
     psum_costs = constants.psum or constants.ofm
+    register_file = [constants.drained_psum.times(events.drained_psums)]
+    if constants.register_files is not None:
+        # A MAC that a zero stops reads no weight and no sum.
+        register_file.append(constants.register_files.times(events.macs - events.gated_macs))
     return LayerEnergy(
         mac=sum_energies(
             (
@@ -132,7 +141,7 @@ def layer_energy(
                 constants.gated_mac.times(events.gated_macs),
             )
         ),
-        register_file=constants.drained_psum.times(events.drained_psums),
+        register_file=sum_energies(register_file),
         buffers=sum_energies(
             cost
             for costs, used in (
@@ -216,6 +225,17 @@ def _drained_psum(hardware: HardwareConfig) -> Constant:
         way = f"{moves:g} moves, the mean over {array.rows} rows"
     note = f"; times {bits} bits and {way}"
     return _times(register, bits * moves, note)
+
+
+def _register_files(hardware: HardwareConfig) -> Constant | None:
+    """Energy of a MAC's operands and its sum, read, and of the sum, written."""
+    if hardware.mac_array.register_files is None:
+        return None
+    precision = hardware.precision
+    operands = precision.activation_bits + precision.weight_bits
+    bits = operands + 2 * precision.stored_psum_bits
+    register = scaled_constant("register_bit", hardware.technology)
+    return _times(register, bits, f"; times {bits} bits: both operands, the sum read and written")
 
 
 def _clock_control(hardware: HardwareConfig, memories: list[BufferCosts]) -> Constant:

@@ -61,8 +61,10 @@ def _fixed_energy_pJ(
     """Energy that does not depend on time, float64[candidate]."""
     words = count_buffer_words(tiles, bits, hardware.buffers)
     psum = constants.psum or constants.ofm
+    register_files = 0.0 if constants.register_files is None else constants.register_files.value
     energy_pJ: NDArray[np.float64] = (
-        (nest.macs + count_multiplications(nest)) * constants.mac.value
+        nest.macs * register_files
+        + (nest.macs + count_multiplications(nest)) * constants.mac.value
         + nest.off_diagonal_macs * off_diagonal_mac(hardware, constants).value
         + count_additions(nest) * constants.addition.value
         + tiles.drained_psums * constants.drained_psum.value

@@ -103,10 +103,11 @@ def _plan_rows(nest: LoopNest, hardware: HardwareConfig, channels: int) -> Accum
         ReductionLoop(dimension=Dimension.CHANNELS, step=step)
         for step in sorted(steps, reverse=True)
     )
+    in_pe: tuple[ReductionLoop, ...] = (inside, EVERY_PRODUCT[2])
     _, rows, cols = EVERY_PRODUCT
-    in_pe, through_pes = (inside, cols), (*outside, rows)
     if not outside:
-        in_pe, through_pes = (cols,), (inside, rows)
+        # An element that keeps one channel.
+        outside, in_pe = [inside], (cols,)
     element = AccumulationLevel(
         loops=in_pe,
         max_terms=None,
@@ -116,7 +117,7 @@ def _plan_rows(nest: LoopNest, hardware: HardwareConfig, channels: int) -> Accum
         saturates=saturates,
     )
     column = AccumulationLevel(
-        loops=through_pes,
+        loops=(*outside, rows),
         max_terms=None,
         adder=Adder.CHAIN,
         start=Start.ZERO,

@@ -10,11 +10,11 @@ from accel_sim.mapping.folds import list_folds
 from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.tile import LayerMapping, Loop
 from accel_sim.mapping.tile_space import enumerate_tiles
-from tests.mapping.random_layers import DATAFLOWS, as_problem, random_machine, random_nest
+from tests.mapping.random_layers import FOLDING, as_problem, random_machine, random_nest
 from tests.oracles.loop_nest_walk import walk
 
 
-@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("dataflow", FOLDING)
 @pytest.mark.parametrize("seed", range(15))
 def test_folds_are_those_of_a_walk(seed: int, dataflow: str) -> None:
     rng = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def test_folds_are_those_of_a_walk(seed: int, dataflow: str) -> None:
     assert sorted(visited) == list(everything)
 
 
-@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("dataflow", FOLDING)
 def test_folds_of_one_sum_come_in_its_order(dataflow: str) -> None:
     rng = np.random.default_rng(3)
     nest, hardware = random_nest(rng), random_machine(rng, dataflow=dataflow)

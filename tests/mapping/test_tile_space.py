@@ -88,14 +88,16 @@ def test_exactly_the_tiles_that_fit_are_offered(seed, dataflow):
         outputs = int(space.rows[r].outputs[0] * space.cols[c].outputs[0])
         psum_bits = groups * batch * outputs * filters * bits.psum
         has_parts = channels < nest.channels
-        if dataflow != "output_stationary":
+        if dataflow == "row_stationary":
+            has_parts = True
+        elif dataflow != "output_stationary":
             has_parts |= channels * taps > tight.mac_array.rows
         psum_bits *= has_parts
         ofm_bits = groups * batch * outputs * filters * bits.ofm
-        needs = [
-            (buffers.ifm, groups * batch * inputs * channels * bits.ifm),
-            (buffers.weights, groups * filters * (channels * taps * bits.weight + bits.bias)),
-        ]
+        needs = [(buffers.ifm, groups * batch * inputs * channels * bits.ifm)]
+        if dataflow != "row_stationary":  # where weights move on to the elements
+            weights = channels * taps * bits.weight + bits.bias
+            needs.append((buffers.weights, groups * filters * weights))
         if buffers.psum == "in_ofm":
             needs.append((buffers.ofm, max(psum_bits, ofm_bits)))
         else:

@@ -155,8 +155,8 @@ def test_the_kernel_says_the_same_as_plain_python():
             total = kernel(
                 schedule_rules(NEST, hardware), np.array([0, 1, 2, 3]),
                 np.array([len(tile) for tile in tiles]), sizes.groups, sizes.pixels,
-                sizes.inputs, sizes.filters, sizes.channels, np.zeros((1, 2, 0), np.int64),
-                np.zeros((0, 2), np.int64), scratch, causes,
+                sizes.inputs, sizes.filters, sizes.channels, sizes.passes,
+                np.zeros((1, 2, 0), np.int64), np.zeros((0, 2), np.int64), scratch, causes,
             )  # fmt: skip
             assert causes.sum() == total
             results.append(causes.tolist())
