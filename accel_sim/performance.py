@@ -14,6 +14,7 @@ from accel_sim.energy.chip import (
     count_additions,
     count_multiplications,
     energy_constants,
+    in_mode,
     layer_energy,
 )
 from accel_sim.energy.layer_energy import LayerEnergy
@@ -81,7 +82,8 @@ class LayerPerformance:
     mapping
         None where the layer costs nothing.
     utilization_fraction
-        MACs per cycle and processing element; 0 where there are none.
+        MACs per cycle, of what all processing elements do in the layer's mode; 0 where there
+        are none.
     """
 
     name: str
@@ -96,6 +98,11 @@ class LayerPerformance:
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     energy: LayerEnergy
+
+    @property
+    def macs_per_pe(self) -> int:
+        """Products of a processing element in one cycle at most."""
+        return 1 if self.mapping is None else self.mapping.macs_per_pe
 
     @property
     def bound_by(self) -> Bound:
@@ -175,7 +182,8 @@ def _price(
         buffer_accesses=schedule.buffer_accesses,
         cycles=schedule.cycles.total,
     )
-    slots = schedule.cycles.total * hardware.mac_array.rows * hardware.mac_array.cols
+    macs_per_pe = 1 if schedule.mapping is None else schedule.mapping.macs_per_pe
+    slots = schedule.cycles.total * hardware.mac_array.rows * hardware.mac_array.cols * macs_per_pe
     return LayerPerformance(
         name=nest.layer,
         op=nest.op,
@@ -189,5 +197,5 @@ def _price(
         utilization_fraction=min(network_macs, nest.macs) / slots if slots else 0.0,
         dram_bytes=schedule.dram_bytes,
         buffer_accesses=schedule.buffer_accesses,
-        energy=layer_energy(hardware, constants, events),
+        energy=layer_energy(hardware, in_mode(constants, hardware, nest), events),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from accel_sim.accumulation import AccumulationPlan, Plans
-from accel_sim.energy.chip import EnergyConstants, energy_constants
+from accel_sim.energy.chip import EnergyConstants, energy_constants, in_mode
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.mapping_options import Pin
@@ -23,6 +23,7 @@ from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.multiplier_mode import choose_mode
 from accel_sim.mapping.pins import check_pin
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LayerMapping
@@ -124,7 +125,7 @@ def lay_out_layers(
         network, widths, hardware.mapping.batch, requantized_inputs or {}
     ):
         check_widths(alone, hardware)
-        nest = join_groups(alone, hardware.mac_array)
+        nest = join_groups(choose_mode(alone, hardware), hardware.mac_array)
         if not nest.kind.is_free:
             check_smallest_tile(nest, hardware)
         nests.append(nest)
@@ -189,6 +190,7 @@ def _find_schedule(
             drained_psums=0,
         )
     space = enumerate_tiles(nest, hardware, pin)
+    constants = in_mode(constants, hardware, nest)
 
     def cost(tiles: TileCounts, moved: tuple[DramBits, ...]) -> SearchCost:
         return search_cost(nest, hardware, constants, tiles, moved)
@@ -203,6 +205,7 @@ def _find_schedule(
             dataflow=hardware.mac_array.dataflow if is_mac else None,
             tile=tile,
             loop_order=found.loop_order,
+            mode=nest.mode,
         ),
         accumulation=plan_accumulation(nest, hardware, tile.channels) if is_mac else None,
         cycles=found.cycles,

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from accel_sim.hardware.choices import (
-    Activations,
     Dataflow,
     Depthwise,
     Drain,
@@ -18,12 +17,11 @@ from accel_sim.hardware.choices import (
     FoldOverlap,
     Packing,
     Ports,
-    RoundingName,
     SramCell,
 )
 from accel_sim.hardware.mapping_options import MappingOptions
+from accel_sim.hardware.precision import Precision
 from accel_sim.hardware.section import Section
-from quantizer.fixedpoint.qformat import Overflow
 from quantizer.quantized import NumericRules
 
 SIMULATED = (
@@ -41,39 +39,6 @@ class Technology(Section):
     node_nm: int
     supply_V: Annotated[float, Field(ge=0.5, le=1.4)]
     sram_cell: SramCell
-
-
-class MultiplierMode(Section):
-    """A way in which one wide multiplier works as several narrow ones."""
-
-    weight_bits: Annotated[int, Field(ge=2, le=16)]
-    activation_bits: Annotated[int, Field(ge=2, le=16)]
-    macs_per_pe: Annotated[int, Field(ge=2, le=64)]
-    along: Literal["reduction", "filters"]
-
-
-class Precision(Section):
-    """Widths the datapath is built for, and its numeric rules."""
-
-    weight_bits: Annotated[int, Field(ge=2, le=16)]
-    activation_bits: Annotated[int, Field(ge=2, le=16)]
-    activations: Activations
-    accumulator_bits: Annotated[int, Field(ge=8, le=48)]
-    accumulator_overflow: Overflow
-    requantize_rounding: RoundingName
-    average_pool_rounding: RoundingName
-    modes: tuple[MultiplierMode, ...] = ()
-
-    @model_validator(mode="after")
-    def _is_simulated(self) -> "Precision":
-        if self.modes:
-            raise ValueError("modes: composable multipliers are not simulated yet; use []")
-        return self
-
-    @property
-    def activation_port_bits(self) -> int:
-        """Width of the multiplier's activation input."""
-        return self.activation_bits + (self.activations is Activations.EITHER)
 
 
 class MacArray(Section):

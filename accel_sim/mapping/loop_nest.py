@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from accel_sim.hardware.choices import Along
+from accel_sim.hardware.precision import MultiplierMode
+
 
 class Kind(StrEnum):
     """What the innermost body of a loop nest does."""
@@ -64,6 +67,8 @@ class LoopNest:
         Of the second operand of a sum or product; 0 where there is none.
     shares_residual
         Whether all outputs of a group read one element of the second operand.
+    mode
+        In which the multipliers work; None as the whole that they are built as.
     """
 
     layer: str
@@ -91,6 +96,7 @@ class LoopNest:
     blocks_are_apart: bool = False
     group_weights: int = 0
     shares_residual: bool = False
+    mode: MultiplierMode | None = None
 
     @property
     def macs(self) -> int:
@@ -104,6 +110,13 @@ class LoopNest:
     def off_diagonal_macs(self) -> int:
         """Products with zeros off a diagonal, beside `macs`."""
         return 0 if self.blocks_are_apart else self.macs * (self.blocks - 1)
+
+    @property
+    def filters_per_pe(self) -> int:
+        """Filters of one block that a processing element works on at once."""
+        if self.mode is None or self.mode.along is not Along.FILTERS:
+            return 1
+        return min(self.mode.macs_per_pe, self.filters // self.blocks)
 
     @property
     def outputs(self) -> int:

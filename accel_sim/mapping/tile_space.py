@@ -151,7 +151,8 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig, pin: Pin | None = 
         # Groups that lie on the array together stay together.
         filters = {nest.filters}
     elif nest.kind is Kind.MAC and array_axes(array.dataflow).cols is Loop.FILTERS:
-        whole_columns = {-(-size // array.cols) * array.cols for size in filters}
+        columns = array.cols * nest.filters_per_pe
+        whole_columns = {-(-size // columns) * columns for size in filters}
         filters |= {size for size in whole_columns if size < nest.filters}
     pinned, orders = PinnedTile(), loop_orders(nest)
     if pin is not None:
@@ -245,7 +246,7 @@ def needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> t
     keeps_partial_sums = channels < nest.channels
     if nest.kind is Kind.MAC and not array_axes(hardware.mac_array.dataflow).keeps_sums:
         layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
-        in_rows = channels * layout.taps_together // layout.blocks_apart
+        in_rows = layout.count_places(channels // layout.blocks_apart)
         keeps_partial_sums |= (in_rows > hardware.mac_array.rows) | (layout.taps_in_turn > 1)
     if nest.has_weights:
         of_filter = channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias

@@ -132,12 +132,25 @@ class Tile(_Section):
     output_cols: Count
 
 
+class Mode(_Section):
+    """Several narrow multipliers made from one."""
+
+    weight_bits: Count
+    activation_bits: Count
+    macs_per_pe: Count
+    along: str
+
+
 class Mapping(_Section):
     """The schedule; loops over tiles stand outermost first."""
 
     dataflow: str | None = Field(description="Null on the post-processing lanes.")
     tile: Tile
     loop_order: tuple[str, ...]
+    mode: Mode | None = Field(
+        default=None,
+        description="Of the multipliers; null where they work as the whole that they are built as.",
+    )
 
 
 class DramBytes(_Section):
@@ -220,7 +233,9 @@ class LayerSection(_Section):
     ofm_frac_bits: int | None = Field(description="Null where no formats were chosen.")
     cycles: Cycles
     bound_by: str
-    utilization_fraction: Fraction
+    utilization_fraction: Fraction = Field(
+        description="MACs of those that the array could do in as many cycles, in the layer's mode."
+    )
     mapping: Mapping | None = Field(description="Null where the layer costs nothing.")
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap, Ports
 from accel_sim.hardware.config import Buffer, HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import DramBits, TileCounts
-from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
+from accel_sim.mapping.array_axes import array_axes, count_filter_places, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
@@ -101,11 +101,13 @@ def edge_cycles(
 
 def _array_cycles(nest: LoopNest, array: MacArray, tiles: TileCounts) -> Counts:
     axes = array_axes(array.dataflow)
-    apart = lay_out_reduction(nest, axes).blocks_apart
+    layout = lay_out_reduction(nest, axes)
+    # Places of whole extents: never more than those of their pieces.
     extents = {
         Loop.PIXELS: nest.batch * nest.output_rows * nest.output_cols,
-        Loop.FILTERS: nest.filters,
-        Loop.CHANNELS: nest.reduction // apart,
+        Loop.FILTERS: count_filter_places(nest, nest.filters),
+        Loop.CHANNELS: layout.taps_in_turn
+        * layout.count_places(nest.channels // layout.blocks_apart),
     }
     passes = nest.groups * tiles.trips(axes.time)
     folds = passes * tiles.row_folds * tiles.col_folds

@@ -62,19 +62,24 @@ def array_words(rules: ScheduleRules, groups: int, tile: Extents) -> TileWords:
         col_trips = groups * tile.rows * tile.passes
         sums, sum_parts = groups * tile.time, row_folds
     blocks = rules.blocks // rules.blocks_apart
+    # A processing element takes its operands, and gives its sums, all at once.
+    ifm_bits = rules.ifm_bits * rules.products_per_pe
+    weight_bits = rules.weight_bits * rules.products_per_pe * rules.filters_per_pe
+    psum_bits = rules.psum_bits * rules.filters_per_pe
+    ofm_bits = rules.ofm_bits * rules.filters_per_pe
     if rules.array.has_pixels_in_cols:
-        ifm = col_trips * fold_words(rules.ifm_port, tile.cols, cols, rules.ifm_bits)
+        ifm = col_trips * fold_words(rules.ifm_port, tile.cols, cols, ifm_bits)
         in_rows = tile.rows // blocks  # a word brings the weights of one block
-        weights = row_trips * fold_words(rules.weight_port, in_rows, rows, rules.weight_bits)
+        weights = row_trips * fold_words(rules.weight_port, in_rows, rows, weight_bits)
     else:
-        ifm = row_trips * fold_words(rules.ifm_port, tile.rows, rows, rules.ifm_bits)
+        ifm = row_trips * fold_words(rules.ifm_port, tile.rows, rows, ifm_bits)
         if rules.blocks_apart > 1:
             # A row takes an operand for each block, of which one fold holds all.
-            ifm = row_trips * tile.rows * words(rules.ifm_port, rules.blocks * rules.ifm_bits)
+            ifm = row_trips * tile.rows * words(rules.ifm_port, rules.blocks * ifm_bits)
         in_cols = tile.cols // blocks
-        weights = col_trips * fold_words(rules.weight_port, in_cols, cols, rules.weight_bits)
-    psum = sums * fold_words(rules.psum_port, tile.cols, cols, rules.psum_bits)
-    ofm = sums * fold_words(rules.ofm_port, tile.cols, cols, rules.ofm_bits)
+        weights = col_trips * fold_words(rules.weight_port, in_cols, cols, weight_bits)
+    psum = sums * fold_words(rules.psum_port, tile.cols, cols, psum_bits)
+    ofm = sums * fold_words(rules.ofm_port, tile.cols, cols, ofm_bits)
     return TileWords(ifm, weights, psum, ofm, sum_parts)
 
 

@@ -9,7 +9,12 @@ step ends when all is done.
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles, lay_on_array
+from accel_sim.timing.mac_array import (
+    compute_cycles,
+    count_places,
+    fill_drain_cycles,
+    lay_on_array,
+)
 from accel_sim.timing.port_words import array_words, lane_words, port_cycles, words
 from accel_sim.timing.schedule_rules import ScheduleRules
 from accel_sim.timing.tile_walk import (
@@ -72,8 +77,11 @@ def work_on_tile(
     """
     outputs = groups * pixels * filters
     if rules.is_mac:
-        reduction = channels * rules.taps_together // rules.blocks_apart
-        tile = lay_on_array(rules.array, pixels, filters, reduction, rules.taps_in_turn)
+        products = channels * rules.taps_together // rules.blocks_apart
+        blocks = rules.blocks // rules.blocks_apart
+        reduction = count_places(products, blocks, rules.products_per_pe)
+        sums = count_places(filters, rules.blocks, rules.filters_per_pe)
+        tile = lay_on_array(rules.array, pixels, sums, reduction, rules.taps_in_turn)
         compute = compute_cycles(rules.array, groups, tile)
         skew = fill_drain_cycles(rules.array, groups, tile)
         demand = array_words(rules, groups, tile)

@@ -47,6 +47,8 @@ class ScheduleRules(NamedTuple):
         Weights that a filter has for a channel; of `blocks` filters, one has them.
     taps_together, taps_in_turn, blocks_apart
         See `accel_sim.mapping.array_axes.ReductionLayout`.
+    products_per_pe, filters_per_pe
+        What a processing element works on at once: products of one sum, or filters.
     shares_residual
         Whether all outputs of a group read one element of the second operand.
     read_cycles, read_bits, write_cycles, write_bits
@@ -64,6 +66,8 @@ class ScheduleRules(NamedTuple):
     taps_together: int
     taps_in_turn: int
     blocks_apart: int
+    products_per_pe: int
+    filters_per_pe: int
     shares_residual: bool
     ifm_bits: int
     residual_bits: int
@@ -101,6 +105,8 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         taps_together=layout.taps_together,
         taps_in_turn=layout.taps_in_turn,
         blocks_apart=layout.blocks_apart,
+        products_per_pe=layout.products_per_pe,
+        filters_per_pe=nest.filters_per_pe,
         shares_residual=nest.shares_residual,
         ifm_bits=bits.ifm,
         residual_bits=bits.residual,

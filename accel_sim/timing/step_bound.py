@@ -7,6 +7,7 @@ two sums, and each of those is a product over the loops.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap
 from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import TileCounts
-from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
+from accel_sim.mapping.array_axes import array_axes, count_filter_places, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
@@ -45,8 +46,10 @@ class TileSeries:
         Output positions, and input positions of one channel.
     least_inputs
         Input positions of the tile that reads the fewest.
+    filter_places
+        What the filters take of their axis.
     reduction
-        Channels times filter rows times columns.
+        Places of channels, filter rows and columns.
     row_elements
         Elements along rows of the array, of one pass.
     row_folds, col_folds
@@ -59,6 +62,7 @@ class TileSeries:
     inputs: Series
     least_inputs: Counts
     filters: Series
+    filter_places: Series
     channels: Series
     reduction: Series
     row_elements: Series
@@ -73,7 +77,7 @@ class TileSeries:
             case Loop.PIXELS:
                 return self.pixels
             case Loop.FILTERS:
-                return self.filters
+                return self.filter_places
             case Loop.CHANNELS:
                 return self.reduction
 
@@ -82,11 +86,10 @@ def tile_series(nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCo
     """Quantities of the tiles of every feasible candidate of a space."""
     groups, batch, rows, cols, filters, channels = space.feasible.T
 
-    def cut(extent: int, size: Counts, factor: int = 1) -> Series:
-        last = extent - (-(-extent // size) - 1) * size
-        return Series(
-            total=np.full_like(size, extent * factor), first=size * factor, last=last * factor
-        )
+    def cut(extent: int, size: Counts, count: Callable[[Counts], Counts] = np.asarray) -> Series:
+        whole = -(-extent // size) - 1
+        first, last = count(size), count(extent - whole * size)
+        return Series(total=whole * first + last, first=first, last=last)
 
     def combine(of_rows: str, of_cols: str) -> Series:
         images = cut(nest.batch, space.batch[batch])
@@ -110,27 +113,31 @@ def tile_series(nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCo
     axes = array_axes(array.dataflow)
     layout = lay_out_reduction(nest, axes)
     ones = np.ones_like(groups)
-    taps = nest.filter_rows * nest.filter_cols
     own_channels = space.channels[channels] // layout.blocks_apart
     along = {
         Loop.PIXELS: combine("outputs", "outputs"),
-        Loop.FILTERS: cut(nest.filters, space.filters[filters]),
-        Loop.CHANNELS: cut(nest.channels // layout.blocks_apart, own_channels, taps),
+        Loop.FILTERS: cut(nest.filters, space.filters[filters], partial(count_filter_places, nest)),
+        Loop.CHANNELS: cut(nest.channels // layout.blocks_apart, own_channels, layout.count_places),
     }
-    in_rows = along[axes.rows]
-    if axes.rows is Loop.CHANNELS:
-        in_rows = cut(nest.channels // layout.blocks_apart, own_channels, layout.taps_together)
+    in_rows, in_turn = along[axes.rows], layout.taps_in_turn
+    reduction = along[Loop.CHANNELS]
+    reduction = Series(
+        total=in_turn * reduction.total,
+        first=in_turn * reduction.first,
+        last=in_turn * reduction.last,
+    )
     return TileSeries(
         trips={loop: Series(total=tiles.trips(loop), first=ones, last=ones) for loop in Loop},
         groups=cut(nest.groups, space.groups[groups]),
         pixels=along[Loop.PIXELS],
         inputs=combine("touched", "span"),
         least_inputs=count_least_inputs(space),
-        filters=along[Loop.FILTERS],
+        filters=cut(nest.filters, space.filters[filters]),
+        filter_places=along[Loop.FILTERS],
         channels=cut(nest.channels, space.channels[channels]),
-        reduction=along[Loop.CHANNELS],
+        reduction=reduction,
         row_elements=in_rows,
-        row_folds=folds(tiles.row_folds, in_rows, array.rows, layout.taps_in_turn),
+        row_folds=folds(tiles.row_folds, in_rows, array.rows, in_turn),
         col_folds=folds(tiles.col_folds, along[axes.cols], array.cols),
     )
 

@@ -352,9 +352,26 @@ def test_only_trees_take_an_ifm_for_each_column(dataflow):
         ("dram={}", "dram: missing key 'model'"),
         ("dram=3", "dram: expected a section of keys, got '3'"),
         ("dram={model: flat}", "dram: missing key 'bandwidth_GBps'"),
-        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, "
+        ("precision.modes=[{weight_bits: 4, activation_bits: 9, macs_per_pe: 2, "
          "along: reduction}]",
-         "precision.modes: composable multipliers are not simulated yet; use []"),
+         "precision.modes: [0] takes 4 x 9 bits, the datapath 8 x 8; a mode is no wider"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 5, "
+         "along: filters}]",
+         "precision.modes: [0] makes 5 multipliers of 4 x 4 bits from one of 8 x 8, which has no "
+         "parts for them; macs_per_pe: at most 4"),
+        ("precision.modes=[{weight_bits: 8, activation_bits: 5, macs_per_pe: 2, "
+         "along: filters}]",
+         "precision.modes: [0] makes 2 multipliers of 8 x 5 bits from one of 8 x 8, which has no "
+         "parts for them; leave it out"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, "
+         "along: filters}, {weight_bits: 4, activation_bits: 4, macs_per_pe: 2, along: filters}]",
+         "precision.modes: [1] is a second one of 4 x 4 bits along filters; expected one"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 1, "
+         "along: filters}]",
+         "precision.modes[0].macs_per_pe: expected at least 2, got 1"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, "
+         "along: filter}]",
+         "precision.modes[0].along: expected one of reduction, filters; got 'filter'"),
         ("precision.modes=[{weight_bits: 4}]", "precision.modes[0]: missing key "
                                                "'activation_bits'"),
     ],

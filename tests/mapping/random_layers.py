@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from accel_sim.hardware.choices import Along
 from accel_sim.hardware.config import Buffer, HardwareConfig
 from accel_sim.hardware.load import load_hardware
+from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile_space import TileSpace, stored_bits
 from tests.oracles.loop_nest_walk import Problem
@@ -31,6 +33,14 @@ def random_nest(rng, kind: Kind = Kind.MAC) -> LoopNest:
             return replace(nest, filters=int(rng.integers(1, 7)))
         case _:
             return nest
+
+
+def in_random_mode(rng, nest: LoopNest, along: Along) -> LoopNest:
+    """The same layer on multipliers that are two to five."""
+    mode = MultiplierMode(
+        weight_bits=8, activation_bits=8, macs_per_pe=int(rng.integers(2, 6)), along=along
+    )
+    return replace(nest, mode=mode)
 
 
 def random_groups(rng) -> LoopNest:
@@ -174,4 +184,6 @@ def as_problem(
         blocks_are_apart=nest.blocks_are_apart,
         group_weights=nest.group_weights,
         shares_residual=nest.shares_residual,
+        multipliers=1 if nest.mode is None else nest.mode.macs_per_pe,
+        along="reduction" if nest.mode is None else str(nest.mode.along),
     )

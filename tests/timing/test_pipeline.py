@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel_sim.hardware.choices import Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
+from accel_sim.hardware.choices import Along, Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
 from accel_sim.mapping.tile_space import enumerate_tiles
@@ -15,12 +15,14 @@ from tests.mapping.random_layers import (
     GROUPED,
     LANE_KINDS,
     as_problem,
+    in_random_mode,
     random_groups,
     random_machine,
     random_nest,
 )
 from tests.oracles.loop_nest_walk import walk
 from tests.oracles.tile_pipeline import Memory, simulate
+from tests.seeds import seeds
 
 
 def wide_ports(rng) -> str:
@@ -124,6 +126,24 @@ def test_groups_side_by_side_equal_a_simulation_cycle_by_cycle(seed, dataflow, d
         dataflow=dataflow,
     )  # fmt: skip
     compare_with_simulation(rng, join_groups(random_groups(rng), hardware.mac_array), hardware)
+
+
+@pytest.mark.parametrize("along", Along)
+@pytest.mark.parametrize(
+    ("dataflow", "depthwise"), [*((dataflow, "serial") for dataflow in DATAFLOWS), *GROUPED]
+)
+@pytest.mark.parametrize("seed", seeds(6, 24))
+def test_several_multipliers_equal_a_simulation_cycle_by_cycle(seed, dataflow, depthwise, along):
+    rng = np.random.default_rng(seed)
+    keys = [wide_ports(rng), "post_processing.lanes=4096", flat_dram(rng)]
+    nest = random_nest(rng)
+    if depthwise != "serial":
+        rows = 12 if depthwise == "block_diagonal" else 5
+        keys += [f"mac_array.depthwise={depthwise}", f"mac_array.rows={rows}", "mac_array.cols=6"]
+        nest = random_groups(rng)
+    hardware = random_machine(rng, *keys, dataflow=dataflow)
+    nest = join_groups(in_random_mode(rng, nest, along), hardware.mac_array)
+    compare_with_simulation(rng, nest, hardware)
 
 
 def flat_dram(rng) -> str:
