@@ -134,9 +134,11 @@ def _cycles(layer: LayerSection) -> str:
 
 
 def _bits(layer: LayerSection) -> str:
-    """Weights (if any), input and output."""
+    """Weights (if any), input and output; in a mode, products of a multiplier at once."""
     widths = (layer.weight_bits, layer.ifm_bits, layer.ofm_bits)
-    return "/".join(str(width) for width in widths if width is not None)
+    bits = "/".join(str(width) for width in widths if width is not None)
+    mode = layer.mapping and layer.mapping.mode
+    return f"{bits} x{mode.macs_per_pe}" if mode else bits
 
 
 def _dram_bytes(layer: LayerSection) -> int:
