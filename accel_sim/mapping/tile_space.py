@@ -62,8 +62,8 @@ class TileSpace:
     """Candidates along each dimension, and which combinations fit.
 
     Each dimension of extent ``D`` is cut at the distinct values of ``ceil(D / i)``,
-    largest first, and filters also at multiples of the array's columns, where they run along
-    these. Filter rows and columns are never cut.
+    largest first, and filters also at multiples of what the array's columns take, where they
+    run along these. Filter rows and columns are never cut.
 
     Attributes
     ----------

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from accel_sim.hardware.choices import Along
 from accel_sim.hardware.load import load_hardware
+from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.mapping.input_extent import Axis, cut_axis
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles, stored_bits
@@ -109,6 +111,29 @@ def test_cuts_are_the_distinct_even_ones_and_whole_columns():
     assert space.channels.tolist() == [10, 5, 4, 3, 2, 1]
     # ceil(40 / i), and 32 and 16: multiples of the 16 columns.
     assert space.filters.tolist() == [40, 32, 20, 16, 14, 10, 8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def two_at_once(along):
+    return MultiplierMode(weight_bits=8, activation_bits=4, macs_per_pe=2, along=along)
+
+
+def test_whole_columns_hold_all_filters_of_their_processing_elements():
+    nest = nest_of(filters=70, mode=two_at_once(Along.FILTERS))
+    offered = enumerate_tiles(nest, load_hardware("edge_16x16")).filters.tolist()
+    assert {64, 32} <= set(offered)  # of ceil(70 / i) neither is one
+    assert 48 not in offered
+
+
+def test_a_reduction_that_one_fold_holds_in_a_mode_needs_no_psum_memory():
+    """8 channels on 4 rows: two folds of one product each, one of two at once."""
+    keys = ["mac_array.dataflow=weight_stationary", "mac_array.drain=hidden", "mac_array.rows=4"]
+    hardware = load_hardware("edge_16x16", keys)
+    psum = hardware.buffers.psum.model_copy(update={"capacity_KiB": 1 / 1024})
+    buffers = hardware.buffers.model_copy(update={"psum": psum})
+    hardware = hardware.model_copy(update={"buffers": buffers})
+    assert len(enumerate_tiles(nest_of(), hardware).feasible) == 0
+    space = enumerate_tiles(nest_of(mode=two_at_once(Along.REDUCTION)), hardware)
+    assert set(space.channels[space.feasible[:, 5]]) == {8}
 
 
 def test_filters_that_run_in_time_are_cut_evenly_only():
