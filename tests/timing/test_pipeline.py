@@ -1,5 +1,7 @@
 """Does the schedule equal a simulation of one clock cycle at a time?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -132,7 +134,7 @@ def test_groups_side_by_side_equal_a_simulation_cycle_by_cycle(seed, dataflow, d
 @pytest.mark.parametrize(
     ("dataflow", "depthwise"), [*((dataflow, "serial") for dataflow in DATAFLOWS), *GROUPED]
 )
-@pytest.mark.parametrize("seed", seeds(6, 24))
+@pytest.mark.parametrize("seed", seeds(3, 27))
 def test_several_multipliers_equal_a_simulation_cycle_by_cycle(seed, dataflow, depthwise, along):
     rng = np.random.default_rng(seed)
     keys = [wide_ports(rng), "post_processing.lanes=4096", flat_dram(rng)]
@@ -140,9 +142,13 @@ def test_several_multipliers_equal_a_simulation_cycle_by_cycle(seed, dataflow, d
     if depthwise != "serial":
         rows = 12 if depthwise == "block_diagonal" else 5
         keys += [f"mac_array.depthwise={depthwise}", f"mac_array.rows={rows}", "mac_array.cols=6"]
-        nest = random_groups(rng)
+        # Three filters of a group, of which two share a place in every other case.
+        nest = replace(random_groups(rng), filters=3)
     hardware = random_machine(rng, *keys, dataflow=dataflow)
-    nest = join_groups(in_random_mode(rng, nest, along), hardware.mac_array)
+    nest = in_random_mode(rng, nest, along)
+    if depthwise != "serial":
+        nest = replace(nest, mode=nest.mode.model_copy(update={"macs_per_pe": 2 + seed % 2}))
+    nest = join_groups(nest, hardware.mac_array)
     compare_with_simulation(rng, nest, hardware)
 
 
