@@ -222,6 +222,10 @@ class LayerSection(_Section):
     bound_by: str
     utilization_fraction: Fraction
     mapping: Mapping | None = Field(description="Null where the layer costs nothing.")
+    resident: tuple[Literal["ifm", "residual", "ofm"], ...] = Field(
+        default=(),
+        description="Operands that stay on chip, whole: DRAM moves nothing of them.",
+    )
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     energy_pJ: EnergyByComponent

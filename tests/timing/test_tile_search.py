@@ -43,6 +43,7 @@ from tests.mapping.random_layers import (
     DATAFLOWS,
     GROUPED,
     LANE_KINDS,
+    let_maps_stay,
     random_groups,
     random_machine,
     random_nest,
@@ -68,6 +69,8 @@ def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary", dep
     hardware = random_machine(rng, *overrides, *keys, dataflow=dataflow)
     if depthwise != "serial":
         nest = join_groups(random_groups(rng), hardware.mac_array)
+    if seed % 3 == 0:
+        nest = let_maps_stay(rng, nest)
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
     moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
