@@ -203,11 +203,14 @@ class _Search:
         """Keep a map on chip unless a layer then has no tile, or all together are worse."""
         kept = keep_map(nests, stay)
         here = slice(stay.first, stay.last + 1)
-        after = [found.rank for found in map(self.try_to_find, kept[here]) if found is not None]
+        after = []
+        for nest in kept[here]:
+            found = self.try_to_find(nest)
+            if found is None:
+                return nests
+            after.append(found.rank)
         before = [self.find(nest).rank for nest in nests[here]]
-        if len(after) < len(before) or _sum_ranks(after) > _sum_ranks(before):
-            return nests
-        return kept
+        return kept if _sum_ranks(after) <= _sum_ranks(before) else nests
 
 
 def _sum_ranks(ranks: Sequence[tuple[float, int, int]]) -> tuple[float, ...]:

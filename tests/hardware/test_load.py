@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from accel_sim.hardware.buffers import OPERANDS
@@ -311,6 +312,21 @@ def test_a_shared_memory_is_one_and_is_described_once():
     assert not load_hardware("edge_16x16").buffers.keeps_maps
     said_twice = section.replace("weights:", f"ifm: {WIDER}, weights:")
     assert load_hardware("edge_16x16", [said_twice]).buffers == buffers
+
+
+def test_the_schema_lets_shared_operands_be_described_once():
+    def machine(*names, **keys):
+        whole = load_hardware("edge_16x16").model_dump(mode="json")
+        buffers = {name: whole["buffers"][name] for name in names}
+        return whole | {"buffers": buffers | keys}
+
+    def is_valid(machine):
+        return jsonschema.Draft202012Validator(hardware_schema()).is_valid(machine)
+
+    assert is_valid(machine(*OPERANDS))
+    assert is_valid(machine("ifm", "weights", "psum", shared=["ifm", "ofm"]))
+    assert not is_valid(machine("ifm", "weights", "psum"))
+    assert not is_valid(machine("ifm", "weights", "psum", shared=["ofm"]))
 
 
 @pytest.mark.parametrize(
