@@ -13,7 +13,7 @@ from accel_sim.mapping.residency import Stay, find_stays
 from accel_sim.performance import run_performance
 from accel_sim.scheduling import lay_out_layers, schedule_layers
 from quantizer.network.graph import Network
-from quantizer.network.layers import Add, Clamp, Clip, Reshape
+from quantizer.network.layers import Add, Clamp, Clip, Conv, Reshape
 from tests.test_performance import constant_bits, small_network
 
 FLAT = "dram={model: flat, bandwidth_GBps: 4, latency_ns: 20, energy_pJ_per_bit: 8, packing: dense}"
@@ -254,3 +254,29 @@ def test_a_pinned_tile_comes_before_a_map_that_skips_over_it():
     assert pinned["m0"].resident == ()
     assert pinned["m2"].resident == ("ifm", "ofm")
     assert pinned["m3"].resident == ("ifm",)
+
+
+def test_a_map_that_costs_more_than_it_saves_does_not_stay():
+    """Beside the first map there is no room for all of what the convolution reads.
+
+    Maps have 4 KiB. Alone, the convolution holds its ifm while weights and sums of 8 filters at
+    a time pass by; beside the first map it would have to bring the ifm for each of these again,
+    or all weights twice: 28 KiB or 36, where the map saves 12.
+    """
+    skip = skip_over_two_layers()
+    conv = Conv(
+        name="m2", ifm="m1", ofm="m2", weights="w", bias=None, stride=(1, 1), pads=(1, 1, 1, 1),
+        dilation=(1, 1), groups=1, clamp=None,
+    )  # fmt: skip
+    network = replace(
+        skip, layers=(*skip.layers[:2], conv, skip.layers[3]),
+        shapes=dict.fromkeys(skip.shapes, (64, 8, 8)),
+        constants={"w": np.zeros((64, 64, 3, 3), np.float32)},
+    )  # fmt: skip
+    small = ("buffers.weights.capacity_KiB=8", "buffers.psum.capacity_KiB=4")
+    keys = ("mapping.objective=dram_bytes", *small)
+    layers = run(network, shared_machine(*keys, capacity_KiB=12))
+    assert "ofm" not in layers["m0"].resident
+    assert layers["m1"].resident == ("ofm",)
+    roomy = run(network, shared_machine(*keys, capacity_KiB=24))
+    assert roomy["m0"].resident == ("ofm",)
