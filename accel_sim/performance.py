@@ -20,7 +20,7 @@ from accel_sim.energy.chip import (
 from accel_sim.energy.layer_energy import LayerEnergy
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.loop_nest import Kind, MapOperand
 from accel_sim.mapping.tile import LayerMapping, Loop, Tile
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 from accel_sim.scheduling import LayerSchedule, schedule_layers
@@ -81,6 +81,8 @@ class LayerPerformance:
         None where the layer has no weights; the entries of a table are none.
     mapping
         None where the layer costs nothing.
+    resident
+        Operands that stay on chip, whole: DRAM moves nothing of them.
     utilization_fraction
         MACs per cycle, of what all processing elements do in the layer's mode; 0 where there
         are none.
@@ -98,6 +100,7 @@ class LayerPerformance:
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     energy: LayerEnergy
+    resident: tuple[MapOperand, ...] = ()
 
     @property
     def macs_per_pe(self) -> int:
@@ -193,6 +196,7 @@ def _price(
         ofm_bits=nest.ofm_bits,
         mapping=schedule.mapping,
         cycles=schedule.cycles,
+        resident=nest.resident_operands,
         # What a transposed convolution crops away is never computed.
         utilization_fraction=min(network_macs, nest.macs) / slots if slots else 0.0,
         dram_bytes=schedule.dram_bytes,

@@ -89,6 +89,24 @@ def test_saturating_values_are_those_of_the_machines_order(quantized, images):
     assert sum(layer.accumulator_overflows for layer in second.values()) > 0
 
 
+SHARED = (
+    "buffers={ifm: {capacity_KiB: 16, port_bits: 128, ports: 1r1w, banks: 2, double_buffered: "
+    "true}, weights: {capacity_KiB: 64, port_bits: 128, ports: 1r1w, banks: 2, double_buffered: "
+    "true}, psum: {capacity_KiB: 32, port_bits: 512, ports: 1r1w, banks: 2, double_buffered: "
+    "false}, shared: [ifm, ofm]}"
+)
+
+
+def test_what_stays_on_chip_never_changes_a_bit(quantized, images):
+    reports = [
+        simulate(load_hardware(EDGE, [SHARED, f"mapping.residency={residency}"]), quantized, images)
+        for residency in ("auto", "none")
+    ]
+    moved = [sum(layer.performance.dram_bytes.write for layer in one.layers) for one in reports]
+    assert moved[0] < moved[1]
+    assert reports[0].values == reports[1].values
+
+
 def test_a_fixed_reduction_gives_the_same_bits_whatever_the_objective(quantized, images):
     small = ["buffers.ifm.capacity_KiB=4", "buffers.weights.capacity_KiB=4"]
     found = {

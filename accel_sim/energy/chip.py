@@ -96,7 +96,8 @@ def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
     weights = buffer_costs("weights", buffers.weights, technology)
     ofm = buffer_costs("ofm", buffers.ofm, technology)
     psum_costs = None if psum is None else buffer_costs("psum", psum, technology)
-    memories = [costs for costs in (ifm, weights, psum_costs, ofm) if costs is not None]
+    by_operand = {"ifm": ifm, "weights": weights, "psum": psum_costs, "ofm": ofm}
+    memories = [costs for name in buffers.memories if (costs := by_operand[name]) is not None]
     return EnergyConstants(
         mac=mac,
         gated_mac=_gated_mac(mac, gated_fraction(hardware.precision)),

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from accel_sim.hardware.buffers import Buffers
 from accel_sim.hardware.choices import (
     Dataflow,
     Depthwise,
@@ -16,7 +17,6 @@ from accel_sim.hardware.choices import (
     EdgeTiles,
     FoldOverlap,
     Packing,
-    Ports,
     SramCell,
 )
 from accel_sim.hardware.mapping_options import MappingOptions
@@ -91,90 +91,6 @@ class MacArray(Section):
                 "does not; use serial or block_diagonal"
             )
         return self
-
-
-class Buffer(Section):
-    """One on-chip memory.
-
-    Attributes
-    ----------
-    capacity_KiB
-        In total; double buffering halves what a tile may use.
-    banks
-        Memories of ``capacity_KiB / banks``, each with ports of `port_bits`. With double
-        buffering and more than one bank, half of them serve the array and half DRAM.
-    """
-
-    capacity_KiB: Annotated[float, Field(gt=0, le=1_048_576)]
-    port_bits: Annotated[int, Field(ge=8, le=8192)]
-    ports: Ports
-    banks: Annotated[int, Field(ge=1, le=64)]
-    double_buffered: bool
-
-    @model_validator(mode="after")
-    def _divides(self) -> "Buffer":
-        if self.double_buffered and self.banks > 1 and self.banks % 2:
-            raise ValueError(
-                f"banks: double buffering needs 1 bank or an even number, got {self.banks}"
-            )
-        if self.capacity_KiB * 1024 % self.banks:
-            raise ValueError(
-                f"banks: {self.capacity_KiB:g} KiB do not divide into {self.banks} banks of whole "
-                "bytes"
-            )
-        return self
-
-    @property
-    def capacity_bytes(self) -> int:
-        """Bytes in total."""
-        return int(self.capacity_KiB * 1024)
-
-    @property
-    def bank_bytes(self) -> int:
-        """Bytes of one bank."""
-        return self.capacity_bytes // self.banks
-
-    @property
-    def tile_bytes(self) -> int:
-        """Bytes that one tile may use."""
-        return self.capacity_bytes // (2 if self.double_buffered else 1)
-
-    @property
-    def array_banks(self) -> int:
-        """Banks that serve the array at one time."""
-        return self.banks // 2 if self.double_buffered and self.banks > 1 else self.banks
-
-    @property
-    def shares_ports_with_dram(self) -> bool:
-        """Whether transfers of the next tile pass the ports that the array uses."""
-        return self.double_buffered and self.banks == 1
-
-
-class Buffers(Section):
-    """The on-chip memories; partial sums may live in the ofm's.
-
-    Attributes
-    ----------
-    shared
-        Buffers that are one memory. None can be, yet.
-    """
-
-    ifm: Buffer
-    weights: Buffer
-    psum: Buffer | Literal["in_ofm"]
-    ofm: Buffer
-    shared: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _is_simulated(self) -> "Buffers":
-        if self.shared:
-            raise ValueError("shared: shared memories are not simulated yet; use []")
-        return self
-
-    @property
-    def psum_memory(self) -> Buffer:
-        """The memory that holds partial sums."""
-        return self.psum if isinstance(self.psum, Buffer) else self.ofm
 
 
 class DeviceDram(Section):

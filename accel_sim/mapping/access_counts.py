@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.config import Buffers, HardwareConfig
+from accel_sim.hardware.buffers import Buffers
+from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_counts import count_array
 from accel_sim.mapping.lane_counts import count_lanes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
-from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, stored_bits
+from accel_sim.mapping.tile_space import BITS_PER_BYTE, TileSpace, moved_bits
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 
 Counts = NDArray[np.int64]
@@ -116,7 +117,7 @@ def count_tiles(
         See `count_array`.
     """
     groups, batch, rows, cols, filters, channels = space.feasible[candidates].T
-    bits = stored_bits(nest, hardware)
+    bits = moved_bits(nest, hardware)
     input_rows = np.array([cut.touched.sum() for cut in space.rows])[rows]
     input_cols = np.array([cut.span.sum() for cut in space.cols])[cols]
     ifm = nest.batch * nest.groups * nest.channels * input_rows * input_cols

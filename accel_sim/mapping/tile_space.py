@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.hardware.buffers import Buffer, OperandName
 from accel_sim.hardware.choices import Packing, Reduction
-from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.mapping_options import Pin, PinnedTile
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
@@ -54,6 +55,17 @@ def stored_bits(nest: LoopNest, hardware: HardwareConfig) -> StoredBits:
         bias=stored(nest.bias_bits),
         psum=stored(hardware.precision.accumulator_bits),
         ofm=stored(nest.ofm_bits),
+    )
+
+
+def moved_bits(nest: LoopNest, hardware: HardwareConfig) -> StoredBits:
+    """Bits that DRAM moves with one element of each operand: 0 where it stays on chip."""
+    bits = stored_bits(nest, hardware)
+    return replace(
+        bits,
+        ifm=0 if nest.ifm_stays else bits.ifm,
+        residual=0 if nest.residual_stays else bits.residual,
+        ofm=0 if nest.ofm_stays else bits.ofm,
     )
 
 
@@ -177,7 +189,7 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig, pin: Pin | None = 
     )
     fits = np.ones((), np.bool_)
     for need in needed_bits(nest, hardware, space):
-        fits = fits & (need.bits <= need.buffer.tile_bytes * BITS_PER_BYTE)
+        fits = fits & (need.bits <= need.room_bits)
     shape = (
         len(space.groups),
         len(space.batch),
@@ -215,17 +227,48 @@ def col_axis(nest: LoopNest) -> Axis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """Bits that tiles of one operand take in a buffer, over all combinations."""
+    """Bits that tiles take in a memory, over all combinations.
+
+    Attributes
+    ----------
+    operand
+        What lies there, in words.
+    name
+        Key of the buffer that describes the memory.
+    room_bits
+        What the memory has for one tile.
+    """
 
     operand: str
-    name: str
+    name: OperandName
     buffer: Buffer
+    room_bits: int
     bits: NDArray[np.int64]
 
 
 def needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tuple[Need, ...]:
-    """Bits that each operand takes in its buffer, feasible or not."""
-    bits, buffers = stored_bits(nest, hardware), hardware.buffers
+    """Bits that tiles take in each memory, feasible or not."""
+    buffers = hardware.buffers
+    needs: dict[OperandName, Need] = {}
+    for operand, bits in _tile_bits(nest, hardware, space).items():
+        key = buffers.memory_key(operand)
+        if key in needs:
+            before = needs[key]
+            joined = f"{before.operand} and {operand}"
+            needs[key] = replace(before, operand=joined, bits=before.bits + bits)
+            continue
+        buffer = buffers.memories[key]
+        resident_bytes = nest.resident_bytes if key == buffers.memory_key("ifm") else 0
+        room_bits = buffer.tile_bytes_beside(resident_bytes) * BITS_PER_BYTE
+        needs[key] = Need(operand=operand, name=key, buffer=buffer, room_bits=room_bits, bits=bits)
+    return tuple(needs.values())
+
+
+def _tile_bits(
+    nest: LoopNest, hardware: HardwareConfig, space: TileSpace
+) -> dict[OperandName, NDArray[np.int64]]:
+    """Bits of the tiles of each operand that has any; maps that stay have none."""
+    bits, moved = stored_bits(nest, hardware), moved_bits(nest, hardware)
     groups = space.groups[:, None, None, None, None, None]
     batch = space.batch[None, :, None, None, None, None]
     input_rows, output_rows = (
@@ -239,10 +282,11 @@ def needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> t
     filters = space.filters[None, None, None, None, :, None]
     channels = space.channels[None, None, None, None, None, :]
     pixels = groups * batch * output_rows * output_cols
-    residual = (groups if nest.shares_residual else pixels) * bits.residual
-    ifm = groups * batch * input_rows * input_cols * channels * bits.ifm + residual
+    residual = (groups if nest.shares_residual else pixels) * moved.residual
     outputs = pixels * filters
-    needs = [Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
+    tile_bits: dict[OperandName, NDArray[np.int64]] = {
+        "ifm": groups * batch * input_rows * input_cols * channels * moved.ifm + residual
+    }
     keeps_partial_sums = channels < nest.channels
     if nest.kind is Kind.MAC and not array_axes(hardware.mac_array.dataflow).keeps_sums:
         layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
@@ -250,16 +294,14 @@ def needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> t
         keeps_partial_sums |= (in_rows > hardware.mac_array.rows) | (layout.taps_in_turn > 1)
     if nest.has_weights:
         of_filter = channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias
-        weights = groups * filters * of_filter
-        needs.append(Need(operand="weights", name="weights", buffer=buffers.weights, bits=weights))
-    if isinstance(buffers.psum, Buffer):
-        psum = np.where(keeps_partial_sums, outputs * bits.psum, 0)
-        needs.append(Need(operand="psum", name="psum", buffer=buffers.psum, bits=psum))
-        needs.append(Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * bits.ofm))
+        tile_bits["weights"] = groups * filters * of_filter
+    if hardware.buffers.psum == "in_ofm":
+        widest = np.where(keeps_partial_sums, np.maximum(bits.psum, moved.ofm), moved.ofm)
+        tile_bits["ofm"] = outputs * widest
     else:
-        widest = np.where(keeps_partial_sums, np.maximum(bits.psum, bits.ofm), bits.ofm)
-        needs.append(Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * widest))
-    return tuple(needs)
+        tile_bits["psum"] = np.where(keeps_partial_sums, outputs * bits.psum, 0)
+        tile_bits["ofm"] = outputs * moved.ofm
+    return tile_bits
 
 
 def _channel_cuts(nest: LoopNest, hardware: HardwareConfig) -> set[int]:

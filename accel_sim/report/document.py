@@ -237,6 +237,10 @@ class LayerSection(_Section):
         description="MACs of those that the array could do in as many cycles, in the layer's mode."
     )
     mapping: Mapping | None = Field(description="Null where the layer costs nothing.")
+    resident: tuple[Literal["ifm", "residual", "ofm"], ...] = Field(
+        default=(),
+        description="Operands that stay on chip, whole: DRAM moves nothing of them.",
+    )
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     energy_pJ: EnergyByComponent

@@ -71,6 +71,7 @@ class LayerReport:
             cycles=document.Cycles(total=costs.cycles.total, **asdict(costs.cycles)),
             bound_by=costs.bound_by,
             utilization_fraction=costs.utilization_fraction,
+            resident=costs.resident,
             mapping=None if mapping is None else _mapping_section(mapping),
             dram_bytes=document.DramBytes(**asdict(costs.dram_bytes)),
             buffer_accesses=document.BufferAccesses(**asdict(costs.buffer_accesses)),

@@ -34,6 +34,42 @@ def port_cycles(port: PortRules, reads: int, writes: int) -> int:
 
 
 @jit
+def find_slowest_port(
+    rules: ScheduleRules, reads: tuple[int, int, int, int], writes: tuple[int, int, int, int]
+) -> tuple[int, int]:
+    """Find the operand whose port is the slowest, the first of equals, and its cycles.
+
+    The words of a shared memory add up; they count as those of the operand with most of them.
+
+    Parameters
+    ----------
+    reads, writes
+        Words of one tile by operand, in the order of `tile_walk`.
+    """
+    ports = (rules.ifm_port, rules.weight_port, rules.psum_port, rules.ofm_port)
+    busiest = -1
+    shared_reads, shared_writes = 0, 0
+    for operand in range(4):
+        if rules.is_shared[operand]:
+            shared_reads += reads[operand]
+            shared_writes += writes[operand]
+            accesses = reads[operand] + writes[operand]
+            if busiest < 0 or accesses > reads[busiest] + writes[busiest]:
+                busiest = operand
+    slowest, slowest_cycles = 0, 0
+    for operand in range(4):
+        if operand == busiest:
+            cycles = port_cycles(ports[operand], shared_reads, shared_writes)
+        elif rules.is_shared[operand]:
+            cycles = 0
+        else:
+            cycles = port_cycles(ports[operand], reads[operand], writes[operand])
+        if cycles > slowest_cycles:
+            slowest, slowest_cycles = operand, cycles
+    return slowest, slowest_cycles
+
+
+@jit
 def words(port: PortRules, bits: int) -> int:
     """Port words that hold some bits."""
     return -(-bits // port.port_bits)

@@ -15,7 +15,7 @@ from accel_sim.timing.mac_array import (
     fill_drain_cycles,
     lay_on_array,
 )
-from accel_sim.timing.port_words import array_words, lane_words, port_cycles, words
+from accel_sim.timing.port_words import array_words, find_slowest_port, lane_words, words
 from accel_sim.timing.schedule_rules import ScheduleRules
 from accel_sim.timing.tile_walk import (
     CHANNELS,
@@ -107,18 +107,11 @@ def work_on_tile(
         ofm_reads, ofm_writes = ofm_reads + psum_reads, ofm_writes + psum_writes
         psum_reads, psum_writes = 0, 0
 
-    slowest = IFM
-    slowest_cycles = port_cycles(rules.ifm_port, demand.ifm, ifm_writes)
-    cycles = port_cycles(rules.weight_port, demand.weights, weight_writes)
-    if cycles > slowest_cycles:
-        slowest, slowest_cycles = WEIGHTS, cycles
-    cycles = port_cycles(rules.psum_port, psum_reads, psum_writes)
-    if cycles > slowest_cycles:
-        slowest, slowest_cycles = PSUM, cycles
-    cycles = port_cycles(rules.ofm_port, ofm_reads, ofm_writes)
-    if cycles > slowest_cycles:
-        slowest, slowest_cycles = OFM, cycles
-
+    slowest, slowest_cycles = find_slowest_port(
+        rules,
+        (demand.ifm, demand.weights, psum_reads, ofm_reads),
+        (ifm_writes, weight_writes, psum_writes, ofm_writes),
+    )
     stretch = max(0, slowest_cycles - compute - skew)
     # The output stage takes `lanes` finished outputs per cycle.
     requantize = -(-outputs // rules.lanes) if rules.is_mac and is_last else 0

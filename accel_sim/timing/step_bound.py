@@ -18,7 +18,7 @@ from accel_sim.mapping.access_counts import TileCounts
 from accel_sim.mapping.array_axes import array_axes, count_filter_places, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.tile import Loop, LoopOrder
-from accel_sim.mapping.tile_space import TileSpace, stored_bits
+from accel_sim.mapping.tile_space import TileSpace, moved_bits
 from accel_sim.timing.cycle_bound import count_least_inputs
 from accel_sim.timing.dram import DramTiming
 
@@ -152,17 +152,18 @@ def bound_steps(
     """Cycles from the first computation to the last at least; int64[n]."""
     read = timing.read_cycles_per_bit
     buffers = hardware.buffers
-    bits = stored_bits(nest, hardware)
+    bits = moved_bits(nest, hardware)
     ifm = {Loop.GROUPS: series.groups, Loop.PIXELS: series.inputs, Loop.CHANNELS: series.channels}
     weights = {
         Loop.GROUPS: series.groups,
         Loop.FILTERS: series.filters,
         Loop.CHANNELS: series.channels,
     }
+    residual = {Loop.GROUPS: series.groups, Loop.PIXELS: series.pixels}
     total: Counts = np.zeros_like(series.groups.total)
     for position, loop in enumerate(order):
         busy = _busy(nest, hardware, series, order, position)
-        loaded_ifm, loaded_weights = (
+        loaded_ifm, loaded_residual, loaded_weights = (
             np.where(
                 _is_new(operand, series, order[position:]),
                 _sum_steps(operand, series, order, position, is_load=True) * element_bits // blocks,
@@ -170,17 +171,18 @@ def bound_steps(
             )
             for operand, element_bits, blocks in (
                 (ifm, bits.ifm, 1),
+                (residual, bits.residual * nest.reads_residual, 1),
                 (weights, nest.channel_weights * bits.weight, nest.blocks),
             )
         )
         steps = _sum_steps({}, series, order, position, is_load=True)
         streams = []
         for is_hidden in (True, False):
-            of_ifm = loaded_ifm * (buffers.ifm.double_buffered is is_hidden)
+            of_ifm = (loaded_ifm + loaded_residual) * (buffers.ifm.double_buffered is is_hidden)
             of_weights = loaded_weights * (buffers.weights.double_buffered is is_hidden)
             moved = of_ifm + of_weights
             # A tile that lies in the padding reads no ifm; then only one batch is sure.
-            is_sure = (of_weights > 0) | (series.least_inputs > 0)
+            is_sure = (of_weights > 0) | (loaded_residual > 0) | (series.least_inputs > 0)
             batches = (moved > 0) * np.where(is_sure, steps, 1)
             stream = moved * read.numerator // read.denominator
             streams.append(stream + batches * timing.latency_cycles)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from accel_sim.hardware.buffers import OPERANDS
 from accel_sim.hardware.choices import Objective, Packing, RoundingName
 from accel_sim.hardware.load import (
     config_digest,
@@ -222,13 +224,17 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
          "clock_MHz: expected at most 10000, got inf"),
         ("name: edge_16x16", "name: ''", "name: expected a word, got nothing"),
         ("name: edge_16x16", f"name: {'x' * 81}", "name: expected at most 80 characters"),
-        ("  shared: []", "  shared: [ifm, ofm]",
-         "buffers.shared: shared memories are not simulated yet; use []"),
         ("  shared: []", "  shared: ifm", "buffers.shared: expected a list, got 'ifm'"),
+        ("  shared: []", "  shared: [ifm, ofn]",
+         "buffers.shared[1]: expected one of ifm, weights, psum, ofm; got 'ofn'"),
+        ("  shared: []", "  shared: [ifm]",
+         "buffers.shared: expected two operands or more, got ifm alone"),
+        ("  shared: []", "  shared: [ifm, ofm, ifm]",
+         "buffers.shared: ifm is named twice; expected each operand once"),
         ("reduction: free", "reduction: fix",
          "mapping.reduction: expected one of free, fixed; got 'fix'"),
-        ("residency: auto", "residency: none",
-         "mapping.residency: expected auto; got 'none'"),
+        ("residency: auto", "residency: never",
+         "mapping.residency: expected one of auto, none; got 'never'"),
         ("device: LPDDR4-3200", "device: LPDDR4-3100",
          "dram.device: expected one of DDR4-2400, DDR3-1600, LPDDR4-3200, HBM2-2000; "
          "got 'LPDDR4-3100'; did you mean 'LPDDR4-3200'?"),
@@ -249,6 +255,78 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path, monkeypatch, old, new, p
     assert text != EDGE
     expected = f"hw.yaml:{line_of(text, new)}: {problem}"
     assert complaint_of_text(tmp_path, monkeypatch, text) == expected
+
+
+MEMORY = "{capacity_KiB: 64, port_bits: 128, ports: 1r1w, banks: 2, double_buffered: true}"
+WIDER = MEMORY.replace("128", "256")
+
+
+@pytest.mark.parametrize(
+    ("buffers", "problem"),
+    [
+        (
+            {"weights": MEMORY, "psum": MEMORY, "ofm": MEMORY, "shared": "[ifm, ofm]"},
+            "buffers.shared: key 'ifm' is missing; the first operand named describes the memory "
+            "of all",
+        ),
+        (
+            {"ifm": MEMORY, "psum": MEMORY, "shared": "[ifm, ofm]"},
+            "buffers: missing key 'weights'",
+        ),
+        ({"ifm": MEMORY, "weights": MEMORY, "psum": MEMORY}, "buffers: missing key 'ofm'"),
+        (
+            {"ifm": MEMORY, "weights": MEMORY, "psum": MEMORY, "ofm": WIDER,
+             "shared": "[ifm, ofm]"},
+            "buffers.ofm: shares the memory that ifm describes, with another port_bits; leave the "
+            "key out",
+        ),
+        (
+            {"ofm": MEMORY, "ifm": MEMORY, "weights": MEMORY, "psum": "in_ofm",
+             "shared": "[ofm, psum]"},
+            "buffers.psum: in_ofm is a place among the outputs, and shared gives partial sums one "
+            "of their own; leave out one of the two",
+        ),
+        (
+            {"weights": MEMORY.replace("64", "1"), "ifm": MEMORY, "psum": MEMORY,
+             "shared": "[weights, ofm]"},
+            "buffers.weights.capacity_KiB: expected 2 to 4096 KiB in each bank (SRAM table), "
+            "got 0.5",
+        ),
+    ],
+)  # fmt: skip
+def test_a_contradiction_about_shared_memories_is_one_sentence(buffers, problem):
+    section = f"buffers={{{', '.join(f'{key}: {keys}' for key, keys in buffers.items())}}}"
+    with pytest.raises(InputError) as error:
+        load_hardware("edge_16x16", [section])
+    assert str(error.value) == f"--set {section}: {problem}"
+
+
+def test_a_shared_memory_is_one_and_is_described_once():
+    section = f"buffers={{ofm: {WIDER}, weights: {MEMORY}, psum: in_ofm, shared: [ofm, ifm]}}"
+    buffers = load_hardware("edge_16x16", [section]).buffers
+    assert buffers.ifm == buffers.ofm
+    assert buffers.ifm.port_bits == 256
+    assert buffers.memories == {"weights": buffers.weights, "ofm": buffers.ofm}
+    assert [buffers.memory_key(name) for name in OPERANDS] == ["ofm", "weights", "ofm", "ofm"]
+    assert buffers.keeps_maps
+    assert not load_hardware("edge_16x16").buffers.keeps_maps
+    said_twice = section.replace("weights:", f"ifm: {WIDER}, weights:")
+    assert load_hardware("edge_16x16", [said_twice]).buffers == buffers
+
+
+def test_the_schema_lets_shared_operands_be_described_once():
+    def machine(*names, **keys):
+        whole = load_hardware("edge_16x16").model_dump(mode="json")
+        buffers = {name: whole["buffers"][name] for name in names}
+        return whole | {"buffers": buffers | keys}
+
+    def is_valid(machine):
+        return jsonschema.Draft202012Validator(hardware_schema()).is_valid(machine)
+
+    assert is_valid(machine(*OPERANDS))
+    assert is_valid(machine("ifm", "weights", "psum", shared=["ifm", "ofm"]))
+    assert not is_valid(machine("ifm", "weights", "psum"))
+    assert not is_valid(machine("ifm", "weights", "psum", shared=["ofm"]))
 
 
 @pytest.mark.parametrize(

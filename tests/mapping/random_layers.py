@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from accel_sim.hardware.buffers import OPERANDS, Buffer
 from accel_sim.hardware.choices import Along
-from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import load_hardware
 from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.mapping.loop_nest import Kind, LoopNest
@@ -120,19 +121,36 @@ def random_machine(rng, *overrides: str, dataflow: str = "output_stationary") ->
         f"dram.packing={rng.choice(['dense', 'byte'])}",
         f"precision.accumulator_bits={rng.integers(20, 33)}",
     ]
-    for name in ("ifm", "weights", "psum", "ofm"):
-        choices += [
-            f"buffers.{name}.double_buffered={str(bool(rng.integers(0, 2))).lower()}",
-            f"buffers.{name}.port_bits={2 ** rng.integers(3, 8)}",
-            f"buffers.{name}.ports={rng.choice(['1rw', '1r1w'])}",
-            f"buffers.{name}.banks={rng.choice([1, 2, 4])}",
-        ]
+    buffers = {
+        name: f"{{double_buffered: {str(bool(rng.integers(0, 2))).lower()}, "
+        f"port_bits: {2 ** rng.integers(3, 8)}, ports: {rng.choice(['1rw', '1r1w'])}, "
+        f"banks: {rng.choice([1, 2, 4])}, capacity_KiB: 64}}"
+        for name in OPERANDS
+    }
     if rng.integers(0, 4) == 0:
-        choices = [choice for choice in choices if not choice.startswith("buffers.psum")]
-        choices.append("buffers.psum=in_ofm")
-    if any(override.startswith("buffers=") for override in overrides):
-        choices = [choice for choice in choices if not choice.startswith("buffers.")]
+        buffers["psum"] = "in_ofm"
+    if not any(override.startswith("buffers=") for override in overrides):
+        shared = random_shared(rng, buffers)
+        described = [f"{name}: {keys}" for name, keys in buffers.items() if name not in shared[1:]]
+        choices.append(f"buffers={{{', '.join(described)}, shared: [{', '.join(shared)}]}}")
     return load_hardware("edge_16x16", [*choices, *overrides])
+
+
+def random_shared(rng, buffers) -> list[str]:
+    """Draw operands that lie in one memory: none in half of all cases."""
+    names = [name for name in OPERANDS if buffers[name] != "in_ofm"]
+    if rng.integers(0, 2):
+        return []
+    return rng.permutation(names)[: rng.integers(2, len(names) + 1)].tolist()
+
+
+def let_maps_stay(rng, nest: LoopNest) -> LoopNest:
+    """Let any of a layer's maps lie on chip."""
+    ifm, residual, ofm = (bool(stays) for stays in rng.integers(0, 2, 3))
+    return replace(
+        nest, ifm_stays=ifm, residual_stays=residual and nest.residual_bits > 0, ofm_stays=ofm,
+        resident_bytes=int(rng.integers(0, 200)),
+    )  # fmt: skip
 
 
 def as_problem(
@@ -186,4 +204,5 @@ def as_problem(
         shares_residual=nest.shares_residual,
         multipliers=1 if nest.mode is None else nest.mode.macs_per_pe,
         along="reduction" if nest.mode is None else str(nest.mode.along),
+        on_chip=nest.resident_operands,
     )

@@ -16,7 +16,7 @@ class Problem:
     a filter has weights for the channels of its own part only; blocks that are apart meet no
     channels of other blocks on the array. Off the array, a group has
     `group_weights` (and a bias), and may read one element of the second operand for all of
-    its outputs; a copy reads no padding.
+    its outputs; a copy reads no padding. DRAM moves nothing of the operands `on_chip`.
 
     A processing element has `multipliers` for products of one output (along the reduction) or
     for filters, of one block; it uses no more of them than a block could ever feed.
@@ -47,6 +47,7 @@ class Problem:
     shares_residual: bool = False
     multipliers: int = 1
     along: str = "reduction"
+    on_chip: tuple = ()
 
     @property
     def products_at_once(self):
@@ -59,6 +60,10 @@ class Problem:
     @property
     def filters_at_once(self):
         return min(self.multipliers, self.filters // self.blocks) if self.along == "filters" else 1
+
+    def over_dram(self, operand):
+        """Bits of an element that DRAM moves."""
+        return 0 if operand in self.on_chip else self.bits[operand]
 
 
 @dataclass
@@ -162,12 +167,12 @@ def walk(problem):
         span = max(in_cols) - min(in_cols) + 1 if in_cols else 0
         if there["ifm"] != wanted["ifm"]:
             box = len(in_rows) * span * len(images) * len(channels) * len(groups)
-            result.dram_bits["ifm"] += box * problem.bits["ifm"]
-            step.loads["ifm"] = box * problem.bits["ifm"]
+            result.dram_bits["ifm"] += box * problem.over_dram("ifm")
+            step.loads["ifm"] = box * problem.over_dram("ifm")
             if there["residual"] != wanted["residual"]:
                 elements = (1 if problem.shares_residual else pixels) * len(groups)
-                result.dram_bits["residual"] += elements * problem.bits["residual"]
-                step.loads["ifm"] += elements * problem.bits["residual"]
+                result.dram_bits["residual"] += elements * problem.over_dram("residual")
+                step.loads["ifm"] += elements * problem.over_dram("residual")
         if (problem.is_mac or problem.group_weights) and there["weights"] != wanted["weights"]:
             moved = 0
             for _, k in product(groups, filters):
@@ -190,8 +195,8 @@ def walk(problem):
             following = (then["groups"], then["pixels"], then["filters"])
         if following != wanted["psum"]:
             if is_last:
-                result.dram_bits["ofm"] += outputs * problem.bits["ofm"]
-                step.stores["ofm"] = outputs * problem.bits["ofm"]
+                result.dram_bits["ofm"] += outputs * problem.over_dram("ofm")
+                step.stores["ofm"] = outputs * problem.over_dram("ofm")
             else:
                 result.dram_bits["psum_write"] += outputs * problem.bits["psum"]
                 step.stores["psum"] = outputs * problem.bits["psum"]

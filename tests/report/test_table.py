@@ -60,6 +60,17 @@ def test_a_layer_is_one_line():
     assert row(text, "flatten") == ["flatten", "Reshape", "8/8", "30.2"]
 
 
+def test_the_totals_say_how_many_maps_stay_on_chip():
+    report = with_values()
+    assert "on chip" not in render(report)
+    conv, *others = report.layers
+    conv = replace(conv, performance=replace(conv.performance, resident=("ifm", "ofm")))
+    one = replace(report, layers=(conv, *others))
+    assert "in the busiest layer; 1 feature map stays on chip" in " ".join(render(one).split())
+    two = replace(report, layers=(conv, conv, *others))
+    assert "; 2 feature maps stay on chip" in " ".join(render(two).split())
+
+
 def test_the_totals_name_their_units():
     text = " ".join(render(with_values()).split())
     for words in (
