@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from accel_sim.energy.chip import energy_constants
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.choices import Along, Objective
-from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.hardware.buffers import Buffer
+from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.devices import dram_devices
 from accel_sim.hardware.load import load_hardware
 from accel_sim.layer_steps.planned_sums import plan_sums
