@@ -14,12 +14,13 @@ from accel_sim.energy.chip import (
     count_additions,
     count_multiplications,
     energy_constants,
+    in_mode,
     layer_energy,
 )
 from accel_sim.energy.layer_energy import LayerEnergy
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.loop_nest import Kind
+from accel_sim.mapping.loop_nest import Kind, MapOperand
 from accel_sim.mapping.tile import LayerMapping, Loop, Tile
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 from accel_sim.scheduling import LayerSchedule, schedule_layers
@@ -80,8 +81,11 @@ class LayerPerformance:
         None where the layer has no weights; the entries of a table are none.
     mapping
         None where the layer costs nothing.
+    resident
+        Operands that stay on chip, whole: DRAM moves nothing of them.
     utilization_fraction
-        MACs per cycle and processing element; 0 where there are none.
+        MACs per cycle, of what all processing elements do in the layer's mode; 0 where there
+        are none.
     """
 
     name: str
@@ -96,6 +100,12 @@ class LayerPerformance:
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     energy: LayerEnergy
+    resident: tuple[MapOperand, ...] = ()
+
+    @property
+    def macs_per_pe(self) -> int:
+        """Products of a processing element in one cycle at most."""
+        return 1 if self.mapping is None else self.mapping.macs_per_pe
 
     @property
     def bound_by(self) -> Bound:
@@ -175,7 +185,8 @@ def _price(
         buffer_accesses=schedule.buffer_accesses,
         cycles=schedule.cycles.total,
     )
-    slots = schedule.cycles.total * hardware.mac_array.rows * hardware.mac_array.cols
+    macs_per_pe = 1 if schedule.mapping is None else schedule.mapping.macs_per_pe
+    slots = schedule.cycles.total * hardware.mac_array.rows * hardware.mac_array.cols * macs_per_pe
     return LayerPerformance(
         name=nest.layer,
         op=nest.op,
@@ -185,9 +196,10 @@ def _price(
         ofm_bits=nest.ofm_bits,
         mapping=schedule.mapping,
         cycles=schedule.cycles,
+        resident=nest.resident_operands,
         # What a transposed convolution crops away is never computed.
         utilization_fraction=min(network_macs, nest.macs) / slots if slots else 0.0,
         dram_bytes=schedule.dram_bytes,
         buffer_accesses=schedule.buffer_accesses,
-        energy=layer_energy(hardware, constants, events),
+        energy=layer_energy(hardware, in_mode(constants, hardware, nest), events),
     )

@@ -1,12 +1,12 @@
 """Schedules: how each layer of a network runs on a machine, before any value is known."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from accel_sim.accumulation import AccumulationPlan, Plans
-from accel_sim.energy.chip import EnergyConstants, energy_constants
+from accel_sim.energy.chip import EnergyConstants, energy_constants, in_mode
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.mapping_options import Pin
@@ -24,8 +24,10 @@ from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
 from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.multiplier_mode import choose_mode
 from accel_sim.mapping.pass_tables import map_passes
 from accel_sim.mapping.pins import check_pin
+from accel_sim.mapping.residency import Stay, find_stays, keep_map
 from accel_sim.mapping.row_stationary import check_register_files
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LayerMapping
@@ -81,18 +83,10 @@ def schedule_layers(
         See `lay_out_layers`.
     """
     nests = lay_out_layers(hardware, network, feature_map_bits, constant_bits, requantized_inputs)
-    constants = energy_constants(hardware)
-    # Layers of one shape share one schedule; only the search takes time.
-    pins = {pin.layer: pin for pin in hardware.mapping.pin}
-    schedules: dict[tuple[LoopNest, Pin | None], LayerSchedule] = {}
-    found = []
-    for nest in nests:
-        pin = pins.get(nest.layer)
-        shape = replace(nest, layer=""), pin and pin.model_copy(update={"layer": ""})
-        if shape not in schedules:
-            schedules[shape] = _find_schedule(nest, hardware, constants, pin)
-        found.append(replace(schedules[shape], nest=nest))
-    return tuple(found)
+    search = _Search(hardware=hardware, constants=energy_constants(hardware))
+    for stay in find_stays(network, nests, hardware):
+        nests = search.keep_if_better(nests, stay)
+    return tuple(search.find(nest).schedule for nest in nests)
 
 
 def collect_plans(schedules: tuple[LayerSchedule, ...]) -> Plans:
@@ -130,7 +124,7 @@ def lay_out_layers(
         check_widths(alone, hardware)
         if alone.kind is Kind.MAC:
             check_register_files(alone, hardware)
-        nest = join_groups(alone, hardware.mac_array)
+        nest = join_groups(choose_mode(alone, hardware), hardware.mac_array)
         if not nest.kind.is_free:
             check_smallest_tile(nest, hardware)
         nests.append(nest)
@@ -181,11 +175,60 @@ def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranked:
+    """A schedule, and what it is compared by; see `timing.tile_search.Found`."""
+
+    schedule: LayerSchedule
+    rank: tuple[float, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """Finds the schedules of one machine; layers of one shape share one."""
+
+    hardware: HardwareConfig
+    constants: EnergyConstants
+    known: dict[tuple[LoopNest, Pin | None], _Ranked | None] = field(default_factory=dict)
+
+    def find(self, nest: LoopNest) -> _Ranked:
+        """Find the best schedule of a layer of which some tile fits."""
+        found = self.try_to_find(nest)
+        assert found is not None
+        return replace(found, schedule=replace(found.schedule, nest=nest))
+
+    def try_to_find(self, nest: LoopNest) -> _Ranked | None:
+        """Find the same, for a layer of any name; None if no tile fits."""
+        named = [pin for pin in self.hardware.mapping.pin if pin.layer == nest.layer]
+        pin = named[0].model_copy(update={"layer": ""}) if named else None
+        shape = replace(nest, layer=""), pin
+        if shape not in self.known:
+            self.known[shape] = _find_schedule(nest, self.hardware, self.constants, pin)
+        return self.known[shape]
+
+    def keep_if_better(self, nests: tuple[LoopNest, ...], stay: Stay) -> tuple[LoopNest, ...]:
+        """Keep a map on chip unless a layer then has no tile, or all together are worse."""
+        kept = keep_map(nests, stay)
+        here = slice(stay.first, stay.last + 1)
+        after = []
+        for nest in kept[here]:
+            found = self.try_to_find(nest)
+            if found is None:
+                return nests
+            after.append(found.rank)
+        before = [self.find(nest).rank for nest in nests[here]]
+        return kept if _sum_ranks(after) <= _sum_ranks(before) else nests
+
+
+def _sum_ranks(ranks: Sequence[tuple[float, int, int]]) -> tuple[float, ...]:
+    return tuple(map(sum, zip(*ranks, strict=True)))
+
+
 def _find_schedule(
     nest: LoopNest, hardware: HardwareConfig, constants: EnergyConstants, pin: Pin | None
-) -> LayerSchedule:
+) -> _Ranked | None:
     if nest.kind.is_free:
-        return LayerSchedule(
+        free = LayerSchedule(
             nest=nest,
             mapping=None,
             accumulation=None,
@@ -194,7 +237,11 @@ def _find_schedule(
             buffer_accesses=NO_BUFFER_ACCESSES,
             drained_psums=0,
         )
+        return _Ranked(schedule=free, rank=(0.0, 0, 0))
     space = enumerate_tiles(nest, hardware, pin)
+    if not len(space.feasible):
+        return None
+    constants = in_mode(constants, hardware, nest)
 
     def cost(tiles: TileCounts, moved: tuple[DramBits, ...]) -> SearchCost:
         return search_cost(nest, hardware, constants, tiles, moved)
@@ -204,13 +251,14 @@ def _find_schedule(
     bits = count_dram_bits(tiles, found.loop_order)
     tile, is_mac = space.tile(found.candidate), nest.kind is Kind.MAC
     has_passes = array_axes(hardware.mac_array.dataflow).has_passes
-    return LayerSchedule(
+    schedule = LayerSchedule(
         nest=nest,
         mapping=LayerMapping(
             dataflow=hardware.mac_array.dataflow if is_mac else None,
             tile=tile,
             loop_order=found.loop_order,
             passes=map_passes(nest, hardware, tile) if is_mac and has_passes else None,
+            mode=nest.mode,
         ),
         accumulation=plan_accumulation(nest, hardware, tile.channels) if is_mac else None,
         cycles=found.cycles,
@@ -218,3 +266,4 @@ def _find_schedule(
         buffer_accesses=total_buffer_accesses(count_buffer_words(tiles, bits, hardware.buffers), 0),
         drained_psums=int(tiles.drained_psums[0]),
     )
+    return _Ranked(schedule=schedule, rank=found.rank)

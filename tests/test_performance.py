@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from accel_sim.energy.chip import energy_constants
+from accel_sim.energy.mac import mac_energy
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.load import load_hardware, shipped_machines
 from accel_sim.mapping.access_counts import count_dram_bits, count_tiles
@@ -153,6 +154,50 @@ def test_a_classifier_worked_by_hand():
     assert (words.psum.writes, words.psum.reads) == (0, 0)
 
 
+def in_mode(along, **keys):
+    mode = {"weight_bits": 4, "activation_bits": 4, "macs_per_pe": 4, "along": along} | keys
+    return f"precision.modes=[{{{', '.join(f'{key}: {value}' for key, value in mode.items())}}}]"
+
+
+@pytest.mark.parametrize(
+    ("along", "compute", "ifm_words", "weight_words", "ofm_words"),
+    [
+        # 16 products, 4 at once: 4 steps with 16 bits for a pixel, 10 * 16 bits of weights.
+        ("reduction", 4, 4, 4 * 2, 1),
+        # 10 filters, 4 at once, on 3 columns: 16 steps with 4 bits, 3 * 4 * 4 of weights.
+        ("filters", 16, 16, 16, 1),
+    ],
+)
+def test_a_classifier_in_a_mode_worked_by_hand(along, compute, ifm_words, weight_words, ofm_words):
+    fc = run(overrides=[FLAT, in_mode(along)], bits=4, weight_bits=4)["fc"]
+    assert fc.mapping.mode.along == along
+    assert (fc.cycles.compute, fc.cycles.fill_drain) == (compute, 46)
+    words = fc.buffer_accesses
+    assert (words.ifm.reads, words.weights.reads) == (ifm_words, weight_words)
+    assert words.ofm.writes == ofm_words
+    assert fc.utilization_fraction == 160 / (fc.cycles.total * 256 * 4)
+    hardware = load_hardware("edge_16x16", [in_mode(along)])
+    (mode,) = hardware.precision.modes
+    mac = mac_energy(hardware, mode, 4 if along == "reduction" else 1)
+    assert fc.energy.mac.value_pJ == pytest.approx(160 * mac.value)
+
+
+def test_what_no_mode_holds_costs_what_it_costs_without_modes():
+    plain, composable = (run(overrides=[FLAT, *keys], bits=8, weight_bits=4)
+                         for keys in ([], [in_mode("reduction")]))  # fmt: skip
+    assert composable == plain
+
+
+@pytest.mark.parametrize("machine", shipped_machines())
+@pytest.mark.parametrize("along", ["reduction", "filters"])
+def test_no_mode_is_faster_than_all_of_its_multipliers(machine, along):
+    array = load_hardware(machine).mac_array
+    for layer in run(machine, [in_mode(along)], bits=4, weight_bits=4).values():
+        assert layer.macs_per_pe == (4 if layer.macs else 1)
+        assert layer.macs <= layer.cycles.compute * array.rows * array.cols * layer.macs_per_pe
+        assert 0 <= layer.utilization_fraction <= 1
+
+
 @pytest.mark.parametrize("machine", shipped_machines())
 @pytest.mark.parametrize("objective", ["latency", "energy", "energy_delay", "dram_bytes"])
 def test_every_machine_runs_a_network(machine, objective):
@@ -180,7 +225,7 @@ def test_every_machine_runs_a_network(machine, objective):
     for name in ("add", "pool", "mean"):
         assert layers[name].mapping.dataflow is None
         assert layers[name].cycles.compute > 0
-        assert layers[name].dram_bytes.write > 0
+        assert (layers[name].dram_bytes.write > 0) == ("ofm" not in layers[name].resident)
         assert layers[name].energy.post_processing.value_pJ > 0
     assert layers["add"].dram_bytes.residual_read == layers["add"].dram_bytes.ifm_read
 

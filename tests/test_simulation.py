@@ -89,6 +89,24 @@ def test_saturating_values_are_those_of_the_machines_order(quantized, images):
     assert sum(layer.accumulator_overflows for layer in second.values()) > 0
 
 
+SHARED = (
+    "buffers={ifm: {capacity_KiB: 16, port_bits: 128, ports: 1r1w, banks: 2, double_buffered: "
+    "true}, weights: {capacity_KiB: 64, port_bits: 128, ports: 1r1w, banks: 2, double_buffered: "
+    "true}, psum: {capacity_KiB: 32, port_bits: 512, ports: 1r1w, banks: 2, double_buffered: "
+    "false}, shared: [ifm, ofm]}"
+)
+
+
+def test_what_stays_on_chip_never_changes_a_bit(quantized, images):
+    reports = [
+        simulate(load_hardware(EDGE, [SHARED, f"mapping.residency={residency}"]), quantized, images)
+        for residency in ("auto", "none")
+    ]
+    moved = [sum(layer.performance.dram_bytes.write for layer in one.layers) for one in reports]
+    assert moved[0] < moved[1]
+    assert reports[0].values == reports[1].values
+
+
 def test_a_fixed_reduction_gives_the_same_bits_whatever_the_objective(quantized, images):
     small = ["buffers.ifm.capacity_KiB=4", "buffers.weights.capacity_KiB=4"]
     found = {
@@ -131,6 +149,38 @@ def test_a_proven_machine_gives_the_bits_of_one_that_wraps(quantized, images):
     for name in saved.keys() - {"wrap"}:
         for one, other in zip(saved["wrap"], saved[name], strict=True):
             assert all((one[tensor] == other[tensor]).all() for tensor in one)
+
+
+@pytest.mark.parametrize("along", ["reduction", "filters"])
+def test_a_mode_changes_no_bit_where_accumulators_wrap(network, images, along):
+    narrow = quantize(network, images, BitWidths(weights=4, activations=4, inputs=4))
+    mode = f"{{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, along: {along}}}"
+    narrow_accumulators = ["precision.accumulator_bits=9"]
+    for dataflow in (narrow_accumulators, [*COLUMNS[2:], *narrow_accumulators]):
+        whole, several = (
+            simulate(load_hardware(EDGE, [*dataflow, f"precision.modes={modes}"]), narrow, images)
+            for modes in ("[]", f"[{mode}]")
+        )
+        assert several.values == whole.values
+        assert sum(one.accumulator_overflows for one in whole.values.layers.values() if one) > 0
+        assert several.cycles < whole.cycles
+        modes = {
+            layer.performance.macs_per_pe for layer in several.layers if layer.performance.macs
+        }
+        assert 4 in modes
+        assert several.utilization_fraction <= 1
+
+
+def test_saturating_values_are_those_of_the_order_of_a_mode(network, images):
+    narrow = quantize(network, images, BitWidths(weights=4, activations=4, inputs=4))
+    mode = "{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, along: reduction}"
+    keys = [SATURATING[0], "precision.accumulator_bits=9"]
+    hardware = load_hardware(EDGE, [*keys, f"precision.modes=[{mode}]"])
+    found = simulate(hardware, narrow, images).values
+    plans = collect_plans(find_schedules(hardware, narrow, narrow.bits))
+    under_rules = replace(narrow, rules=hardware.numeric_rules)
+    assert found == measure_values(under_rules, images, plans=plans)
+    assert found.layers != simulate(load_hardware(EDGE, keys), narrow, images).values.layers
 
 
 def test_formats_stand_beside_the_layers(quantized, images):

@@ -24,15 +24,10 @@ def check(hardware: options.HardwareList, override: options.Override = None) -> 
 
 
 def _summary(machine: "HardwareConfig") -> tuple[str, ...]:
-    from accel_sim.hardware.config import Buffer, FlatDram
+    from accel_sim.hardware.config import FlatDram
 
     array, precision, dram = machine.mac_array, machine.precision, machine.dram
-    buffers = machine.buffers
-    capacity_KiB = sum(
-        buffer.capacity_KiB
-        for buffer in (buffers.ifm, buffers.weights, buffers.psum, buffers.ofm)
-        if isinstance(buffer, Buffer)
-    )
+    capacity_KiB = sum(buffer.capacity_KiB for buffer in machine.buffers.memories.values())
     return (
         machine.name,
         f"{array.rows} x {array.cols}",

@@ -1,6 +1,6 @@
 """Energy of a layer on a machine: counts times constants, component by component."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accel_sim.energy.band import Constant, sum_energies
 from accel_sim.energy.dram import dram_background_power, dram_read_energy, dram_write_energy
@@ -10,7 +10,7 @@ from accel_sim.energy.scaling import constant_times, scaled_constant
 from accel_sim.energy.sram import BufferCosts, buffer_costs
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.devices import mac_grid, table_constants
-from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.traffic import BufferAccesses, DramBytes
 
@@ -95,16 +95,16 @@ def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
     """Resolve every constant of a machine."""
     technology, buffers = hardware.technology, hardware.buffers
     mac = mac_energy(hardware)
-    gated = gated_fraction(hardware.precision)
     psum = buffers.psum if buffers.psum != "in_ofm" else None
     ifm = buffer_costs("ifm", buffers.ifm, technology)
     weights = buffer_costs("weights", buffers.weights, technology)
     ofm = buffer_costs("ofm", buffers.ofm, technology)
     psum_costs = None if psum is None else buffer_costs("psum", psum, technology)
-    memories = [costs for costs in (ifm, weights, psum_costs, ofm) if costs is not None]
+    by_operand = {"ifm": ifm, "weights": weights, "psum": psum_costs, "ofm": ofm}
+    memories = [costs for name in buffers.memories if (costs := by_operand[name]) is not None]
     return EnergyConstants(
         mac=mac,
-        gated_mac=_times(mac, gated, f"; {gated:.3g} of it where an operand is zero (clock pins)"),
+        gated_mac=_gated_mac(mac, gated_fraction(hardware.precision)),
         drained_psum=_drained_psum(hardware),
         register_files=_register_files(hardware),
         addition=scaled_constant("add_32", technology),
@@ -118,6 +118,18 @@ def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
         clock_control=_clock_control(hardware, memories),
         leakage=_leakage(hardware, memories),
     )
+
+
+def in_mode(
+    constants: EnergyConstants, hardware: HardwareConfig, nest: LoopNest
+) -> EnergyConstants:
+    """Constants of a machine while its multipliers work in the mode of a layer."""
+    if nest.mode is None:
+        return constants
+    layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
+    mac = mac_energy(hardware, nest.mode, layout.products_per_pe)
+    gated_mac = _gated_mac(mac, gated_fraction(hardware.precision, nest.mode))
+    return replace(constants, mac=mac, gated_mac=gated_mac)
 
 
 def layer_energy(
@@ -197,6 +209,10 @@ def count_multiplications(nest: LoopNest) -> int:
 def off_diagonal_mac(hardware: HardwareConfig, constants: EnergyConstants) -> Constant:
     """Energy of a product with a zero off the diagonal: that of any zero."""
     return constants.gated_mac if hardware.mac_array.zero_gating else constants.mac
+
+
+def _gated_mac(mac: Constant, fraction: float) -> Constant:
+    return _times(mac, fraction, f"; {fraction:.3g} of it where an operand is zero (clock pins)")
 
 
 def _times(constant: Constant, factor: float, note: str) -> Constant:

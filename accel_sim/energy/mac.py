@@ -5,8 +5,10 @@ from numpy.typing import NDArray
 
 from accel_sim.energy.band import Constant
 from accel_sim.energy.scaling import scaled_constant
-from accel_sim.hardware.config import HardwareConfig, Precision
+from accel_sim.hardware.choices import Along
+from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.devices import mac_grid
+from accel_sim.hardware.precision import MultiplierMode, Precision
 from accel_sim.mapping.array_axes import array_axes
 
 # Energy relative to the 8x8 cell with a 24-bit accumulator: 0.0097 per bit of activation
@@ -14,19 +16,32 @@ from accel_sim.mapping.array_axes import array_axes
 # libraries (45, 7 and 130 nm), glitch-free: within 6 % from 4 bits up.
 ENERGY_PER_PRODUCT_BIT = 0.0097
 ENERGY_PER_ACCUMULATOR_BIT = 0.0140
+TABLE_EXTRA_BITS = 8
+"""Of the accumulators of the table's cells, beyond activation and weight."""
 GATES_PER_ACCUMULATOR_BIT = 14.8
 """Gate equivalents, nangate45, 8x8 cell with accumulators of 16 to 48 bits."""
 
 
-def mac_energy(hardware: HardwareConfig) -> Constant:
-    """Energy of one MAC at the widths the datapath is built for, in pJ.
+def mac_energy(
+    hardware: HardwareConfig, mode: MultiplierMode | None = None, products_per_pe: int = 1
+) -> Constant:
+    """Energy of one MAC at the widths the datapath is built for, or of a mode, in pJ.
 
     The measured cell between its table points, linear in both widths; beyond 16 bits of
     activation, and for another accumulator, by the law above. Operand and accumulator
     registers are inside. A MAC of an adder tree has `adder_bits` for its accumulator.
+
+    Parameters
+    ----------
+    products_per_pe
+        That a processing element adds up before its accumulator.
+
+    Notes
+    -----
+    A mode costs as much as a cell of its widths that stands alone (our choice): what it takes to
+    compose multipliers is left out.
     """
-    precision = hardware.precision
-    activation, weight = precision.activation_port_bits, precision.weight_bits
+    activation, weight = _port_widths(hardware.precision, mode)
     grid = mac_grid()
     widest = grid.bits[-1]
     at = grid.bits.index(8)
@@ -34,7 +49,8 @@ def mac_energy(hardware: HardwareConfig) -> Constant:
         grid.uniform_fJ / grid.uniform_fJ[at, at], min(activation, widest), weight
     )
     relative += ENERGY_PER_PRODUCT_BIT * max(0, activation - widest) * weight
-    relative += ENERGY_PER_ACCUMULATOR_BIT * _extra_adder_bits(hardware)
+    adders = adder_bits(hardware, mode, products_per_pe)
+    relative += ENERGY_PER_ACCUMULATOR_BIT * (adders - (activation + weight + TABLE_EXTRA_BITS))
     cell = scaled_constant("mac_8x8", hardware.technology)
     return Constant(
         name="mac",
@@ -43,58 +59,69 @@ def mac_energy(hardware: HardwareConfig) -> Constant:
         low=cell.low * relative,
         high=cell.high * relative,
         source=f"{cell.source}; times {relative:.3g} for {activation}x{weight} bits and "
-        f"{_describe_adders(hardware)} (own synthesis, nangate45)",
+        f"{_describe_adders(hardware, adders, products_per_pe)} (own synthesis, nangate45)",
     )
 
 
-def adder_bits(hardware: HardwareConfig) -> float:
-    """Bits of adders that a MAC has: its accumulator, or its part of a column's tree.
+def adder_bits(
+    hardware: HardwareConfig, mode: MultiplierMode | None = None, products_per_pe: int = 1
+) -> float:
+    """Bits of adders that a MAC has: its accumulator, or its part of a tree.
 
-    A tree over ``rows`` products has an adder for every two terms, a bit wider in each
-    round, and behind it the column's accumulator.
+    A tree over all products of a column, or of a processing element, has an adder for every
+    two terms, a bit wider in each round, and behind it the accumulator.
     """
-    precision, rows = hardware.precision, hardware.mac_array.rows
-    if not array_axes(hardware.mac_array.dataflow).has_trees:
-        return precision.accumulator_bits
-    width = precision.activation_port_bits + precision.weight_bits
-    bits, terms = precision.accumulator_bits, rows
+    array, precision = hardware.mac_array, hardware.precision
+    products = products_per_pe * (array.rows if array_axes(array.dataflow).has_trees else 1)
+    width = sum(_port_widths(precision, mode))
+    bits, terms = precision.accumulator_bits, products
     while terms > 1:
         width += 1
         bits += terms // 2 * width
         terms -= terms // 2
-    return bits / rows
+    return bits / products
 
 
-def gated_fraction(precision: Precision) -> float:
+def gated_fraction(precision: Precision, mode: MultiplierMode | None = None) -> float:
     """Energy of a MAC whose operands stand still, over that of one that computes."""
     grid = mac_grid()
-    activation = min(precision.activation_port_bits, grid.bits[-1])
+    activation, weight = _port_widths(precision, mode)
     ratio = grid.clock_pins_fJ / grid.uniform_fJ
-    return _interpolate(ratio, activation, precision.weight_bits)
+    return _interpolate(ratio, min(activation, grid.bits[-1]), weight)
 
 
 def mac_gate_equivalents(hardware: HardwareConfig) -> float:
-    """Size of one MAC cell in two-input NAND gates."""
+    """Size of one processing element in two-input NAND gates.
+
+    A mode along filters has an accumulator, or its part of a tree, for each of its filters; the
+    adders of one along the reduction are those of the whole multiplier.
+    """
     grid, precision = mac_grid(), hardware.precision
-    activation = precision.activation_port_bits
+    activation, weight = _port_widths(precision, None)
     # One bit beyond the table is one more row of partial products.
     beyond = 1 + max(0, activation - grid.bits[-1]) / grid.bits[-1]
-    gates = _interpolate(
-        grid.gate_equivalents, min(activation, grid.bits[-1]), precision.weight_bits
+    gates = _interpolate(grid.gate_equivalents, min(activation, grid.bits[-1]), weight)
+    adders = adder_bits(hardware) - (activation + weight + TABLE_EXTRA_BITS)
+    adders += max(
+        (
+            (mode.macs_per_pe - 1) * adder_bits(hardware, mode)
+            for mode in precision.modes
+            if mode.along is Along.FILTERS
+        ),
+        default=0,
     )
-    return gates * beyond + GATES_PER_ACCUMULATOR_BIT * _extra_adder_bits(hardware)
+    return gates * beyond + GATES_PER_ACCUMULATOR_BIT * adders
 
 
-def _extra_adder_bits(hardware: HardwareConfig) -> float:
-    """Bits of adders beyond those of the table's cells, activation + weight + 8."""
-    precision = hardware.precision
-    cell_bits = precision.activation_port_bits + precision.weight_bits + 8
-    return adder_bits(hardware) - cell_bits
+def _port_widths(precision: Precision, mode: MultiplierMode | None) -> tuple[int, int]:
+    """Activation and weight inputs of a multiplier, whole or in a mode."""
+    built = mode or precision
+    return precision.port_bits(built.activation_bits), built.weight_bits
 
 
-def _describe_adders(hardware: HardwareConfig) -> str:
-    if array_axes(hardware.mac_array.dataflow).has_trees:
-        return f"{adder_bits(hardware):.3g} bits of an adder tree and its accumulator"
+def _describe_adders(hardware: HardwareConfig, adders: float, products_per_pe: int) -> str:
+    if products_per_pe > 1 or array_axes(hardware.mac_array.dataflow).has_trees:
+        return f"{adders:.3g} bits of an adder tree and its accumulator"
     return f"a {hardware.precision.accumulator_bits}-bit accumulator"
 
 

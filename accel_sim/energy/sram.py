@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from accel_sim.energy.band import Constant
 from accel_sim.energy.scaling import energy_ratio
-from accel_sim.hardware.config import Buffer, Technology
+from accel_sim.hardware.buffers import Buffer
+from accel_sim.hardware.config import Technology
 from accel_sim.hardware.devices import (
     SramBank,
     node_scalings,

@@ -99,6 +99,22 @@ def check_batch(hardware: HardwareConfig, images: ImageSet) -> None:
         )
 
 
+def check_modes(hardware: HardwareConfig) -> None:
+    """Refuse a machine with composable multipliers.
+
+    Raises
+    ------
+    InputError
+        Whatever the layers; how to export without modes.
+    """
+    if hardware.precision.modes:
+        raise InputError(
+            "precision.modes",
+            "no vectors are written of multipliers that work as several; --set precision.modes=[] "
+            "exports the whole ones",
+        )
+
+
 def export_vectors(
     hardware: HardwareConfig,
     network: QuantizedNetwork,
@@ -130,8 +146,8 @@ def export_vectors(
     Raises
     ------
     InputError
-        What `simulate` refuses; no such layer; fewer images than the batch; the directory
-        cannot be written or has too little room.
+        What `simulate` refuses; composable multipliers; no such layer; fewer images than the
+        batch; the directory cannot be written or has too little room.
     """
     check_values(hardware)
     check_signs(hardware, network)
@@ -143,6 +159,7 @@ def export_vectors(
         )
     network = replace(network, rules=hardware.numeric_rules)
     chosen = find_layers(network.network, layer)
+    check_modes(hardware)
     check_batch(hardware, images)
     schedules = find_schedules(hardware, network, network.bits)
     exact = ExactNetwork(network, collect_plans(schedules))

@@ -1,5 +1,6 @@
 """The table of shipped machines for hw_configs/README.md."""
 
+from accel_sim.hardware.buffers import OPERANDS, Buffers
 from accel_sim.hardware.config import DeviceDram, Dram, HardwareConfig
 from accel_sim.hardware.load import load_hardware, shipped_machines
 
@@ -18,11 +19,6 @@ def machine_table() -> str:
 
 def _row(machine: HardwareConfig) -> tuple[str, ...]:
     array, precision, buffers = machine.mac_array, machine.precision, machine.buffers
-    psum = "in ofm" if buffers.psum == "in_ofm" else f"{buffers.psum.capacity_KiB:g}"
-    sizes = (
-        f"{buffers.ifm.capacity_KiB:g} + {buffers.weights.capacity_KiB:g} + {psum} + "
-        f"{buffers.ofm.capacity_KiB:g} KiB"
-    )
     return (
         machine.name,
         f"{array.rows}x{array.cols} {array.dataflow}",
@@ -30,10 +26,20 @@ def _row(machine: HardwareConfig) -> tuple[str, ...]:
         f"{machine.clock_MHz:g} MHz",
         f"{machine.technology.node_nm} nm",
         f"{precision.weight_bits}/{precision.activation_bits}/{precision.accumulator_bits}",
-        sizes,
+        _describe_buffers(buffers),
         _describe_dram(machine.dram),
         machine.mapping.objective.value,
     )
+
+
+def _describe_buffers(buffers: Buffers) -> str:
+    memories, sizes = buffers.memories, []
+    for name in OPERANDS:
+        if name in memories:
+            sizes.append(f"{memories[name].capacity_KiB:g}")
+        else:
+            sizes.append(f"in {'ofm' if name not in buffers.shared else buffers.shared[0]}")
+    return f"{' + '.join(sizes)} KiB"
 
 
 def _describe_dram(dram: Dram) -> str:

@@ -22,6 +22,15 @@ class Dataflow(StrEnum):
     output columns in time, in passes over filters and channels."""
 
 
+class Along(StrEnum):
+    """What a processing element does several of at once, where its multiplier is composed."""
+
+    REDUCTION = "reduction"
+    """Products of one sum, which a tree adds up without loss before the accumulator."""
+    FILTERS = "filters"
+    """Filters for one activation, each with an accumulator of its own."""
+
+
 class Activations(StrEnum):
     """Which feature maps the multipliers accept."""
 

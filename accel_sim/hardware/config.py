@@ -9,21 +9,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from accel_sim.hardware.buffers import Buffers
 from accel_sim.hardware.choices import (
-    Activations,
     Dataflow,
     Depthwise,
     Drain,
     EdgeTiles,
     FoldOverlap,
     Packing,
-    Ports,
-    RoundingName,
     SramCell,
 )
 from accel_sim.hardware.mapping_options import MappingOptions
+from accel_sim.hardware.precision import Precision
 from accel_sim.hardware.section import Section
-from quantizer.fixedpoint.qformat import Overflow
 from quantizer.quantized import NumericRules
 
 
@@ -33,63 +31,6 @@ class Technology(Section):
     node_nm: int
     supply_V: Annotated[float, Field(ge=0.5, le=1.4)]
     sram_cell: SramCell
-
-
-class MultiplierMode(Section):
-    """A way in which one wide multiplier works as several narrow ones."""
-
-    weight_bits: Annotated[int, Field(ge=2, le=16)]
-    activation_bits: Annotated[int, Field(ge=2, le=16)]
-    macs_per_pe: Annotated[int, Field(ge=2, le=64)]
-    along: Literal["reduction", "filters"]
-
-
-class Precision(Section):
-    """Widths the datapath is built for, and its numeric rules.
-
-    Attributes
-    ----------
-    psum_storage_bits
-        Of a partial sum in memory, on chip and off; None for those of the accumulator. With
-        fewer, the machine cuts bits off between two folds, in a way that is not simulated: such
-        a machine has costs, but no values.
-    """
-
-    weight_bits: Annotated[int, Field(ge=2, le=16)]
-    activation_bits: Annotated[int, Field(ge=2, le=16)]
-    activations: Activations
-    accumulator_bits: Annotated[int, Field(ge=8, le=48)]
-    accumulator_overflow: Overflow
-    psum_storage_bits: Annotated[int, Field(ge=8, le=48)] | None = None
-    requantize_rounding: RoundingName
-    average_pool_rounding: RoundingName
-    modes: tuple[MultiplierMode, ...] = ()
-
-    @model_validator(mode="after")
-    def _is_simulated(self) -> "Precision":
-        if self.modes:
-            raise ValueError("modes: composable multipliers are not simulated yet; use []")
-        if (self.psum_storage_bits or 0) > self.accumulator_bits:
-            raise ValueError(
-                f"psum_storage_bits: expected at most the {self.accumulator_bits} bits of the "
-                f"accumulator, got {self.psum_storage_bits}"
-            )
-        return self
-
-    @property
-    def stored_psum_bits(self) -> int:
-        """Width of a partial sum in memory."""
-        return self.psum_storage_bits or self.accumulator_bits
-
-    @property
-    def keeps_psums_exact(self) -> bool:
-        """Whether a partial sum is stored as the accumulator holds it."""
-        return self.stored_psum_bits == self.accumulator_bits
-
-    @property
-    def activation_port_bits(self) -> int:
-        """Width of the multiplier's activation input."""
-        return self.activation_bits + (self.activations is Activations.EITHER)
 
 
 class RegisterFiles(Section):
@@ -142,9 +83,12 @@ class MacArray(Section):
     @model_validator(mode="after")
     def _is_simulated(self) -> "MacArray":
         has_passes = self.dataflow is Dataflow.ROW_STATIONARY
-        for name in ("register_files", "networks"):
+        for name, section in (("register_files", RegisterFiles), ("networks", Networks)):
             if (getattr(self, name) is None) is has_passes:
-                hint = "missing" if has_passes else f"{self.dataflow} has none; leave it out"
+                keys = ", ".join(section.model_fields)
+                hint = f"missing; a {self.dataflow} array needs {keys}"
+                if not has_passes:
+                    hint = "only row_stationary arrays have them; leave it out"
                 raise ValueError(f"{name}: {hint}")
         if has_passes and self.depthwise is not Depthwise.SERIAL:
             raise ValueError(
@@ -168,90 +112,6 @@ class MacArray(Section):
                 "does not; use serial or block_diagonal"
             )
         return self
-
-
-class Buffer(Section):
-    """One on-chip memory.
-
-    Attributes
-    ----------
-    capacity_KiB
-        In total; double buffering halves what a tile may use.
-    banks
-        Memories of ``capacity_KiB / banks``, each with ports of `port_bits`. With double
-        buffering and more than one bank, half of them serve the array and half DRAM.
-    """
-
-    capacity_KiB: Annotated[float, Field(gt=0, le=1_048_576)]
-    port_bits: Annotated[int, Field(ge=8, le=8192)]
-    ports: Ports
-    banks: Annotated[int, Field(ge=1, le=64)]
-    double_buffered: bool
-
-    @model_validator(mode="after")
-    def _divides(self) -> "Buffer":
-        if self.double_buffered and self.banks > 1 and self.banks % 2:
-            raise ValueError(
-                f"banks: double buffering needs 1 bank or an even number, got {self.banks}"
-            )
-        if self.capacity_KiB * 1024 % self.banks:
-            raise ValueError(
-                f"banks: {self.capacity_KiB:g} KiB do not divide into {self.banks} banks of whole "
-                "bytes"
-            )
-        return self
-
-    @property
-    def capacity_bytes(self) -> int:
-        """Bytes in total."""
-        return int(self.capacity_KiB * 1024)
-
-    @property
-    def bank_bytes(self) -> int:
-        """Bytes of one bank."""
-        return self.capacity_bytes // self.banks
-
-    @property
-    def tile_bytes(self) -> int:
-        """Bytes that one tile may use."""
-        return self.capacity_bytes // (2 if self.double_buffered else 1)
-
-    @property
-    def array_banks(self) -> int:
-        """Banks that serve the array at one time."""
-        return self.banks // 2 if self.double_buffered and self.banks > 1 else self.banks
-
-    @property
-    def shares_ports_with_dram(self) -> bool:
-        """Whether transfers of the next tile pass the ports that the array uses."""
-        return self.double_buffered and self.banks == 1
-
-
-class Buffers(Section):
-    """The on-chip memories; partial sums may live in the ofm's.
-
-    Attributes
-    ----------
-    shared
-        Buffers that are one memory. None can be, yet.
-    """
-
-    ifm: Buffer
-    weights: Buffer
-    psum: Buffer | Literal["in_ofm"]
-    ofm: Buffer
-    shared: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _is_simulated(self) -> "Buffers":
-        if self.shared:
-            raise ValueError("shared: shared memories are not simulated yet; use []")
-        return self
-
-    @property
-    def psum_memory(self) -> Buffer:
-        """The memory that holds partial sums."""
-        return self.psum if isinstance(self.psum, Buffer) else self.ofm
 
 
 class DeviceDram(Section):
@@ -318,6 +178,15 @@ class HardwareConfig(Section):
     post_processing: PostProcessing
     mapping: MappingOptions
     fitted: tuple[Fitted, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_compose(self) -> "HardwareConfig":
+        if self.precision.modes and self.mac_array.dataflow is Dataflow.ROW_STATIONARY:
+            raise ValueError(
+                f"precision.modes: the multipliers of a {self.mac_array.dataflow} array cannot be "
+                "composed; use []"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_fitted_keys(self) -> "HardwareConfig":

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from accel_sim.hardware.section import Section as KeySection
 from accel_sim.hardware.yaml_tree import Listing, Scalar, Section, Tree
 from quantizer.errors import InputError, nearest
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=KeySection)
 
 _INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?")
@@ -41,16 +42,23 @@ def _convert_section(tree: Tree, model: type[Model], path: str) -> Model:
         key: _convert_value(value, _declared(model.model_fields[key]), _join(path, key))
         for key, value in tree.entries.items()
     }
+
+    def complain(key: str, problem: str) -> InputError:
+        return InputError(
+            tree.places.get(key.partition(".")[0], tree.where), f"{_join(path, key)}: {problem}"
+        )
+
+    try:
+        values = model.complete(values)
+    except ValueError as error:
+        raise complain(*_split_complaint(error)) from None
     for key, field in model.model_fields.items():
         if field.is_required() and key not in values:
             raise InputError(tree.where, f"{prefix}missing key {key!r}")
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        key, problem = _first_problem(error)
-        raise InputError(
-            tree.places.get(key, tree.where), f"{_join(path, key)}: {problem}"
-        ) from None
+        raise complain(*_first_problem(error)) from None
 
 
 def _convert_value(tree: Tree, declared: Any, path: str) -> Any:
@@ -140,9 +148,7 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
     got = f"got {complaint['input']!r}"
     match complaint["type"]:
         case "value_error":
-            # Validators of a whole section name their key themselves: 'key: problem'.
-            key, _, problem = str(bounds["error"]).partition(": ")
-            return key, problem
+            return _split_complaint(bounds["error"])
         case "greater_than":
             return key, f"expected more than {bounds['gt']:g}, {got}"
         case "greater_than_equal":
@@ -152,6 +158,12 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
         case "string_too_long":
             return key, f"expected at most {bounds['max_length']} characters"
     raise AssertionError(f"unforeseen complaint {complaint}")
+
+
+def _split_complaint(error: ValueError) -> tuple[str, str]:
+    """Take apart what is said of a whole section, which names the key itself: 'key: problem'."""
+    key, _, problem = str(error).partition(": ")
+    return key, problem
 
 
 def _suggest(key: str, known: list[str]) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from accel_sim.hardware.config import Buffer, DeviceDram, HardwareConfig
+from accel_sim.hardware.buffers import Buffer
+from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.hardware.devices import (
     dram_devices,
     node_scalings,
@@ -28,10 +29,8 @@ def table_problems(config: HardwareConfig) -> Iterator[TableProblem]:
     """Find what lies outside the tables, in the order of the file."""
     yield from _technology_problems(config)
     if config.technology.node_nm in node_scalings():
-        for name in ("ifm", "weights", "psum", "ofm"):
-            buffer = getattr(config.buffers, name)
-            if isinstance(buffer, Buffer):
-                yield from _buffer_problems(config, f"buffers.{name}", buffer)
+        for name, buffer in config.buffers.memories.items():
+            yield from _buffer_problems(config, f"buffers.{name}", buffer)
     if isinstance(config.dram, DeviceDram):
         yield from _dram_problems(config.dram)
 

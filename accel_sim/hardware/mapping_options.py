@@ -54,8 +54,9 @@ class MappingOptions(Section):
     reduction
         How the search may cut the reduction into tiles.
     residency
-        ``auto``: a map stays on chip where its consumer can read the memory. With
-        separate ifm and ofm buffers none can, so every map passes through DRAM.
+        ``auto``: a map stays on chip where its consumer can read the memory and the objective
+        does not suffer. With separate ifm and ofm buffers none can, so every map passes through
+        DRAM, as all do with ``none``.
     batch
         Images that the machine works on together.
     pin
@@ -64,7 +65,7 @@ class MappingOptions(Section):
 
     objective: Objective
     reduction: Reduction = Reduction.FREE
-    residency: Literal["auto"] = "auto"
+    residency: Literal["auto", "none"] = "auto"
     batch: Annotated[int, Field(ge=1, le=4096)] = 1
     pin: tuple[Pin, ...] = ()
 

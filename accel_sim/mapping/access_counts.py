@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.config import Buffers, HardwareConfig
+from accel_sim.hardware.buffers import Buffers
+from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.array_counts import count_array
 from accel_sim.mapping.lane_counts import count_lanes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_counts import count_passes
-from accel_sim.mapping.stored_bits import BITS_PER_BYTE, stored_bits
+from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace, most_kept_weight_bits
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
@@ -122,7 +123,7 @@ def count_tiles(
         See `count_array`.
     """
     groups, batch, rows, cols, filters, channels = space.feasible[candidates].T
-    bits = stored_bits(nest, hardware)
+    bits = moved_bits(nest, hardware)
     input_rows = np.array([cut.touched.sum() for cut in space.rows])[rows]
     input_cols = np.array([cut.span.sum() for cut in space.cols])[cols]
     ifm = nest.batch * nest.groups * nest.channels * input_rows * input_cols

@@ -1,5 +1,7 @@
 """In which order a machine adds up a layer: the accumulation plan of a mapping."""
 
+from dataclasses import replace
+
 from accel_sim.accumulation import (
     AccumulationLevel,
     AccumulationPlan,
@@ -9,7 +11,7 @@ from accel_sim.accumulation import (
     Start,
 )
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.row_stationary import kept_channels, row_layer
 from quantizer.fixedpoint.qformat import Overflow
@@ -43,6 +45,9 @@ def plan_accumulation(nest: LoopNest, hardware: HardwareConfig, channels: int) -
     are one fold, in which an output meets its own block's channels and zeros.
 
     Channel parallel: see `_plan_trees`. Row stationary: see `_plan_rows`.
+
+    Where a processing element adds up several products, its tree is a level below these; the
+    last products of a tile may be fewer.
     """
     array, precision = hardware.mac_array, hardware.precision
     bits = precision.accumulator_bits
@@ -52,21 +57,27 @@ def plan_accumulation(nest: LoopNest, hardware: HardwareConfig, channels: int) -
         return _plan_rows(nest, hardware, channels)
     if axes.has_trees:
         return _plan_trees(nest, hardware, channels)
+    layout = lay_out_reduction(nest, axes)
+    products_per_fold = layout.products_per_pe * (1 if axes.keeps_sums else array.rows)
+    tiles: tuple[ReductionLoop, ...] = ()
+    products = EVERY_PRODUCT
+    if channels < nest.channels and channels * nest.channel_weights % products_per_fold:
+        tiles = (ReductionLoop(dimension=Dimension.CHANNELS, step=channels),)
+        products = EVERY_PRODUCT if channels > 1 else EVERY_PRODUCT[1:]
+    trees: tuple[AccumulationLevel, ...] = ()
+    if layout.products_per_pe > 1:
+        trees = (_plan_tree(nest, hardware, products, layout.products_per_pe),)
+        products = ()
     if axes.keeps_sums:
         chain = AccumulationLevel(
-            loops=EVERY_PRODUCT,
+            loops=(*tiles, *products),
             max_terms=None,
             adder=Adder.CHAIN,
             start=Start.ZERO,
             bits=bits,
             saturates=saturates,
         )
-        return AccumulationPlan(levels=(chain,))
-    tiles: tuple[ReductionLoop, ...] = ()
-    products = EVERY_PRODUCT
-    if channels < nest.channels and channels * nest.channel_weights % array.rows:
-        tiles = (ReductionLoop(dimension=Dimension.CHANNELS, step=channels),)
-        products = EVERY_PRODUCT if channels > 1 else EVERY_PRODUCT[1:]
+        return AccumulationPlan(levels=(*trees, chain))
     column = AccumulationLevel(
         loops=products,
         max_terms=array.rows,
@@ -83,7 +94,7 @@ def plan_accumulation(nest: LoopNest, hardware: HardwareConfig, channels: int) -
         bits=bits,
         saturates=saturates,
     )
-    return AccumulationPlan(levels=(column, folds))
+    return AccumulationPlan(levels=(*trees, column, folds))
 
 
 def _plan_rows(nest: LoopNest, hardware: HardwareConfig, channels: int) -> AccumulationPlan:
@@ -130,11 +141,14 @@ def _plan_rows(nest: LoopNest, hardware: HardwareConfig, channels: int) -> Accum
 def _plan_trees(nest: LoopNest, hardware: HardwareConfig, channels: int) -> AccumulationPlan:
     """Trees that lose nothing, whose sums the psum memory adds up from zero.
 
-    A tree takes up to ``rows`` channels at one tap. All taps of these come one after
-    another, then the next channels; the last of a tile may be fewer. Where blocks are
-    apart, it takes up to ``rows`` products of its group as they stream.
+    A tree takes up to ``rows`` channels at one tap, or as many times more as a processing
+    element multiplies. All taps of these come one after another, then the next channels; the
+    last of a tile may be fewer. Where blocks are apart, it takes as many products of its
+    group as they stream.
     """
-    precision, rows = hardware.precision, hardware.mac_array.rows
+    precision = hardware.precision
+    layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
+    rows = hardware.mac_array.rows * layout.products_per_pe
     blocks: tuple[ReductionLoop, ...] = ()
     products = EVERY_PRODUCT
     if not nest.blocks_are_apart:
@@ -149,14 +163,9 @@ def _plan_trees(nest: LoopNest, hardware: HardwareConfig, channels: int) -> Accu
         if not outside:
             # A tree of one channel adds nothing.
             blocks, products = (inside, *EVERY_PRODUCT[1:]), ()
-    tree = AccumulationLevel(
-        loops=products,
-        max_terms=rows if nest.blocks_are_apart else None,
-        adder=Adder.TREE,
-        start=Start.LEVEL_BELOW,
-        bits=tree_bits(hardware),
-        saturates=False,
-    )
+    tree = _plan_tree(nest, hardware, products, rows)
+    if not nest.blocks_are_apart:
+        tree = replace(tree, max_terms=None)
     accumulator = AccumulationLevel(
         loops=blocks,
         max_terms=None,
@@ -168,8 +177,18 @@ def _plan_trees(nest: LoopNest, hardware: HardwareConfig, channels: int) -> Accu
     return AccumulationPlan(levels=(tree, accumulator))
 
 
-def tree_bits(hardware: HardwareConfig) -> int:
-    """Width of a sum of ``rows`` products of the widths that the datapath is built for."""
+def _plan_tree(
+    nest: LoopNest, hardware: HardwareConfig, loops: tuple[ReductionLoop, ...], terms: int
+) -> AccumulationLevel:
+    """Plan a tree of so many products that is wide enough for any of its sums."""
     precision = hardware.precision
-    product_bits = precision.activation_port_bits + precision.weight_bits
-    return product_bits + (hardware.mac_array.rows - 1).bit_length()
+    built = nest.mode or precision
+    product_bits = precision.port_bits(built.activation_bits) + built.weight_bits
+    return AccumulationLevel(
+        loops=loops,
+        max_terms=terms,
+        adder=Adder.TREE,
+        start=Start.LEVEL_BELOW,
+        bits=product_bits + (terms - 1).bit_length(),
+        saturates=False,
+    )

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
+from accel_sim.mapping.array_axes import array_axes, count_filter_places, lay_out_reduction
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.stored_bits import stored_bits
 from accel_sim.mapping.tile import Loop
@@ -65,11 +66,13 @@ def count_array(
     layout = lay_out_reduction(nest, axes)
     pieces = {
         Loop.PIXELS: _pixel_pieces(nest, space, candidates),
-        Loop.FILTERS: _cut_pieces(nest.filters, space.filters, 1, filters),
+        Loop.FILTERS: _cut_pieces(
+            nest.filters, space.filters, partial(count_filter_places, nest), filters
+        ),
         Loop.CHANNELS: _cut_pieces(
             nest.channels // layout.blocks_apart,
             space.channels // layout.blocks_apart,
-            layout.taps_together,
+            layout.count_places,
             channels,
         ),
     }
@@ -78,7 +81,7 @@ def count_array(
         in_rows, lambda sizes: count_folds(sizes, array.rows)
     )
     col_folds = _sum_pieces(in_cols, lambda sizes: count_folds(sizes, array.cols))
-    elements_of_rows = layout.taps_in_turn * _sum_pieces(in_rows, np.array)
+    used_rows = layout.taps_in_turn * _sum_pieces(in_rows, np.array)
     steps = _sum_pieces(in_time, np.array)
 
     def row_words(operand_bits: int, port_bits: int, blocks: int = 1) -> Counts:
@@ -95,17 +98,21 @@ def count_array(
     if axes.keeps_sums:
         # Both operands stream; sums leave fold by fold.
         col_trips = nest.groups * steps * row_folds
-        sums, sum_parts = nest.groups * elements_of_rows, _sum_pieces(in_time, np.ones_like)
+        sums, sum_parts = nest.groups * used_rows, _sum_pieces(in_time, np.ones_like)
     else:
         # One operand is loaded, row by row; a sum leaves in as many parts as row folds.
-        col_trips = nest.groups * elements_of_rows * _sum_pieces(in_time, np.ones_like)
+        col_trips = nest.groups * used_rows * _sum_pieces(in_time, np.ones_like)
         sums, sum_parts = nest.groups * steps, row_folds
-    ifm = (bits.ifm, buffers.ifm.port_bits)
+    # A processing element takes its operands, and gives its sums, all at once.
+    products, sums_at_once = layout.products_per_pe, nest.filters_per_pe
+    ifm = (bits.ifm * products, buffers.ifm.port_bits)
     # Zeros off a diagonal are in no memory: a word brings the weights of one block.
-    weights = (bits.weight, buffers.weights.port_bits, nest.blocks // layout.blocks_apart)
+    weights = (
+        bits.weight * products * sums_at_once, buffers.weights.port_bits, layout.blocks_together
+    )  # fmt: skip
     if layout.blocks_apart > 1:
         # A row takes an operand for each block, of which one fold holds all.
-        ifm_reads = row_trips * elements_of_rows * -(-nest.blocks * ifm[0] // ifm[1])
+        ifm_reads = row_trips * used_rows * -(-nest.blocks * ifm[0] // ifm[1])
         weight_reads = col_trips * col_words(*weights)
     elif axes.cols is Loop.PIXELS:
         ifm_reads, weight_reads = col_trips * col_words(*ifm), row_trips * row_words(*weights)
@@ -116,8 +123,10 @@ def count_array(
         col_folds=col_folds,
         ifm_reads=ifm_reads,
         weight_reads=weight_reads,
-        psum=sums * col_words(bits.psum, buffers.psum_memory.port_bits) * (sum_parts - 1),
-        ofm_writes=sums * col_words(bits.ofm, buffers.ofm.port_bits),
+        psum=sums
+        * (sum_parts - 1)
+        * col_words(bits.psum * sums_at_once, buffers.psum_memory.port_bits),
+        ofm_writes=sums * col_words(bits.ofm * sums_at_once, buffers.ofm.port_bits),
         sum_parts=sum_parts,
     )
 
@@ -194,11 +203,13 @@ def _pixel_pieces(nest: LoopNest, space: TileSpace, candidates: Counts) -> _Piec
     )
 
 
-def _cut_pieces(extent: int, size: Counts, factor: int, way: Counts) -> _Pieces:
-    """Pieces of an extent along one axis; each position stands for `factor` elements."""
+def _cut_pieces(
+    extent: int, size: Counts, count_places: Callable[[Counts], Counts], way: Counts
+) -> _Pieces:
+    """Pieces of an extent along one axis, in the places that they take there."""
     whole = -(-extent // size) - 1
     return _Pieces(
-        sizes=[size * factor, (extent - whole * size) * factor],
+        sizes=[count_places(size), count_places(extent - whole * size)],
         counts=[whole, np.ones_like(size)],
         way=way,
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.config import MacArray
-from accel_sim.mapping.array_axes import ArrayAxes, array_axes, lay_out_reduction
+from accel_sim.mapping.array_axes import ArrayAxes, ReductionLayout, array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile import LayerMapping, Loop
 
@@ -97,7 +97,7 @@ def list_folds(nest: LoopNest, mapping: LayerMapping, array: MacArray) -> Iterat
             Loop.CHANNELS: range(channels.start * taps, channels.stop * taps),
         }
         for group in piece[Loop.GROUPS][0]:
-            for part in _fill_array(spans, axes, array, layout.taps_in_turn):
+            for part in _fill_array(spans, axes, array, nest, layout):
                 yield Fold(
                     tile=number,
                     images=images,
@@ -111,19 +111,29 @@ def list_folds(nest: LoopNest, mapping: LayerMapping, array: MacArray) -> Iterat
 
 
 def _fill_array(
-    spans: dict[Loop, range], axes: ArrayAxes, array: MacArray, taps_in_turn: int
+    spans: dict[Loop, range],
+    axes: ArrayAxes,
+    array: MacArray,
+    nest: LoopNest,
+    layout: ReductionLayout,
 ) -> Iterator[dict[Loop, range]]:
-    in_rows, in_cols = _cut(spans[axes.rows], array.rows), _cut(spans[axes.cols], array.cols)
+    per_pe = {Loop.FILTERS: nest.filters_per_pe, Loop.CHANNELS: layout.products_per_pe}
+    taps_in_turn = layout.taps_in_turn
+    rows, cols = (
+        lanes * per_pe.get(loop, 1)
+        for lanes, loop in ((array.rows, axes.rows), (array.cols, axes.cols))
+    )
+    in_rows, in_cols = _cut(spans[axes.rows], rows), _cut(spans[axes.cols], cols)
     if taps_in_turn > 1:
         # The rows take channels, whose taps follow one another.
-        channels = _cut(spans[axes.rows], array.rows * taps_in_turn)
+        channels = _cut(spans[axes.rows], rows * taps_in_turn)
         in_rows = [part for block in channels for part in _cut(block, len(block) // taps_in_turn)]
     if axes.keeps_sums:
-        for rows, cols in product(in_rows, in_cols):
-            yield spans | {axes.rows: rows, axes.cols: cols}
+        for of_rows, of_cols in product(in_rows, in_cols):
+            yield spans | {axes.rows: of_rows, axes.cols: of_cols}
     else:
-        for cols, rows in product(in_cols, in_rows):
-            yield spans | {axes.rows: rows, axes.cols: cols}
+        for of_cols, of_rows in product(in_cols, in_rows):
+            yield spans | {axes.rows: of_rows, axes.cols: of_cols}
 
 
 def _cut(whole: range, size: int) -> list[range]:

@@ -22,7 +22,8 @@ def join_groups(nest: LoopNest, array: MacArray) -> LoopNest:
     axes = array_axes(array.dataflow)
     is_native = array.depthwise is Depthwise.NATIVE
     layout = lay_out_reduction(nest, axes)
-    in_rows = nest.channels * layout.taps_together
+    in_rows = -(-nest.channels * layout.taps_together // layout.products_per_pe)
+    in_cols = -(-nest.filters // nest.filters_per_pe)
     blocks = max(
         count
         for count in range(1, nest.groups + 1)
@@ -31,7 +32,7 @@ def join_groups(nest: LoopNest, array: MacArray) -> LoopNest:
             count == 1
             or (
                 (is_native or axes.rows is not Loop.CHANNELS or count * in_rows <= array.rows)
-                and (axes.cols is not Loop.FILTERS or count * nest.filters <= array.cols)
+                and (axes.cols is not Loop.FILTERS or count * in_cols <= array.cols)
             )
         )
     )

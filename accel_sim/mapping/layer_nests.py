@@ -76,6 +76,26 @@ def build_loop_nests(
     )
 
 
+def name_operands(layer: Layer, network: Network) -> tuple[str | None, str | None]:
+    """Names of the maps that a layer reads as ifm and as residual; None for others."""
+    if isinstance(layer, ElementwiseLayer):
+        (ifm, _), (residual, _) = _order_operands(layer, network)
+        return ifm, residual
+    return layer.inputs[0], None
+
+
+def _order_operands(
+    layer: ElementwiseLayer, network: Network
+) -> list[tuple[str | None, tuple[int, ...]]]:
+    """Names (None: the constant) and shapes of two operands, the larger first: it is the ifm."""
+    operands: list[tuple[str | None, tuple[int, ...]]] = [
+        (name, network.shapes[name]) for name in layer.inputs
+    ]
+    if layer.constant is not None:
+        operands.append((None, network.constants[layer.constant].shape))
+    return sorted(operands, key=lambda operand: math.prod(operand[1]), reverse=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Builder:
     """One layer and what is known of its tensors."""
@@ -247,14 +267,12 @@ class _Builder:
 
     def _of_two_operands(self, layer: ElementwiseLayer, kind: Kind) -> LoopNest:
         """Take the larger operand as the ifm; the other moves its own elements only."""
-        shapes, ofm_shape = self.network.shapes, self.network.shapes[layer.ofm]
-        operands = [(shapes[name], self.widths.feature_maps[name]) for name in layer.inputs]
+        ofm_shape = self.network.shapes[layer.ofm]
+        bits: dict[str | None, int] = dict(self.widths.feature_maps.items())
         if layer.constant is not None:
-            constant = self.network.constants[layer.constant]
-            operands.append((constant.shape, self.widths.constants[layer.constant]))
-        (_, ifm_bits), (shape, residual_bits) = sorted(
-            operands, key=lambda operand: math.prod(operand[0]), reverse=True
-        )
+            bits[None] = self.widths.constants[layer.constant]
+        (ifm, _), (residual, shape) = _order_operands(layer, self.network)
+        ifm_bits, residual_bits = bits[ifm], bits[residual]
         if math.prod(shape) == math.prod(ofm_shape):
             plain = self._elementwise(kind, ofm_shape)
             return replace(plain, ifm_bits=ifm_bits, residual_bits=residual_bits)

@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
+
+from accel_sim.hardware.choices import Along
+from accel_sim.hardware.precision import MultiplierMode
+
+MapOperand = Literal["ifm", "residual", "ofm"]
+"""Operands that are feature maps."""
 
 
 class Kind(StrEnum):
@@ -64,6 +71,12 @@ class LoopNest:
         Of the second operand of a sum or product; 0 where there is none.
     shares_residual
         Whether all outputs of a group read one element of the second operand.
+    mode
+        In which the multipliers work; None as the whole that they are built as.
+    resident_bytes
+        Of whole feature maps that stay in the memory of ifm and ofm while the layer runs.
+    ifm_stays, residual_stays, ofm_stays
+        Whether an operand is one of these, so that DRAM moves nothing of it.
     """
 
     layer: str
@@ -91,6 +104,11 @@ class LoopNest:
     blocks_are_apart: bool = False
     group_weights: int = 0
     shares_residual: bool = False
+    mode: MultiplierMode | None = None
+    resident_bytes: int = 0
+    ifm_stays: bool = False
+    residual_stays: bool = False
+    ofm_stays: bool = False
 
     @property
     def macs(self) -> int:
@@ -106,6 +124,13 @@ class LoopNest:
         return 0 if self.blocks_are_apart else self.macs * (self.blocks - 1)
 
     @property
+    def filters_per_pe(self) -> int:
+        """Filters of one block that a processing element works on at once."""
+        if self.mode is None or self.mode.along is not Along.FILTERS:
+            return 1
+        return min(self.mode.macs_per_pe, self.filters // self.blocks)
+
+    @property
     def outputs(self) -> int:
         """Elements of the output, of the whole batch."""
         pixels = self.batch * self.output_rows * self.output_cols
@@ -115,6 +140,21 @@ class LoopNest:
     def residual_elements(self) -> int:
         """Elements of the second operand, of the whole batch; what has none is 0 bits wide."""
         return self.groups if self.shares_residual else self.outputs
+
+    @property
+    def reads_residual(self) -> bool:
+        """Whether DRAM moves an element of the second operand for every output."""
+        return self.residual_bits > 0 and not self.shares_residual and not self.residual_stays
+
+    @property
+    def resident_operands(self) -> tuple[MapOperand, ...]:
+        """Operands that stay on chip."""
+        flags: dict[MapOperand, bool] = {
+            "ifm": self.ifm_stays,
+            "residual": self.residual_stays,
+            "ofm": self.ofm_stays,
+        }
+        return tuple(operand for operand, stays in flags.items() if stays)
 
     @property
     def reduction(self) -> int:

@@ -1,6 +1,6 @@
 """How wide the operands of a layer are in memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accel_sim.hardware.choices import Packing
 from accel_sim.hardware.config import HardwareConfig
@@ -43,4 +43,15 @@ def stored_bits(nest: LoopNest, hardware: HardwareConfig) -> StoredBits:
         bias=stored(nest.bias_bits),
         psum=stored(hardware.precision.stored_psum_bits),
         ofm=stored(nest.ofm_bits),
+    )
+
+
+def moved_bits(nest: LoopNest, hardware: HardwareConfig) -> StoredBits:
+    """Bits that DRAM moves with one element of each operand: 0 where it stays on chip."""
+    bits = stored_bits(nest, hardware)
+    return replace(
+        bits,
+        ifm=0 if nest.ifm_stays else bits.ifm,
+        residual=0 if nest.residual_stays else bits.residual,
+        ofm=0 if nest.ofm_stays else bits.ofm,
     )

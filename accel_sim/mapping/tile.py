@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from accel_sim.hardware.choices import Dataflow
+from accel_sim.hardware.precision import MultiplierMode
 
 
 class Loop(StrEnum):
@@ -75,9 +76,17 @@ class LayerMapping:
         The loops over tiles, outermost first. Groups share nothing and stand first.
     passes
         Of a row-stationary array; None on others.
+    mode
+        Of the multipliers; None where they work as the whole that they are built as.
     """
 
     dataflow: Dataflow | None
     tile: Tile
     loop_order: LoopOrder
     passes: PassMapping | None = None
+    mode: MultiplierMode | None = None
+
+    @property
+    def macs_per_pe(self) -> int:
+        """Products of a processing element in one cycle at most."""
+        return 1 if self.mode is None else self.mode.macs_per_pe

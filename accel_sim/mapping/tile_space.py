@@ -6,29 +6,38 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.hardware.buffers import Buffer, OperandName
 from accel_sim.hardware.choices import Reduction
-from accel_sim.hardware.config import Buffer, HardwareConfig, MacArray
+from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.hardware.mapping_options import Pin, PinnedTile
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.input_extent import Axis, Pieces, cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.loop_orders import loop_orders
-from accel_sim.mapping.stored_bits import BITS_PER_BYTE, stored_bits
+from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits, stored_bits
 from accel_sim.mapping.tile import Loop, LoopOrder, Tile
 from quantizer.errors import InputError
 
 MORE_THAN_ANY = 1 << 62
 
 
-def most_kept_weight_bits(hardware: HardwareConfig) -> int:
-    """Weights that may stay in their buffer from tile to tile.
+def streams_weights(hardware: HardwareConfig) -> bool:
+    """Whether the weights of a tile of MACs need not fit their buffer.
 
-    On a row-stationary array the weights of a pass move on to the elements, so that those of a
-    tile need not fit the buffer; if they do not, every tile brings its own. On all others they
-    fit.
+    On a row-stationary array the weights of a pass move on to the elements, and leave a buffer
+    of their own for those of the next.
     """
-    if not array_axes(hardware.mac_array.dataflow).has_passes:
+    has_passes = array_axes(hardware.mac_array.dataflow).has_passes
+    return has_passes and "weights" not in hardware.buffers.shared
+
+
+def most_kept_weight_bits(hardware: HardwareConfig) -> int:
+    """Most weights of a tile that stay in their buffer from tile to tile.
+
+    If those of a tile are more, every tile brings its own.
+    """
+    if not streams_weights(hardware):
         return MORE_THAN_ANY
     return hardware.buffers.weights.tile_bytes * BITS_PER_BYTE
 
@@ -38,8 +47,8 @@ class TileSpace:
     """Candidates along each dimension, and which combinations fit.
 
     Each dimension of extent ``D`` is cut at the distinct values of ``ceil(D / i)``,
-    largest first, and filters also at multiples of the array's columns, where they run along
-    these. Filter rows and columns are never cut.
+    largest first, and filters also at multiples of what the array's columns take, where they
+    run along these. Filter rows and columns are never cut.
 
     Attributes
     ----------
@@ -127,7 +136,8 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig, pin: Pin | None = 
         # Groups that lie on the array together stay together.
         filters = {nest.filters}
     elif nest.kind is Kind.MAC and _has_filters_in_cols(array):
-        whole_columns = {-(-size // array.cols) * array.cols for size in filters}
+        columns = array.cols * nest.filters_per_pe
+        whole_columns = {-(-size // columns) * columns for size in filters}
         filters |= {size for size in whole_columns if size < nest.filters}
     pinned, orders = PinnedTile(), loop_orders(nest)
     if pin is not None:
@@ -152,7 +162,7 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig, pin: Pin | None = 
     )
     fits = np.ones((), np.bool_)
     for need in needed_bits(nest, hardware, space):
-        fits = fits & (need.bits <= need.buffer.tile_bytes * BITS_PER_BYTE)
+        fits = fits & (need.bits <= need.room_bits)
     shape = (
         len(space.groups),
         len(space.batch),
@@ -195,17 +205,48 @@ def col_axis(nest: LoopNest) -> Axis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """Bits that tiles of one operand take in a buffer, over all combinations."""
+    """Bits that tiles take in a memory, over all combinations.
+
+    Attributes
+    ----------
+    operand
+        What lies there, in words.
+    name
+        Key of the buffer that describes the memory.
+    room_bits
+        What the memory has for one tile.
+    """
 
     operand: str
-    name: str
+    name: OperandName
     buffer: Buffer
+    room_bits: int
     bits: NDArray[np.int64]
 
 
 def needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tuple[Need, ...]:
-    """Bits that each operand takes in its buffer, feasible or not."""
-    bits, buffers = stored_bits(nest, hardware), hardware.buffers
+    """Bits that tiles take in each memory, feasible or not."""
+    buffers = hardware.buffers
+    needs: dict[OperandName, Need] = {}
+    for operand, bits in _tile_bits(nest, hardware, space).items():
+        key = buffers.memory_key(operand)
+        if key in needs:
+            before = needs[key]
+            joined = f"{before.operand} and {operand}"
+            needs[key] = replace(before, operand=joined, bits=before.bits + bits)
+            continue
+        buffer = buffers.memories[key]
+        resident_bytes = nest.resident_bytes if key == buffers.memory_key("ifm") else 0
+        room_bits = buffer.tile_bytes_beside(resident_bytes) * BITS_PER_BYTE
+        needs[key] = Need(operand=operand, name=key, buffer=buffer, room_bits=room_bits, bits=bits)
+    return tuple(needs.values())
+
+
+def _tile_bits(
+    nest: LoopNest, hardware: HardwareConfig, space: TileSpace
+) -> dict[OperandName, NDArray[np.int64]]:
+    """Bits of the tiles of each operand that has any; maps that stay have none."""
+    bits, moved = stored_bits(nest, hardware), moved_bits(nest, hardware)
     groups = space.groups[:, None, None, None, None, None]
     batch = space.batch[None, :, None, None, None, None]
     input_rows, output_rows = (
@@ -219,31 +260,29 @@ def needed_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> t
     filters = space.filters[None, None, None, None, :, None]
     channels = space.channels[None, None, None, None, None, :]
     pixels = groups * batch * output_rows * output_cols
-    residual = (groups if nest.shares_residual else pixels) * bits.residual
-    ifm = groups * batch * input_rows * input_cols * channels * bits.ifm + residual
+    residual = (groups if nest.shares_residual else pixels) * moved.residual
     outputs = pixels * filters
-    needs = [Need(operand="ifm", name="ifm", buffer=buffers.ifm, bits=ifm)]
+    tile_bits: dict[OperandName, NDArray[np.int64]] = {
+        "ifm": groups * batch * input_rows * input_cols * channels * moved.ifm + residual
+    }
     keeps_partial_sums = channels < nest.channels
     if nest.kind is Kind.MAC and not array_axes(hardware.mac_array.dataflow).keeps_sums:
         axes = array_axes(hardware.mac_array.dataflow)
         layout = lay_out_reduction(nest, axes)
-        in_rows = channels * layout.taps_together // layout.blocks_apart
+        in_rows = layout.count_places(channels // layout.blocks_apart)
         keeps_partial_sums |= (in_rows > hardware.mac_array.rows) | (layout.taps_in_turn > 1)
         # All sums of a pass leave the array, whether it is the last of them or not.
         keeps_partial_sums |= axes.has_passes
-    has_passes = nest.kind is Kind.MAC and array_axes(hardware.mac_array.dataflow).has_passes
-    if nest.has_weights and not has_passes:
+    if nest.has_weights and not (nest.kind is Kind.MAC and streams_weights(hardware)):
         of_filter = channels * nest.channel_weights // nest.blocks * bits.weight + bits.bias
-        weights = groups * filters * of_filter
-        needs.append(Need(operand="weights", name="weights", buffer=buffers.weights, bits=weights))
-    if isinstance(buffers.psum, Buffer):
-        psum = np.where(keeps_partial_sums, outputs * bits.psum, 0)
-        needs.append(Need(operand="psum", name="psum", buffer=buffers.psum, bits=psum))
-        needs.append(Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * bits.ofm))
+        tile_bits["weights"] = groups * filters * of_filter
+    if hardware.buffers.psum == "in_ofm":
+        widest = np.where(keeps_partial_sums, np.maximum(bits.psum, moved.ofm), moved.ofm)
+        tile_bits["ofm"] = outputs * widest
     else:
-        widest = np.where(keeps_partial_sums, np.maximum(bits.psum, bits.ofm), bits.ofm)
-        needs.append(Need(operand="ofm", name="ofm", buffer=buffers.ofm, bits=outputs * widest))
-    return tuple(needs)
+        tile_bits["psum"] = np.where(keeps_partial_sums, outputs * bits.psum, 0)
+        tile_bits["ofm"] = outputs * moved.ofm
+    return tile_bits
 
 
 def _channel_cuts(nest: LoopNest, hardware: HardwareConfig) -> set[int]:

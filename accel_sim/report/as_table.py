@@ -134,9 +134,11 @@ def _cycles(layer: LayerSection) -> str:
 
 
 def _bits(layer: LayerSection) -> str:
-    """Weights (if any), input and output."""
+    """Weights (if any), input and output; in a mode, products of a multiplier at once."""
     widths = (layer.weight_bits, layer.ifm_bits, layer.ofm_bits)
-    return "/".join(str(width) for width in widths if width is not None)
+    bits = "/".join(str(width) for width in widths if width is not None)
+    mode = layer.mapping and layer.mapping.mode
+    return f"{bits} x{mode.macs_per_pe}" if mode else bits
 
 
 def _dram_bytes(layer: LayerSection) -> int:
@@ -170,7 +172,7 @@ def _totals(report: ReportDocument) -> Table:
         f"{format_storage(totals.dram_read_bytes)} read, "
         f"{format_storage(totals.dram_write_bytes)} written; "
         f"{format_figures(totals.dram_average_GBps)} GB/s on average, "
-        f"{format_figures(totals.dram_peak_GBps)} in the busiest layer",
+        f"{format_figures(totals.dram_peak_GBps)} in the busiest layer" + _stay_words(report),
     )
     unit, per_uJ = choose_energy_unit(totals.energy_uJ)
     low, high = totals.energy_uJ_band
@@ -199,6 +201,11 @@ def _totals(report: ReportDocument) -> Table:
     if totals.top1_agreement_fraction is not None:
         table.add_row("top-1", _top1_words(report))
     return table
+
+
+def _stay_words(report: ReportDocument) -> str:
+    stay = sum("ofm" in layer.resident for layer in report.layers)
+    return f"; {stay} feature {'map stays' if stay == 1 else 'maps stay'} on chip" * (stay > 0)
 
 
 def chip_power_mW(report: ReportDocument) -> float:

@@ -57,10 +57,8 @@ def _governing_keys(
             return _ARRAY if on_array >= on_lanes else _LANES
         case ("overhead", _, _):
             return _LANES
-        case ("port", _, "psum") if hardware.buffers.psum == "in_ofm":
-            return ("buffers.ofm.port_bits",)
-        case ("port", _, operand):
-            return (f"buffers.{operand}.port_bits",)
+        case ("port", _, ("ifm" | "weights" | "psum" | "ofm") as operand):
+            return (f"buffers.{hardware.buffers.memory_key(operand)}.port_bits",)
         case ("dram", _, _):
             is_flat = isinstance(hardware.dram, FlatDram)
             return ("dram.bandwidth_GBps" if is_flat else "dram.channels",)
@@ -80,6 +78,9 @@ def double_key(hardware: HardwareConfig, key: str) -> tuple[HardwareConfig, str]
     for name in parents:
         section = section[name]
     section[last] *= 2
+    if parents == ["buffers", *hardware.buffers.shared[:1]]:
+        # The others that lie in the memory say the same of it.
+        config["buffers"] |= dict.fromkeys(hardware.buffers.shared, section)
     try:
         doubled = HardwareConfig.model_validate(config)
     except ValueError:

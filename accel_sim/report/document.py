@@ -145,6 +145,15 @@ class Passes(_Section):
     mapped_pes: Count
 
 
+class Mode(_Section):
+    """Several narrow multipliers made from one."""
+
+    weight_bits: Count
+    activation_bits: Count
+    macs_per_pe: Count
+    along: str
+
+
 class Mapping(_Section):
     """The schedule; loops over tiles stand outermost first."""
 
@@ -152,6 +161,10 @@ class Mapping(_Section):
     tile: Tile
     loop_order: tuple[str, ...]
     passes: Passes | None = Field(description="Null on other arrays than row-stationary ones.")
+    mode: Mode | None = Field(
+        default=None,
+        description="Of the multipliers; null where they work as the whole that they are built as.",
+    )
 
 
 class DramBytes(_Section):
@@ -234,8 +247,14 @@ class LayerSection(_Section):
     ofm_frac_bits: int | None = Field(description="Null where no formats were chosen.")
     cycles: Cycles
     bound_by: str
-    utilization_fraction: Fraction
+    utilization_fraction: Fraction = Field(
+        description="MACs of those that the array could do in as many cycles, in the layer's mode."
+    )
     mapping: Mapping | None = Field(description="Null where the layer costs nothing.")
+    resident: tuple[Literal["ifm", "residual", "ofm"], ...] = Field(
+        default=(),
+        description="Operands that stay on chip, whole: DRAM moves nothing of them.",
+    )
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     energy_pJ: EnergyByComponent

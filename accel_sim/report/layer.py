@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from accel_sim.performance import LayerPerformance
+from accel_sim.performance import LayerMapping, LayerPerformance
 from accel_sim.report import document
 
 if TYPE_CHECKING:
@@ -71,12 +71,18 @@ class LayerReport:
             cycles=document.Cycles(total=costs.cycles.total, **asdict(costs.cycles)),
             bound_by=costs.bound_by,
             utilization_fraction=costs.utilization_fraction,
-            mapping=None if mapping is None else document.Mapping(**asdict(mapping)),
+            resident=costs.resident,
+            mapping=None if mapping is None else _mapping_section(mapping),
             dram_bytes=document.DramBytes(**asdict(costs.dram_bytes)),
             buffer_accesses=document.BufferAccesses(**asdict(costs.buffer_accesses)),
             energy_pJ=energy_section(asdict(costs.energy), 1.0),
             **dict.fromkeys(NO_VALUES) if self.values is None else asdict(self.values),
         )
+
+
+def _mapping_section(mapping: LayerMapping) -> document.Mapping:
+    mode = mapping.mode and document.Mode(**mapping.mode.model_dump(mode="json"))
+    return document.Mapping(**{**asdict(mapping), "mode": mode})
 
 
 def energy_section(

@@ -77,9 +77,10 @@ class RunReport:
 
     @property
     def utilization_fraction(self) -> float:
-        """MACs per cycle and processing element."""
+        """MACs of those that the array could do, each layer in its mode."""
         array = self.hardware.mac_array
-        return self.macs / (self.cycles * array.rows * array.cols)
+        slots = self._sum(lambda layer: layer.cycles.total * layer.macs_per_pe)
+        return self.macs / (slots * array.rows * array.cols)
 
     @property
     def dram_read_bytes(self) -> int:

@@ -8,12 +8,13 @@ machines.
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.hardware.buffers import OPERANDS, Buffer, OperandName
 from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap, Ports
-from accel_sim.hardware.config import Buffer, HardwareConfig, MacArray
+from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import DramBits, TileCounts
-from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
+from accel_sim.mapping.array_axes import array_axes, count_filter_places, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.stored_bits import stored_bits
+from accel_sim.mapping.stored_bits import moved_bits
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.dram import DramTiming
@@ -34,17 +35,17 @@ def bound_busy_cycles(nest: LoopNest, hardware: HardwareConfig, tiles: TileCount
         )
     else:
         least = np.full_like(tiles.steps, -(-nest.outputs * nest.reduction // lanes))
-    ofm_reads, ofm_writes = np.zeros_like(least), tiles.ofm_writes
-    if isinstance(buffers.psum, Buffer):
-        least = np.maximum(least, _port_cycles(buffers.psum, tiles.psum_reads, tiles.psum_writes))
-    else:
-        ofm_reads, ofm_writes = tiles.psum_reads, ofm_writes + tiles.psum_writes
-    for buffer, reads, writes in (
-        (buffers.ifm, tiles.ifm_reads, np.zeros_like(least)),
-        (buffers.weights, tiles.weight_reads, np.zeros_like(least)),
-        (buffers.ofm, ofm_reads, ofm_writes),
-    ):
-        least = np.maximum(least, _port_cycles(buffer, reads, writes))
+    none = np.zeros_like(least)
+    by_operand: dict[OperandName, tuple[Counts, Counts]] = {
+        "ifm": (tiles.ifm_reads, none),
+        "weights": (tiles.weight_reads, none),
+        "psum": (tiles.psum_reads, tiles.psum_writes),
+        "ofm": (none, tiles.ofm_writes),
+    }
+    for key, memory in buffers.memories.items():
+        here = [name for name in OPERANDS if buffers.memory_key(name) == key]
+        reads, writes = (sum(by_operand[name][way] for name in here) + none for way in (0, 1))
+        least = np.maximum(least, _port_cycles(memory, reads, writes))
     busy: Counts = least + tiles.steps * hardware.mac_array.tile_overhead_cycles
     return busy
 
@@ -54,8 +55,13 @@ def count_read_batches(nest: LoopNest, space: TileSpace, tiles: TileCounts) -> C
 
     One before each tile that differs in an operand from the tile before: on the array all
     do, on the lanes those that are not the same values written elsewhere. A tile that
-    lies in the padding reads nothing, so then only the first batch is sure.
+    lies in the padding reads nothing, so then only the first batch is sure. Where the ifm
+    stays on chip, every tile reads its part of the second operand, or else each that has
+    weights of its own reads these.
     """
+    if nest.ifm_stays and not nest.reads_residual:
+        weight_tiles = tiles.group_tiles * tiles.filter_tiles * tiles.channel_tiles
+        return weight_tiles if nest.has_weights else 0 * weight_tiles
     loads = tiles.steps if nest.kind is Kind.MAC else tiles.group_tiles * tiles.pixel_tiles
     return np.where(count_least_inputs(space) > 0, loads, 1)
 
@@ -105,11 +111,13 @@ def _array_cycles(nest: LoopNest, array: MacArray, tiles: TileCounts) -> Counts:
     if axes.has_passes:
         beats = nest.groups * nest.batch * nest.output_cols
         return beats * tiles.row_folds * tiles.col_folds
-    apart = lay_out_reduction(nest, axes).blocks_apart
+    layout = lay_out_reduction(nest, axes)
+    # Places of whole extents: never more than those of their pieces.
     extents = {
         Loop.PIXELS: nest.batch * nest.output_rows * nest.output_cols,
-        Loop.FILTERS: nest.filters,
-        Loop.CHANNELS: nest.reduction // apart,
+        Loop.FILTERS: count_filter_places(nest, nest.filters),
+        Loop.CHANNELS: layout.taps_in_turn
+        * layout.count_places(nest.channels // layout.blocks_apart),
     }
     passes = nest.groups * tiles.trips(axes.time)
     folds = passes * tiles.row_folds * tiles.col_folds
@@ -141,8 +149,8 @@ def _port_cycles(buffer: Buffer, reads: Counts, writes: Counts) -> Counts:
 
 
 def _edge_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tuple[Counts, Counts]:
-    """Bits of the first tile's loads and of the last tile's store, biases left out."""
-    bits = stored_bits(nest, hardware)
+    """Bits of the first tile's loads and of the last tile's store."""
+    bits = moved_bits(nest, hardware)
     groups, batch, rows, cols, filters, channels = space.feasible.T
     in_groups, images = space.groups[groups], space.batch[batch]
     weights = space.channels[channels] * nest.channel_weights // nest.blocks
@@ -155,11 +163,12 @@ def _edge_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tu
         * np.array([cut.outputs[at] for cut in space.cols])[cols]
         for at in (0, -1)
     )
+    of_filter = weights * bits.weight + (space.channels[channels] == nest.channels) * bits.bias
     residuals = 1 if nest.shares_residual else images * first_outputs
     first_load = in_groups * (
         images * inputs * space.channels[channels] * bits.ifm
         + residuals * bits.residual
-        + space.filters[filters] * weights * bits.weight
+        + space.filters[filters] * of_filter
     )
     for extent, size in (
         (nest.groups, in_groups),

@@ -47,7 +47,9 @@ class ArrayRules(NamedTuple):
 
 
 class Extents(NamedTuple):
-    """Extents of one group of a tile along the axes of the array.
+    """Extents of one group of a tile along the axes of the array, in places.
+
+    What a processing element works on at once has one place.
 
     Attributes
     ----------
@@ -76,6 +78,13 @@ def array_rules(array: MacArray) -> ArrayRules:
         is_overlapped=array.fold_overlap is FoldOverlap.FULL,
         hides_preload=array.fold_overlap is FoldOverlap.WEIGHT_PRELOAD,
     )
+
+
+@jit
+def count_places(elements: int, blocks: int, per_pe: int) -> int:
+    """Places that elements of an axis take, of which `per_pe` of one block share one."""
+    places: int = blocks * -(-(elements // blocks) // per_pe)
+    return places
 
 
 @jit

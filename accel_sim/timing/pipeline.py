@@ -12,7 +12,7 @@ from accel_sim.mapping.array_counts import cut_evenly
 from accel_sim.mapping.input_extent import Pieces, cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_tables import NO_PASSES, PassTables, pass_tables
-from accel_sim.mapping.stored_bits import BITS_PER_BYTE, stored_bits
+from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
 from accel_sim.mapping.tile import Loop, LoopOrder, Tile
 from accel_sim.mapping.tile_space import TileSpace, col_axis, row_axis
 from accel_sim.timing.dram_schedule import time_transfers
@@ -89,7 +89,7 @@ def device_stream(
     device = find_dram_device(dram.device, dram.address_map)
     row_bits = device.row_bytes * BITS_PER_BYTE * dram.channels
     return DeviceStream(
-        addresses=tile_addresses(nest, tile, stored_bits(nest, hardware), row_bits),
+        addresses=tile_addresses(nest, tile, moved_bits(nest, hardware), row_bits),
         windows=window_rules(device, dram.channels, dram.max_outstanding_reads),
         cycles_per_ns=hardware.clock_MHz / 1000,
     )

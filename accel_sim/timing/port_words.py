@@ -35,6 +35,42 @@ def port_cycles(port: PortRules, reads: int, writes: int) -> int:
 
 
 @jit
+def find_slowest_port(
+    rules: ScheduleRules, reads: tuple[int, int, int, int], writes: tuple[int, int, int, int]
+) -> tuple[int, int]:
+    """Find the operand whose port is the slowest, the first of equals, and its cycles.
+
+    The words of a shared memory add up; they count as those of the operand with most of them.
+
+    Parameters
+    ----------
+    reads, writes
+        Words of one tile by operand, in the order of `tile_walk`.
+    """
+    ports = (rules.ifm_port, rules.weight_port, rules.psum_port, rules.ofm_port)
+    busiest = -1
+    shared_reads, shared_writes = 0, 0
+    for operand in range(4):
+        if rules.is_shared[operand]:
+            shared_reads += reads[operand]
+            shared_writes += writes[operand]
+            accesses = reads[operand] + writes[operand]
+            if busiest < 0 or accesses > reads[busiest] + writes[busiest]:
+                busiest = operand
+    slowest, slowest_cycles = 0, 0
+    for operand in range(4):
+        if operand == busiest:
+            cycles = port_cycles(ports[operand], shared_reads, shared_writes)
+        elif rules.is_shared[operand]:
+            cycles = 0
+        else:
+            cycles = port_cycles(ports[operand], reads[operand], writes[operand])
+        if cycles > slowest_cycles:
+            slowest, slowest_cycles = operand, cycles
+    return slowest, slowest_cycles
+
+
+@jit
 def words(port: PortRules, bits: int) -> int:
     """Port words that hold some bits."""
     return -(-bits // port.port_bits)
@@ -63,19 +99,24 @@ def array_words(rules: ScheduleRules, groups: int, tile: Extents) -> TileWords:
         col_trips = groups * tile.rows * tile.passes
         sums, sum_parts = groups * tile.time, row_folds
     blocks = rules.blocks // rules.blocks_apart
+    # A processing element takes its operands, and gives its sums, all at once.
+    ifm_bits = rules.ifm_bits * rules.products_per_pe
+    weight_bits = rules.weight_bits * rules.products_per_pe * rules.filters_per_pe
+    psum_bits = rules.psum_bits * rules.filters_per_pe
+    ofm_bits = rules.ofm_bits * rules.filters_per_pe
     if rules.array.has_pixels_in_cols:
-        ifm = col_trips * fold_words(rules.ifm_port, tile.cols, cols, rules.ifm_bits)
+        ifm = col_trips * fold_words(rules.ifm_port, tile.cols, cols, ifm_bits)
         in_rows = tile.rows // blocks  # a word brings the weights of one block
-        weights = row_trips * fold_words(rules.weight_port, in_rows, rows, rules.weight_bits)
+        weights = row_trips * fold_words(rules.weight_port, in_rows, rows, weight_bits)
     else:
-        ifm = row_trips * fold_words(rules.ifm_port, tile.rows, rows, rules.ifm_bits)
+        ifm = row_trips * fold_words(rules.ifm_port, tile.rows, rows, ifm_bits)
         if rules.blocks_apart > 1:
             # A row takes an operand for each block, of which one fold holds all.
-            ifm = row_trips * tile.rows * words(rules.ifm_port, rules.blocks * rules.ifm_bits)
+            ifm = row_trips * tile.rows * words(rules.ifm_port, rules.blocks * ifm_bits)
         in_cols = tile.cols // blocks
-        weights = col_trips * fold_words(rules.weight_port, in_cols, cols, rules.weight_bits)
-    psum = sums * fold_words(rules.psum_port, tile.cols, cols, rules.psum_bits)
-    ofm = sums * fold_words(rules.ofm_port, tile.cols, cols, rules.ofm_bits)
+        weights = col_trips * fold_words(rules.weight_port, in_cols, cols, weight_bits)
+    psum = sums * fold_words(rules.psum_port, tile.cols, cols, psum_bits)
+    ofm = sums * fold_words(rules.ofm_port, tile.cols, cols, ofm_bits)
     return TileWords(ifm, weights, psum, ofm, sum_parts)
 
 

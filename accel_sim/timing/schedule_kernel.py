@@ -10,9 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.mapping.pass_tables import PassTables
-from accel_sim.timing.mac_array import compute_cycles, fill_drain_cycles, lay_on_array
+from accel_sim.timing.mac_array import (
+    compute_cycles,
+    count_places,
+    fill_drain_cycles,
+    lay_on_array,
+)
 from accel_sim.timing.pass_cycles import network_cycles, pass_cycles
-from accel_sim.timing.port_words import array_words, lane_words, pass_words, port_cycles, words
+from accel_sim.timing.port_words import (
+    array_words,
+    find_slowest_port,
+    lane_words,
+    pass_words,
+    words,
+)
 from accel_sim.timing.schedule_rules import ScheduleRules
 from accel_sim.timing.tile_walk import (
     CHANNELS,
@@ -90,8 +101,11 @@ def work_on_tile(
             channels,
         )  # fmt: skip
     elif rules.is_mac:
-        reduction = channels * rules.taps_together // rules.blocks_apart
-        tile = lay_on_array(rules.array, pixels, filters, reduction, rules.taps_in_turn)
+        products = channels * rules.taps_together // rules.blocks_apart
+        blocks = rules.blocks // rules.blocks_apart
+        reduction = count_places(products, blocks, rules.products_per_pe)
+        sums = count_places(filters, rules.blocks, rules.filters_per_pe)
+        tile = lay_on_array(rules.array, pixels, sums, reduction, rules.taps_in_turn)
         compute = compute_cycles(rules.array, groups, tile)
         skew = fill_drain_cycles(rules.array, groups, tile)
         demand = array_words(rules, groups, tile)
@@ -121,18 +135,15 @@ def work_on_tile(
         ofm_reads, ofm_writes = ofm_reads + psum_reads, ofm_writes + psum_writes
         psum_reads, psum_writes = 0, 0
 
-    slowest = IFM
-    slowest_cycles = max(port_cycles(rules.ifm_port, demand.ifm, ifm_writes), ifm_network)
-    cycles = port_cycles(rules.weight_port, demand.weights, weight_writes)
-    if cycles > slowest_cycles:
-        slowest, slowest_cycles = WEIGHTS, cycles
-    cycles = max(port_cycles(rules.psum_port, psum_reads, psum_writes), psum_network)
-    if cycles > slowest_cycles:
-        slowest, slowest_cycles = PSUM, cycles
-    cycles = port_cycles(rules.ofm_port, ofm_reads, ofm_writes)
-    if cycles > slowest_cycles:
-        slowest, slowest_cycles = OFM, cycles
-
+    slowest, slowest_cycles = find_slowest_port(
+        rules,
+        (demand.ifm, demand.weights, psum_reads, ofm_reads),
+        (ifm_writes, weight_writes, psum_writes, ofm_writes),
+    )
+    if ifm_network > slowest_cycles:
+        slowest, slowest_cycles = IFM, ifm_network
+    if psum_network > slowest_cycles:
+        slowest, slowest_cycles = PSUM, psum_network
     stretch = max(0, slowest_cycles - compute - skew)
     # The output stage takes `lanes` finished outputs per cycle.
     requantize = -(-outputs // rules.lanes) if rules.is_mac and is_last else 0

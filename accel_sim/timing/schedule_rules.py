@@ -5,11 +5,12 @@ Named tuples, because Numba reads them.
 
 from typing import NamedTuple
 
+from accel_sim.hardware.buffers import OPERANDS, Buffer
 from accel_sim.hardware.choices import Ports
-from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.stored_bits import stored_bits
+from accel_sim.mapping.stored_bits import moved_bits, stored_bits
 from accel_sim.mapping.tile_space import most_kept_weight_bits
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.mac_array import ArrayRules, array_rules
@@ -51,10 +52,16 @@ class ScheduleRules(NamedTuple):
         See `accel_sim.mapping.array_axes.ReductionLayout`.
     has_passes
         Whether the array takes a tile in passes.
+    products_per_pe, filters_per_pe
+        What a processing element works on at once: products of one sum, or filters.
     shares_residual
         Whether all outputs of a group read one element of the second operand.
     most_kept_weight_bits
         Weights of a tile that are more than this come anew with every tile.
+    dram_ifm_bits, dram_residual_bits, dram_ofm_bits
+        Of one element that DRAM moves: 0 where the operand stays on chip.
+    is_shared
+        By operand, in the order of `tile_walk`, whether it lies in the shared memory.
     read_cycles, read_bits, write_cycles, write_bits
         DRAM moves ``read_bits`` in ``read_cycles``, and so for writes.
     """
@@ -72,6 +79,8 @@ class ScheduleRules(NamedTuple):
     blocks_apart: int
     has_passes: bool
     network: NetworkRules
+    products_per_pe: int
+    filters_per_pe: int
     shares_residual: bool
     most_kept_weight_bits: int
     ifm_bits: int
@@ -85,6 +94,10 @@ class ScheduleRules(NamedTuple):
     psum_port: PortRules
     ofm_port: PortRules
     psum_is_in_ofm: bool
+    dram_ifm_bits: int
+    dram_residual_bits: int
+    dram_ofm_bits: int
+    is_shared: tuple[bool, bool, bool, bool]
     read_cycles: int
     read_bits: int
     write_cycles: int
@@ -95,8 +108,10 @@ class ScheduleRules(NamedTuple):
 def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
     """Resolve a machine for one layer."""
     bits = stored_bits(nest, hardware)
+    moved = moved_bits(nest, hardware)
     timing = dram_timing(hardware)
     buffers = hardware.buffers
+    ifm, weights, psum, ofm = (name in buffers.shared for name in OPERANDS)
     layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
     return ScheduleRules(
         is_mac=nest.kind is Kind.MAC,
@@ -112,6 +127,8 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         blocks_apart=layout.blocks_apart,
         has_passes=array_axes(hardware.mac_array.dataflow).has_passes and nest.kind is Kind.MAC,
         network=_network_rules(hardware),
+        products_per_pe=layout.products_per_pe,
+        filters_per_pe=nest.filters_per_pe,
         shares_residual=nest.shares_residual,
         most_kept_weight_bits=most_kept_weight_bits(hardware),
         ifm_bits=bits.ifm,
@@ -125,6 +142,10 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         psum_port=_port_rules(buffers.psum_memory),
         ofm_port=_port_rules(buffers.ofm),
         psum_is_in_ofm=buffers.psum == "in_ofm",
+        dram_ifm_bits=moved.ifm,
+        dram_residual_bits=moved.residual,
+        dram_ofm_bits=moved.ofm,
+        is_shared=(ifm, weights, psum, ofm),
         read_cycles=timing.read_cycles_per_bit.numerator,
         read_bits=timing.read_cycles_per_bit.denominator,
         write_cycles=timing.write_cycles_per_bit.numerator,

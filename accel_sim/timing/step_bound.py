@@ -7,6 +7,7 @@ two sums, and each of those is a product over the loops.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from accel_sim.hardware.choices import Drain, EdgeTiles, FoldOverlap
 from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import TileCounts
-from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
+from accel_sim.mapping.array_axes import array_axes, count_filter_places, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.stored_bits import stored_bits
+from accel_sim.mapping.stored_bits import moved_bits
 from accel_sim.mapping.tile import Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.cycle_bound import count_least_inputs
@@ -46,8 +47,10 @@ class TileSeries:
         Output positions, and input positions of one channel.
     least_inputs
         Input positions of the tile that reads the fewest.
+    filter_places
+        What the filters take of their axis.
     reduction
-        Channels times filter rows times columns.
+        Places of channels, filter rows and columns.
     row_elements
         Elements along rows of the array, of one pass.
     row_folds, col_folds
@@ -60,6 +63,7 @@ class TileSeries:
     inputs: Series
     least_inputs: Counts
     filters: Series
+    filter_places: Series
     channels: Series
     reduction: Series
     row_elements: Series
@@ -74,7 +78,7 @@ class TileSeries:
             case Loop.PIXELS:
                 return self.pixels
             case Loop.FILTERS:
-                return self.filters
+                return self.filter_places
             case Loop.CHANNELS:
                 return self.reduction
 
@@ -83,11 +87,10 @@ def tile_series(nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCo
     """Quantities of the tiles of every feasible candidate of a space."""
     groups, batch, rows, cols, filters, channels = space.feasible.T
 
-    def cut(extent: int, size: Counts, factor: int = 1) -> Series:
-        last = extent - (-(-extent // size) - 1) * size
-        return Series(
-            total=np.full_like(size, extent * factor), first=size * factor, last=last * factor
-        )
+    def cut(extent: int, size: Counts, count: Callable[[Counts], Counts] = np.asarray) -> Series:
+        whole = -(-extent // size) - 1
+        first, last = count(size), count(extent - whole * size)
+        return Series(total=whole * first + last, first=first, last=last)
 
     def combine(of_rows: str, of_cols: str) -> Series:
         images = cut(nest.batch, space.batch[batch])
@@ -111,27 +114,31 @@ def tile_series(nest: LoopNest, array: MacArray, space: TileSpace, tiles: TileCo
     axes = array_axes(array.dataflow)
     layout = lay_out_reduction(nest, axes)
     ones = np.ones_like(groups)
-    taps = nest.filter_rows * nest.filter_cols
     own_channels = space.channels[channels] // layout.blocks_apart
     along = {
         Loop.PIXELS: combine("outputs", "outputs"),
-        Loop.FILTERS: cut(nest.filters, space.filters[filters]),
-        Loop.CHANNELS: cut(nest.channels // layout.blocks_apart, own_channels, taps),
+        Loop.FILTERS: cut(nest.filters, space.filters[filters], partial(count_filter_places, nest)),
+        Loop.CHANNELS: cut(nest.channels // layout.blocks_apart, own_channels, layout.count_places),
     }
-    in_rows = along[axes.rows]
-    if axes.rows is Loop.CHANNELS:
-        in_rows = cut(nest.channels // layout.blocks_apart, own_channels, layout.taps_together)
+    in_rows, in_turn = along[axes.rows], layout.taps_in_turn
+    reduction = along[Loop.CHANNELS]
+    reduction = Series(
+        total=in_turn * reduction.total,
+        first=in_turn * reduction.first,
+        last=in_turn * reduction.last,
+    )
     return TileSeries(
         trips={loop: Series(total=tiles.trips(loop), first=ones, last=ones) for loop in Loop},
         groups=cut(nest.groups, space.groups[groups]),
         pixels=along[Loop.PIXELS],
         inputs=combine("touched", "span"),
         least_inputs=count_least_inputs(space),
-        filters=along[Loop.FILTERS],
+        filters=cut(nest.filters, space.filters[filters]),
+        filter_places=along[Loop.FILTERS],
         channels=cut(nest.channels, space.channels[channels]),
-        reduction=along[Loop.CHANNELS],
+        reduction=reduction,
         row_elements=in_rows,
-        row_folds=folds(tiles.row_folds, in_rows, array.rows, layout.taps_in_turn),
+        row_folds=folds(tiles.row_folds, in_rows, array.rows, in_turn),
         col_folds=folds(tiles.col_folds, along[axes.cols], array.cols),
     )
 
@@ -146,17 +153,18 @@ def bound_steps(
     """Cycles from the first computation to the last at least; int64[n]."""
     read = timing.read_cycles_per_bit
     buffers = hardware.buffers
-    bits = stored_bits(nest, hardware)
+    bits = moved_bits(nest, hardware)
     ifm = {Loop.GROUPS: series.groups, Loop.PIXELS: series.inputs, Loop.CHANNELS: series.channels}
     weights = {
         Loop.GROUPS: series.groups,
         Loop.FILTERS: series.filters,
         Loop.CHANNELS: series.channels,
     }
+    residual = {Loop.GROUPS: series.groups, Loop.PIXELS: series.pixels}
     total: Counts = np.zeros_like(series.groups.total)
     for position, loop in enumerate(order):
         busy = _busy(nest, hardware, series, order, position)
-        loaded_ifm, loaded_weights = (
+        loaded_ifm, loaded_residual, loaded_weights = (
             np.where(
                 _is_new(operand, series, order[position:]),
                 _sum_steps(operand, series, order, position, is_load=True) * element_bits // blocks,
@@ -164,17 +172,18 @@ def bound_steps(
             )
             for operand, element_bits, blocks in (
                 (ifm, bits.ifm, 1),
+                (residual, bits.residual * nest.reads_residual, 1),
                 (weights, nest.channel_weights * bits.weight, nest.blocks),
             )
         )
         steps = _sum_steps({}, series, order, position, is_load=True)
         streams = []
         for is_hidden in (True, False):
-            of_ifm = loaded_ifm * (buffers.ifm.double_buffered is is_hidden)
+            of_ifm = (loaded_ifm + loaded_residual) * (buffers.ifm.double_buffered is is_hidden)
             of_weights = loaded_weights * (buffers.weights.double_buffered is is_hidden)
             moved = of_ifm + of_weights
             # A tile that lies in the padding reads no ifm; then only one batch is sure.
-            is_sure = (of_weights > 0) | (series.least_inputs > 0)
+            is_sure = (of_weights > 0) | (loaded_residual > 0) | (series.least_inputs > 0)
             batches = (moved > 0) * np.where(is_sure, steps, 1)
             stream = moved * read.numerator // read.denominator
             streams.append(stream + batches * timing.latency_cycles)

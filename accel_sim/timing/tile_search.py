@@ -59,8 +59,11 @@ class Found:
     ----------
     candidate
         Index into ``space.feasible``.
+    rank
+        What schedules are compared by: cost, cycles, bits over the DRAM bus.
     """
 
+    rank: tuple[float, int, int]
     candidate: int
     loop_order: LoopOrder
     cycles: LayerCycles
@@ -116,10 +119,13 @@ def search_tiles(
     def find_best(trials: _Trials, is_member: NDArray[np.bool_]) -> list[_Priced]:
         """Find the cheapest schedules of the tiles that are members, ascending."""
         best: list[_Priced] = []
-        order = np.lexsort((trials.cycle_bound, trials.cost_bound))
+        # What ranks are compared by, the most significant last: no rank is below its bound.
+        keys = (trials.candidate, trials.order, trials.dram_bits, trials.cycle_bound,
+                trials.cost_bound)  # fmt: skip
+        order = np.lexsort(keys)
         for trial in order[is_member[trials.candidate[order]]].tolist():
-            bound = (trials.cost_bound[trial], trials.cycle_bound[trial])
-            if len(best) == n_best and bound > best[-1].rank[:2]:
+            bound = tuple(key[trial] for key in reversed(keys))
+            if len(best) == n_best and bound > best[-1].rank:
                 break
             insort(best, price(trials, trial), key=lambda one: one.rank)
             del best[n_best:]
@@ -166,7 +172,13 @@ def search_tiles(
     if isinstance(hardware.dram, DeviceDram):
         found = [retime(one, hardware.dram) for one in found]
     best = min(found, key=lambda one: one.rank)
-    return Found(candidate=best.rank[4], loop_order=orders[best.rank[3]], cycles=best.cycles)
+    *rank, order, candidate = best.rank
+    return Found(
+        rank=(rank[0], int(rank[1]), int(rank[2])),
+        candidate=candidate,
+        loop_order=orders[order],
+        cycles=best.cycles,
+    )
 
 
 def _find_lowest(

@@ -53,7 +53,8 @@ def fill_loads(
         if rules.shares_residual:
             residuals = 1 if changed[GROUPS] else 0
         loads[IFM] = groups * (
-            ifm_sizes[index[PIXELS]] * channels * rules.ifm_bits + residuals * rules.residual_bits
+            ifm_sizes[index[PIXELS]] * channels * rules.dram_ifm_bits
+            + residuals * rules.dram_residual_bits
         )
     has_weights = rules.channel_weights > 0
     of_channel = filter_sizes[0] * rules.channel_weights * rules.weight_bits
@@ -92,6 +93,6 @@ def fill_stores(
     if has_next and not (changed[GROUPS] or changed[PIXELS] or changed[FILTERS]):
         return
     if is_last:
-        stores[OFM] = outputs * rules.ofm_bits
+        stores[OFM] = outputs * rules.dram_ofm_bits
     else:
         stores[PSUM] = outputs * rules.psum_bits

@@ -70,6 +70,6 @@ def bound_uncut(
     moved = tuple(count_dram_bits(tiles, order) for order in space.orders)
     costs = cost(tiles, moved)
     busy = bound_busy_cycles(nest, hardware, tiles)
-    cycles = np.stack([bound_cycles(timing, busy, 0 * every, 0 * every + 1, b) for b in moved])
+    cycles = np.stack([bound_cycles(timing, busy, 0 * every, 0 + (b.read > 0), b) for b in moved])
     numbers = np.cumsum(present) - 1
     return UncutBound(costs=costs.price(costs.fixed, cycles).min(axis=0), of_tile=numbers[flat])

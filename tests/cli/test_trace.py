@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 
-@pytest.mark.parametrize("machine", ["edge_16x16", "micro_8x16"])
+@pytest.mark.parametrize("machine", ["edge_16x16", "micro_8x16", "tpu_256x256"])
 def test_a_timeline_adds_up_to_the_report(machine, run, tmp_path):
     outcome = run("simulate", machine, "--no-values", "--trace", "t.json", "--json", "r.json")
     assert outcome.status == 0
@@ -46,7 +46,7 @@ def test_a_timeline_adds_up_to_the_report(machine, run, tmp_path):
     assert busy_us == pytest.approx((start - stalls) * us_per_cycle)
 
 
-@pytest.mark.parametrize("machine", ["edge_16x16", "micro_8x16"])
+@pytest.mark.parametrize("machine", ["edge_16x16", "micro_8x16", "tpu_256x256"])
 def test_bandwidth_over_time_adds_up_to_the_traffic(machine, run, tmp_path):
     run("simulate", machine, "--no-values", "--trace", "t.json", "--json", "r.json")
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]

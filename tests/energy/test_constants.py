@@ -179,6 +179,42 @@ def test_a_mac_has_its_part_of_an_adder_tree(rows, bits):
     assert f"{bits:.3g} bits of an adder tree and its accumulator" in mac_energy(trees).source
 
 
+QUARTER = "precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, along: filters}]"
+
+
+def test_a_mode_along_filters_costs_a_cell_of_its_widths_with_an_accumulator_each():
+    whole = machine(QUARTER)
+    (mode,) = whole.precision.modes
+    assert mac_energy(whole, mode).value == pytest.approx(mac_energy(built(4, 4, 32)).value)
+    assert mac_energy(whole).value == mac_energy(machine()).value
+    assert gated_fraction(whole.precision, mode) == gated_fraction(built(4, 4, 32).precision)
+    extra = mac_gate_equivalents(whole) - mac_gate_equivalents(machine())
+    assert extra == pytest.approx(14.8 * 3 * 32)
+
+
+@pytest.mark.parametrize(
+    ("keys", "bits"),
+    [
+        # Products of 4 x 4 bits: 2 adders of 9 bits, 1 of 10, an accumulator of 32.
+        ([], (2 * 9 + 10 + 32) / 4),
+        # The same tree over two rows: 4 adders of 9, 2 of 10, 1 of 11.
+        (
+            ["mac_array.dataflow=channel_parallel", "mac_array.drain=hidden", "mac_array.rows=2"],
+            (4 * 9 + 2 * 10 + 11 + 32) / 8,
+        ),
+    ],
+)
+def test_a_mode_along_the_reduction_shares_a_tree_and_its_accumulator(keys, bits):
+    reduction = machine(QUARTER.replace("filters", "reduction"), *keys)
+    (mode,) = reduction.precision.modes
+    assert adder_bits(reduction, mode, 4) == bits
+    apart = mac_energy(built(4, 4, 32)).value
+    assert apart - mac_energy(reduction, mode, 4).value == pytest.approx(0.5 * 0.0140 * (32 - bits))
+    plain = machine(*keys)
+    assert mac_gate_equivalents(reduction) == mac_gate_equivalents(plain)
+    assert mac_energy(reduction, mode, 4).value < mac_energy(reduction).value
+
+
 @pytest.mark.parametrize("dataflow", ["weight_stationary", "input_stationary", "channel_parallel"])
 def test_a_sum_that_runs_down_its_column_leaves_in_one_move(dataflow):
     # One that stays leaves 16 rows through (16 + 1) / 2 registers on average.

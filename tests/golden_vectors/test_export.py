@@ -260,6 +260,20 @@ def test_a_batch_needs_as_many_images(
     )
 
 
+def test_multipliers_that_are_several_have_no_vectors(
+    network: QuantizedNetwork, images: ImageSet, tmp_path: Path
+) -> None:
+    mode = "{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, along: reduction}"
+    hardware = load_hardware("edge_16x16", [f"precision.modes=[{mode}]"])
+    with pytest.raises(InputError) as caught:
+        export_vectors(hardware, network, images, tmp_path / "vectors")
+    assert str(caught.value) == (
+        "precision.modes: no vectors are written of multipliers that work as several; "
+        "--set precision.modes=[] exports the whole ones"
+    )
+    assert not (tmp_path / "vectors").exists()
+
+
 def test_layers_that_have_no_vectors_are_told(network: QuantizedNetwork) -> None:
     graph = network.network
     layer = find_layers(graph, "conv1")[0]

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from accel_sim.hardware.buffers import OPERANDS
 from accel_sim.hardware.choices import Objective, Packing, RoundingName
 from accel_sim.hardware.load import (
     config_digest,
@@ -163,7 +165,7 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
         (
             "qqqqqqq: x",
             "hw.yaml:1: unknown key 'qqqqqqq'; expected one of name, clock_MHz, technology, "
-            "precision, mac_array, buffers, dram, post_processing, mapping",
+            "precision, mac_array, buffers, dram, post_processing, mapping, fitted",
         ),
         ("name: x", "hw.yaml:1: missing key 'clock_MHz'"),
     ],
@@ -195,11 +197,6 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
             "input_stationary, channel_parallel, row_stationary; got 'os'",
         ),
         (
-            "dataflow: output_stationary", "dataflow: row_stationary",
-            "mac_array.dataflow: row_stationary is not simulated yet; use output_stationary, "
-            "weight_stationary, input_stationary, channel_parallel",
-        ),
-        (
             "fold_overlap: none", "fold_overlap: weight_preload",
             "mac_array.fold_overlap: an output-stationary array holds no weights to preload; "
             "use none or full",
@@ -222,13 +219,17 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
          "clock_MHz: expected at most 10000, got inf"),
         ("name: edge_16x16", "name: ''", "name: expected a word, got nothing"),
         ("name: edge_16x16", f"name: {'x' * 81}", "name: expected at most 80 characters"),
-        ("  shared: []", "  shared: [ifm, ofm]",
-         "buffers.shared: shared memories are not simulated yet; use []"),
         ("  shared: []", "  shared: ifm", "buffers.shared: expected a list, got 'ifm'"),
+        ("  shared: []", "  shared: [ifm, ofn]",
+         "buffers.shared[1]: expected one of ifm, weights, psum, ofm; got 'ofn'"),
+        ("  shared: []", "  shared: [ifm]",
+         "buffers.shared: expected two operands or more, got ifm alone"),
+        ("  shared: []", "  shared: [ifm, ofm, ifm]",
+         "buffers.shared: ifm is named twice; expected each operand once"),
         ("reduction: free", "reduction: fix",
          "mapping.reduction: expected one of free, fixed; got 'fix'"),
-        ("residency: auto", "residency: none",
-         "mapping.residency: expected auto; got 'none'"),
+        ("residency: auto", "residency: never",
+         "mapping.residency: expected one of auto, none; got 'never'"),
         ("device: LPDDR4-3200", "device: LPDDR4-3100",
          "dram.device: expected one of DDR4-2400, DDR3-1600, LPDDR4-3200, HBM2-2000; "
          "got 'LPDDR4-3100'; did you mean 'LPDDR4-3200'?"),
@@ -249,6 +250,137 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path, monkeypatch, old, new, p
     assert text != EDGE
     expected = f"hw.yaml:{line_of(text, new)}: {problem}"
     assert complaint_of_text(tmp_path, monkeypatch, text) == expected
+
+
+ROWS = ["mac_array.dataflow=row_stationary", "mac_array.drain=hidden"]
+FILES = "mac_array.register_files={ifm_words: 12, weight_words: 224, psum_words: 24}"
+NETWORKS = "mac_array.networks={ifm_bits: 16, weight_bits: 64, psum_bits: 64}"
+NARROW = "{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, along: reduction}"
+
+
+def test_a_row_stationary_array_has_register_files_and_networks():
+    assert load_hardware("edge_16x16", [*ROWS, FILES, NETWORKS]).mac_array.networks.ifm_bits == 16
+    assert load_hardware("edge_16x16").mac_array.register_files is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (
+            [*ROWS, NETWORKS],
+            "register_files: missing; a row_stationary array needs ifm_words, weight_words, "
+            "psum_words",
+        ),
+        (
+            [*ROWS, FILES],
+            "networks: missing; a row_stationary array needs ifm_bits, weight_bits, psum_bits",
+        ),
+        (
+            [FILES],
+            "register_files: only row_stationary arrays have them; leave it out",
+        ),
+        (
+            [*ROWS, FILES, NETWORKS, "mac_array.depthwise=block_diagonal"],
+            "depthwise: block_diagonal lays groups side by side, which row_stationary does not; "
+            "use serial",
+        ),
+        (
+            [*ROWS, FILES.replace("12", "0"), NETWORKS],
+            "register_files.ifm_words: expected at least 1, got 0",
+        ),
+        (
+            [*ROWS, FILES, NETWORKS, f"precision.modes=[{NARROW}]"],
+            "precision.modes: the multipliers of a row_stationary array cannot be composed; use []",
+        ),
+        (
+            [*ROWS, FILES, NETWORKS, "precision.psum_storage_bits=33"],
+            "precision.psum_storage_bits: expected at most the 32 bits of the accumulator, got 33",
+        ),
+    ],
+)
+def test_a_contradiction_about_row_stationary_arrays_is_one_sentence(overrides, problem):
+    message = complaint("edge_16x16", overrides)
+    assert message.endswith(problem)
+    assert message.count(problem) == 1
+
+
+def test_a_fitted_value_names_a_key_of_its_machine():
+    fitted = "fitted=[{key: mac_array.pipeline_cycles, reason: none}]"
+    assert load_hardware("edge_16x16", [fitted]).fitted[0].key == "mac_array.pipeline_cycles"
+    wrong = complaint("edge_16x16", [fitted.replace("cycles", "cycle")])
+    assert wrong.endswith("fitted: this machine has no key 'mac_array.pipeline_cycle'")
+
+
+MEMORY = "{capacity_KiB: 64, port_bits: 128, ports: 1r1w, banks: 2, double_buffered: true}"
+WIDER = MEMORY.replace("128", "256")
+
+
+@pytest.mark.parametrize(
+    ("buffers", "problem"),
+    [
+        (
+            {"weights": MEMORY, "psum": MEMORY, "ofm": MEMORY, "shared": "[ifm, ofm]"},
+            "buffers.shared: key 'ifm' is missing; the first operand named describes the memory "
+            "of all",
+        ),
+        (
+            {"ifm": MEMORY, "psum": MEMORY, "shared": "[ifm, ofm]"},
+            "buffers: missing key 'weights'",
+        ),
+        ({"ifm": MEMORY, "weights": MEMORY, "psum": MEMORY}, "buffers: missing key 'ofm'"),
+        (
+            {"ifm": MEMORY, "weights": MEMORY, "psum": MEMORY, "ofm": WIDER,
+             "shared": "[ifm, ofm]"},
+            "buffers.ofm: shares the memory that ifm describes, with another port_bits; leave the "
+            "key out",
+        ),
+        (
+            {"ofm": MEMORY, "ifm": MEMORY, "weights": MEMORY, "psum": "in_ofm",
+             "shared": "[ofm, psum]"},
+            "buffers.psum: in_ofm is a place among the outputs, and shared gives partial sums one "
+            "of their own; leave out one of the two",
+        ),
+        (
+            {"weights": MEMORY.replace("64", "1"), "ifm": MEMORY, "psum": MEMORY,
+             "shared": "[weights, ofm]"},
+            "buffers.weights.capacity_KiB: expected 2 to 4096 KiB in each bank (SRAM table), "
+            "got 0.5",
+        ),
+    ],
+)  # fmt: skip
+def test_a_contradiction_about_shared_memories_is_one_sentence(buffers, problem):
+    section = f"buffers={{{', '.join(f'{key}: {keys}' for key, keys in buffers.items())}}}"
+    with pytest.raises(InputError) as error:
+        load_hardware("edge_16x16", [section])
+    assert str(error.value) == f"--set {section}: {problem}"
+
+
+def test_a_shared_memory_is_one_and_is_described_once():
+    section = f"buffers={{ofm: {WIDER}, weights: {MEMORY}, psum: in_ofm, shared: [ofm, ifm]}}"
+    buffers = load_hardware("edge_16x16", [section]).buffers
+    assert buffers.ifm == buffers.ofm
+    assert buffers.ifm.port_bits == 256
+    assert buffers.memories == {"weights": buffers.weights, "ofm": buffers.ofm}
+    assert [buffers.memory_key(name) for name in OPERANDS] == ["ofm", "weights", "ofm", "ofm"]
+    assert buffers.keeps_maps
+    assert not load_hardware("edge_16x16").buffers.keeps_maps
+    said_twice = section.replace("weights:", f"ifm: {WIDER}, weights:")
+    assert load_hardware("edge_16x16", [said_twice]).buffers == buffers
+
+
+def test_the_schema_lets_shared_operands_be_described_once():
+    def machine(*names, **keys):
+        whole = load_hardware("edge_16x16").model_dump(mode="json")
+        buffers = {name: whole["buffers"][name] for name in names}
+        return whole | {"buffers": buffers | keys}
+
+    def is_valid(machine):
+        return jsonschema.Draft202012Validator(hardware_schema()).is_valid(machine)
+
+    assert is_valid(machine(*OPERANDS))
+    assert is_valid(machine("ifm", "weights", "psum", shared=["ifm", "ofm"]))
+    assert not is_valid(machine("ifm", "weights", "psum"))
+    assert not is_valid(machine("ifm", "weights", "psum", shared=["ofm"]))
 
 
 @pytest.mark.parametrize(
@@ -352,9 +484,26 @@ def test_only_trees_take_an_ifm_for_each_column(dataflow):
         ("dram={}", "dram: missing key 'model'"),
         ("dram=3", "dram: expected a section of keys, got '3'"),
         ("dram={model: flat}", "dram: missing key 'bandwidth_GBps'"),
-        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, "
+        ("precision.modes=[{weight_bits: 4, activation_bits: 9, macs_per_pe: 2, "
          "along: reduction}]",
-         "precision.modes: composable multipliers are not simulated yet; use []"),
+         "precision.modes: [0] takes 4 x 9 bits, the datapath 8 x 8; a mode is no wider"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 5, "
+         "along: filters}]",
+         "precision.modes: [0] makes 5 multipliers of 4 x 4 bits from one of 8 x 8, which has no "
+         "parts for them; macs_per_pe: at most 4"),
+        ("precision.modes=[{weight_bits: 8, activation_bits: 5, macs_per_pe: 2, "
+         "along: filters}]",
+         "precision.modes: [0] makes 2 multipliers of 8 x 5 bits from one of 8 x 8, which has no "
+         "parts for them; leave it out"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, "
+         "along: filters}, {weight_bits: 4, activation_bits: 4, macs_per_pe: 2, along: filters}]",
+         "precision.modes: [1] is a second one of 4 x 4 bits along filters; expected one"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 1, "
+         "along: filters}]",
+         "precision.modes[0].macs_per_pe: expected at least 2, got 1"),
+        ("precision.modes=[{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, "
+         "along: filter}]",
+         "precision.modes[0].along: expected one of reduction, filters; got 'filter'"),
         ("precision.modes=[{weight_bits: 4}]", "precision.modes[0]: missing key "
                                                "'activation_bits'"),
     ],
@@ -395,7 +544,7 @@ def test_the_digest_sees_values_and_not_their_writing(tmp_path):
 
 def test_the_schema_knows_every_section():
     schema = hardware_schema()
-    assert set(schema["required"]) == set(schema["properties"])
+    assert set(schema["properties"]) - set(schema["required"]) == {"fitted"}
     assert {"mac_array", "buffers", "dram"} <= set(schema["properties"])
     assert schema["additionalProperties"] is False
 

@@ -2,8 +2,11 @@
 
 from dataclasses import asdict, replace
 
-from accel_sim.hardware.config import Buffer, HardwareConfig
+from accel_sim.hardware.buffers import OPERANDS, Buffer
+from accel_sim.hardware.choices import Along
+from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import load_hardware
+from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_tables import map_passes
 from accel_sim.mapping.stored_bits import stored_bits
@@ -33,6 +36,14 @@ def random_nest(rng, kind: Kind = Kind.MAC) -> LoopNest:
             return replace(nest, filters=int(rng.integers(1, 7)))
         case _:
             return nest
+
+
+def in_random_mode(rng, nest: LoopNest, along: Along) -> LoopNest:
+    """The same layer on multipliers that are two to five."""
+    mode = MultiplierMode(
+        weight_bits=8, activation_bits=8, macs_per_pe=int(rng.integers(2, 6)), along=along
+    )
+    return replace(nest, mode=mode)
 
 
 def random_groups(rng) -> LoopNest:
@@ -120,25 +131,43 @@ def random_machine(rng, *overrides: str, dataflow: str = "output_stationary") ->
             f"mac_array.networks={{ifm_bits: 65536, weight_bits: {rng.choice([8, 24, 64])}, "
             "psum_bits: 65536}",
         ]
-    for name in ("ifm", "weights", "psum", "ofm"):
-        choices += [
-            f"buffers.{name}.double_buffered={str(bool(rng.integers(0, 2))).lower()}",
-            f"buffers.{name}.port_bits={2 ** rng.integers(3, 8)}",
-            f"buffers.{name}.ports={rng.choice(['1rw', '1r1w'])}",
-            f"buffers.{name}.banks={rng.choice([1, 2, 4])}",
-        ]
+    buffers = {
+        name: f"{{double_buffered: {str(bool(rng.integers(0, 2))).lower()}, "
+        f"port_bits: {2 ** rng.integers(3, 8)}, ports: {rng.choice(['1rw', '1r1w'])}, "
+        f"banks: {rng.choice([1, 2, 4])}, capacity_KiB: 64}}"
+        for name in OPERANDS
+    }
     if rng.integers(0, 4) == 0:
-        choices = [choice for choice in choices if not choice.startswith("buffers.psum")]
-        choices.append("buffers.psum=in_ofm")
-    if any(override.startswith("buffers=") for override in overrides):
-        choices = [choice for choice in choices if not choice.startswith("buffers.")]
+        buffers["psum"] = "in_ofm"
+    if not any(override.startswith("buffers=") for override in overrides):
+        shared = random_shared(rng, buffers)
+        described = [f"{name}: {keys}" for name, keys in buffers.items() if name not in shared[1:]]
+        choices.append(f"buffers={{{', '.join(described)}, shared: [{', '.join(shared)}]}}")
     hardware = load_hardware("edge_16x16", [*choices, *overrides])
-    if dataflow == "row_stationary" and rng.integers(0, 2):
+    has_own_weights = "weights" not in hardware.buffers.shared
+    if dataflow == "row_stationary" and has_own_weights and rng.integers(0, 2):
         # Too small for the tables, but then the weights of most tiles do not stay.
         weights = hardware.buffers.weights.model_copy(update={"capacity_KiB": 0.0625})
         buffers = hardware.buffers.model_copy(update={"weights": weights})
         hardware = hardware.model_copy(update={"buffers": buffers})
     return hardware
+
+
+def random_shared(rng, buffers) -> list[str]:
+    """Draw operands that lie in one memory: none in half of all cases."""
+    names = [name for name in OPERANDS if buffers[name] != "in_ofm"]
+    if rng.integers(0, 2):
+        return []
+    return rng.permutation(names)[: rng.integers(2, len(names) + 1)].tolist()
+
+
+def let_maps_stay(rng, nest: LoopNest) -> LoopNest:
+    """Let any of a layer's maps lie on chip."""
+    ifm, residual, ofm = (bool(stays) for stays in rng.integers(0, 2, 3))
+    return replace(
+        nest, ifm_stays=ifm, residual_stays=residual and nest.residual_bits > 0, ofm_stays=ofm,
+        resident_bytes=int(rng.integers(0, 200)),
+    )  # fmt: skip
 
 
 def as_problem(
@@ -192,6 +221,9 @@ def as_problem(
         shares_residual=nest.shares_residual,
         passes=_passes(nest, hardware, tile),
         kept_weight_bits=_kept_weight_bits(nest, hardware),
+        multipliers=1 if nest.mode is None else nest.mode.macs_per_pe,
+        along="reduction" if nest.mode is None else str(nest.mode.along),
+        on_chip=nest.resident_operands,
     )
 
 
@@ -203,5 +235,7 @@ def _passes(nest, hardware, tile):
 
 def _kept_weight_bits(nest, hardware):
     if hardware.mac_array.register_files is None or nest.kind is not Kind.MAC:
+        return None
+    if "weights" in hardware.buffers.shared:
         return None
     return hardware.buffers.weights.tile_bytes * 8

@@ -7,6 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from accel_sim.hardware.choices import Along
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.access_counts import (
     count_buffer_words,
@@ -22,9 +23,12 @@ from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import enumerate_tiles
 from tests.mapping.random_layers import (
     DATAFLOWS,
+    FOLDING,
     GROUPED,
     LANE_KINDS,
     as_problem,
+    in_random_mode,
+    let_maps_stay,
     random_groups,
     random_machine,
     random_nest,
@@ -37,13 +41,38 @@ from tests.seeds import seeds
 @pytest.mark.parametrize("seed", seeds(25, 35))
 def test_counts_equal_a_walk_of_the_loop_nest(seed, dataflow):
     rng = np.random.default_rng(seed)
-    nest, hardware = random_nest(rng), random_machine(rng, dataflow=dataflow)
+    nest = let_maps_stay(rng, random_nest(rng)) if seed % 2 else random_nest(rng)
+    compare_with_walk(rng, nest, random_machine(rng, dataflow=dataflow))
+
+
+@pytest.mark.parametrize("along", Along)
+@pytest.mark.parametrize("dataflow", FOLDING)
+@pytest.mark.parametrize("seed", seeds(4, 34))
+def test_counts_of_several_multipliers_equal_a_walk(seed, dataflow, along):
+    rng = np.random.default_rng(seed)
+    nest = in_random_mode(rng, random_nest(rng), along)
+    compare_with_walk(rng, nest, random_machine(rng, dataflow=dataflow))
+
+
+@pytest.mark.parametrize("along", Along)
+@pytest.mark.parametrize(("dataflow", "depthwise"), GROUPED)
+@pytest.mark.parametrize("seed", seeds(3, 27))
+def test_counts_of_several_multipliers_on_joined_groups(seed, dataflow, depthwise, along):
+    rng = np.random.default_rng(seed)
+    rows = 12 if depthwise == "block_diagonal" else 5
+    keys = (f"mac_array.depthwise={depthwise}", f"mac_array.rows={rows}", "mac_array.cols=6")
+    hardware = random_machine(rng, *keys, dataflow=dataflow)
+    alone = in_random_mode(rng, random_groups(rng), along)
+    compare_with_walk(rng, join_groups(alone, hardware.mac_array), hardware)
+
+
+def compare_with_walk(rng, nest, hardware):
     streamed = {
         "output_stationary": Loop.CHANNELS,
         "weight_stationary": Loop.PIXELS,
         "input_stationary": Loop.FILTERS,
         "channel_parallel": Loop.PIXELS,
-    }.get(dataflow)
+    }.get(str(hardware.mac_array.dataflow))
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
     for candidate in rng.integers(0, len(space.feasible), 3):
@@ -101,6 +130,8 @@ def test_groups_side_by_side_equal_a_walk_that_knows_every_weight(seed, dataflow
 def test_traffic_of_layers_on_the_lanes_equals_a_walk(kind, seed):
     rng = np.random.default_rng(seed)
     nest, hardware = random_nest(rng, kind), random_machine(rng)
+    if seed % 2:
+        nest = let_maps_stay(rng, nest)
     (order,) = loop_orders(nest)
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))

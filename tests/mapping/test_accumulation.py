@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from accel_sim.accumulation import AccumulationPlan, Adder
+from accel_sim.hardware.choices import Along
 from accel_sim.hardware.load import load_hardware
+from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.tile_space import enumerate_tiles
 from tests.accumulation_plans import for_oracle
-from tests.mapping.random_layers import DATAFLOWS, FOLDING, random_nest
+from tests.mapping.random_layers import DATAFLOWS, FOLDING, in_random_mode, random_nest
 from tests.oracles import additions
 
 SATURATING = ["precision.accumulator_overflow=saturate", "precision.accumulator_bits=16"]
@@ -31,17 +33,19 @@ def machine(dataflow: str, rows: int, *overrides: str):
     return load_hardware("edge_16x16", [*keys, *SATURATING, *overrides])
 
 
-def walk(dataflow: str, products, extents, tile: int, rows: int):
+def walk(dataflow: str, products, extents, tile: int, rows: int, at_once: int = 1):
     if dataflow == "output_stationary":
-        return additions.output_stationary(products, extents, tile, 16)
+        return additions.output_stationary(products, extents, tile, 16, at_once=at_once)
     if dataflow == "channel_parallel":
-        return additions.channel_parallel(products, extents, tile, 16, rows)
+        # A tree takes one tap of a channel only.
+        many = rows * min(at_once, extents[0])
+        return additions.channel_parallel(products, extents, tile, 16, many)
     if dataflow == "row_stationary":
         # As evenly as can be in as many parts as it takes.
         most = 3 * rows // extents[2]
         of_pe = -(-tile // -(-tile // most))
         return additions.row_stationary(products, extents, tile, 16, of_pe)
-    return additions.weight_stationary(products, extents, tile, 16, rows)
+    return additions.weight_stationary(products, extents, tile, 16, rows, at_once=at_once)
 
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
@@ -60,6 +64,64 @@ def test_a_plan_is_what_the_machine_does(dataflow: str, seed: int) -> None:
         assert found == walk(dataflow, products, extents, tile, rows)
         clamps += found[1]
     assert clamps or nest.reduction < 6
+
+
+@pytest.mark.parametrize("dataflow", FOLDING)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_plan_of_several_multipliers_is_what_the_machine_does(dataflow: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    nest = in_random_mode(rng, random_nest(rng), Along.REDUCTION)
+    assert nest.mode is not None
+    extents = (nest.channels, nest.filter_rows, nest.filter_cols)
+    rows = int(rng.integers(1, 6))
+    at_once = nest.mode.macs_per_pe
+    clamps = 0
+    for tile in range(1, nest.channels + 1):
+        plan = plan_accumulation(nest, machine(dataflow, rows), tile)
+        places = product(*(range(extent) for extent in extents))
+        products = {place: int(rng.choice([-(2**15), 2**15 - 1])) for place in places}
+        found = additions.run_plan(for_oracle(plan), products, extents)
+        assert found == walk(dataflow, products, extents, tile, rows, at_once)
+        clamps += found[1]
+    assert clamps or nest.reduction < 12
+
+
+@pytest.mark.parametrize("dataflow", FOLDING)
+def test_filters_on_one_processing_element_have_sums_of_their_own(dataflow: str) -> None:
+    rng = np.random.default_rng(0)
+    alone = deep_nest(12, 3)
+    many = in_random_mode(rng, alone, Along.FILTERS)
+    hardware = machine(dataflow, 4)
+    if dataflow != "channel_parallel":
+        assert plans_by_tile(many, hardware) == plans_by_tile(alone, hardware)
+    narrow = replace(many, mode=many.mode.model_copy(update={"weight_bits": 4}))
+    first, second = (plans_by_tile(nest, hardware)[0].levels for nest in (alone, narrow))
+    assert [level.loops for level in first] == [level.loops for level in second]
+
+
+def test_a_tile_that_cuts_what_is_multiplied_at_once_changes_the_plan() -> None:
+    """4 products at once of 3 taps: only tiles of 4 and 8 of 12 channels leave them whole."""
+    mode = MultiplierMode(weight_bits=4, activation_bits=4, macs_per_pe=4, along=Along.REDUCTION)
+    nest = replace(deep_nest(12, 3), mode=mode)
+    *parts, whole = plans_by_tile(nest, machine("output_stationary", 4))
+    assert [tile + 1 for tile, plan in enumerate(parts) if plan == whole] == [4, 8]
+    fixed = machine("output_stationary", 4, "mapping.reduction=fixed")
+    assert enumerate_tiles(nest, fixed).channels.tolist() == [12, 8, 4]
+
+
+@pytest.mark.parametrize("activations", ["signed", "unsigned", "either"])
+@pytest.mark.parametrize("dataflow", FOLDING)
+def test_a_tree_of_a_mode_is_as_wide_as_its_largest_sum(dataflow: str, activations: str) -> None:
+    hardware = machine(dataflow, 8, f"precision.activations={activations}")
+    mode = MultiplierMode(weight_bits=4, activation_bits=2, macs_per_pe=5, along=Along.REDUCTION)
+    plan = plan_accumulation(replace(deep_nest(12, 3), mode=mode), hardware, 12)
+    tree = plan.levels[0]
+    terms = 5 * (8 if dataflow == "channel_parallel" else 1)
+    largest_activation = 2 if activations == "signed" else 3
+    assert tree.range[0] <= -8 * largest_activation * terms
+    assert 8 * 2 * terms <= tree.range[1]
+    assert (tree.saturates, tree.adder) == (False, Adder.TREE)
+    assert tree.bits <= 4 + 3 + 6
 
 
 def plans_by_tile(nest: LoopNest, hardware) -> list[AccumulationPlan]:

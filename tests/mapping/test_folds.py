@@ -5,12 +5,19 @@ from itertools import product
 import numpy as np
 import pytest
 
+from accel_sim.hardware.choices import Along
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.folds import list_folds
 from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.tile import LayerMapping, Loop
 from accel_sim.mapping.tile_space import enumerate_tiles
-from tests.mapping.random_layers import FOLDING, as_problem, random_machine, random_nest
+from tests.mapping.random_layers import (
+    FOLDING,
+    as_problem,
+    in_random_mode,
+    random_machine,
+    random_nest,
+)
 from tests.oracles.loop_nest_walk import walk
 
 
@@ -48,6 +55,33 @@ def test_folds_are_those_of_a_walk(seed: int, dataflow: str) -> None:
         range(nest.reduction),
     )
     assert sorted(visited) == list(everything)
+
+
+@pytest.mark.parametrize("along", Along)
+@pytest.mark.parametrize("dataflow", FOLDING)
+@pytest.mark.parametrize("seed", range(5))
+def test_folds_hold_what_all_multipliers_take(seed: int, dataflow: str, along: Along) -> None:
+    rng = np.random.default_rng(seed)
+    nest, hardware = random_nest(rng), random_machine(rng, dataflow=dataflow)
+    nest = in_random_mode(rng, nest, along)
+    space = enumerate_tiles(nest, hardware)
+    candidate = int(rng.integers(len(space.feasible)))
+    order = loop_orders(nest)[rng.integers(6)]
+    mapping = LayerMapping(
+        dataflow=hardware.mac_array.dataflow, tile=space.tile(candidate), loop_order=order
+    )
+    problem = as_problem(nest, hardware, space, candidate, order)
+    at_once = {Loop.FILTERS: problem.filters_at_once, Loop.CHANNELS: problem.products_at_once}
+    axes = array_axes(hardware.mac_array.dataflow)
+    found = [
+        (fold.tile, *(-(-fold.extent(loop) // at_once.get(loop, 1))
+                      for loop in (axes.rows, axes.cols, axes.time)))
+        for fold in list_folds(nest, mapping, hardware.mac_array)
+    ]  # fmt: skip
+    walked = walk(problem)
+    assert found == [
+        (number, *fold) for number, step in enumerate(walked.steps) for fold in step.folds
+    ]
 
 
 @pytest.mark.parametrize("dataflow", FOLDING)

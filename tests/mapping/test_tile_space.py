@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from accel_sim.hardware.buffers import OPERANDS
+from accel_sim.hardware.choices import Along
 from accel_sim.hardware.load import load_hardware
+from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.mapping.input_extent import Axis, cut_axis
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.stored_bits import stored_bits
 from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
 from quantizer.errors import InputError
-from tests.mapping.random_layers import DATAFLOWS, random_machine, random_nest
+from tests.mapping.random_layers import DATAFLOWS, let_maps_stay, random_machine, random_nest
 
 SMALL = [f"buffers.{name}.capacity_KiB=4" for name in ("ifm", "weights", "psum", "ofm")]
 
@@ -50,25 +53,28 @@ def test_pieces_read_what_their_positions_read(seed):
         assert cut.span[number] == (max(read) - min(read) + 1 if read else 0)
 
 
+def shrink(rng, buffers):
+    """The same memories with room for a few elements."""
+    capacities = {name: float(rng.choice([0.0625, 0.125, 0.25])) for name in OPERANDS}
+    changes = {
+        name: getattr(buffers, name).model_copy(
+            update={"capacity_KiB": capacities[buffers.memory_key(name)]}
+        )
+        for name in OPERANDS
+        if getattr(buffers, name) != "in_ofm"
+    }
+    return buffers.model_copy(update=changes)
+
+
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(20))
 def test_exactly_the_tiles_that_fit_are_offered(seed, dataflow):
     rng = np.random.default_rng(seed)
     nest = replace(random_nest(rng), batch=int(rng.integers(1, 3)))
     hardware = random_machine(rng, dataflow=dataflow)
-    tight = hardware.model_copy(
-        update={
-            "buffers": hardware.buffers.model_copy(
-                update={
-                    name: getattr(hardware.buffers, name).model_copy(
-                        update={"capacity_KiB": float(rng.choice([0.0625, 0.125, 0.25]))}
-                    )
-                    for name in ("ifm", "weights", "psum", "ofm")
-                    if getattr(hardware.buffers, name) != "in_ofm"
-                }
-            )
-        }
-    )
+    if seed % 2:
+        nest = let_maps_stay(rng, nest)
+    tight = hardware.model_copy(update={"buffers": shrink(rng, hardware.buffers)})
     try:
         space = enumerate_tiles(nest, tight)
     except InputError:
@@ -94,15 +100,27 @@ def test_exactly_the_tiles_that_fit_are_offered(seed, dataflow):
             has_parts |= channels * taps > tight.mac_array.rows
         psum_bits *= has_parts
         ofm_bits = groups * batch * outputs * filters * bits.ofm
-        needs = [(buffers.ifm, groups * batch * inputs * channels * bits.ifm)]
-        if dataflow != "row_stationary":  # where weights move on to the elements
-            weights = channels * taps * bits.weight + bits.bias
-            needs.append((buffers.weights, groups * filters * weights))
+        needs = {
+            "ifm": groups * batch * inputs * channels * bits.ifm * (not nest.ifm_stays),
+            "weights": groups * filters * (channels * taps * bits.weight + bits.bias),
+            "psum": psum_bits,
+            "ofm": ofm_bits * (not nest.ofm_stays),
+        }
+        if dataflow == "row_stationary" and "weights" not in buffers.shared:
+            del needs["weights"]  # they move on to the elements
         if buffers.psum == "in_ofm":
-            needs.append((buffers.ofm, max(psum_bits, ofm_bits)))
-        else:
-            needs += [(buffers.psum, psum_bits), (buffers.ofm, ofm_bits)]
-        assert (index in offered) == all(need <= b.tile_bytes * 8 for b, need in needs)
+            needs["ofm"] = max(needs.pop("psum"), needs["ofm"])
+        places = [buffers.shared, *([name] for name in OPERANDS if name not in buffers.shared)]
+        fits = True
+        for names in places:
+            together = [name for name in names if name in needs]
+            if together:
+                memory = getattr(buffers, together[0])
+                resident = nest.resident_bytes if "ifm" in names else 0
+                copies = 2 if memory.double_buffered else 1
+                there = sum(needs[name] for name in together)
+                fits &= there <= (memory.capacity_bytes - resident) // copies * 8
+        assert (index in offered) == fits
 
 
 def test_cuts_are_the_distinct_even_ones_and_whole_columns():
@@ -112,6 +130,29 @@ def test_cuts_are_the_distinct_even_ones_and_whole_columns():
     assert space.channels.tolist() == [10, 5, 4, 3, 2, 1]
     # ceil(40 / i), and 32 and 16: multiples of the 16 columns.
     assert space.filters.tolist() == [40, 32, 20, 16, 14, 10, 8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def two_at_once(along):
+    return MultiplierMode(weight_bits=8, activation_bits=4, macs_per_pe=2, along=along)
+
+
+def test_whole_columns_hold_all_filters_of_their_processing_elements():
+    nest = nest_of(filters=70, mode=two_at_once(Along.FILTERS))
+    offered = enumerate_tiles(nest, load_hardware("edge_16x16")).filters.tolist()
+    assert {64, 32} <= set(offered)  # of ceil(70 / i) neither is one
+    assert 48 not in offered
+
+
+def test_a_reduction_that_one_fold_holds_in_a_mode_needs_no_psum_memory():
+    """8 channels on 4 rows: two folds of one product each, one of two at once."""
+    keys = ["mac_array.dataflow=weight_stationary", "mac_array.drain=hidden", "mac_array.rows=4"]
+    hardware = load_hardware("edge_16x16", keys)
+    psum = hardware.buffers.psum.model_copy(update={"capacity_KiB": 1 / 1024})
+    buffers = hardware.buffers.model_copy(update={"psum": psum})
+    hardware = hardware.model_copy(update={"buffers": buffers})
+    assert len(enumerate_tiles(nest_of(), hardware).feasible) == 0
+    space = enumerate_tiles(nest_of(mode=two_at_once(Along.REDUCTION)), hardware)
+    assert set(space.channels[space.feasible[:, 5]]) == {8}
 
 
 def test_filters_that_run_in_time_are_cut_evenly_only():

@@ -99,26 +99,37 @@ def _tiles(products, extents, tile_channels):
         yield [products[place] for place in product(channels, range(extents[1]), range(extents[2]))]
 
 
-def output_stationary(products, extents, tile_channels, bits, saturates=True):
-    """The accumulator of a processing element; between tiles its sum is in the psum memory."""
+def _sums_of(terms, size):
+    return [sum(terms[first : first + size]) for first in range(0, len(terms), size)]
+
+
+def output_stationary(products, extents, tile_channels, bits, saturates=True, at_once=1):
+    """The accumulator of a processing element; between tiles its sum is in the psum memory.
+
+    It takes the exact sum of `at_once` products in one addition.
+    """
     adder = Adder()
     memory = 0
     for tile in _tiles(products, extents, tile_channels):
         accumulator = memory
-        for term in tile:
+        for term in _sums_of(tile, at_once):
             accumulator = adder.add(accumulator, term, bits, saturates)
         memory = accumulator
     return memory, adder.clamps
 
 
-def weight_stationary(products, extents, tile_channels, bits, rows, saturates=True):
-    """Columns of `rows` processing elements; folds are added in the psum memory."""
+def weight_stationary(products, extents, tile_channels, bits, rows, saturates=True, at_once=1):
+    """Columns of `rows` processing elements; folds are added in the psum memory.
+
+    Each element adds the exact sum of `at_once` products.
+    """
     adder = Adder()
     memory = None
     for tile in _tiles(products, extents, tile_channels):
-        for first in range(0, len(tile), rows):
+        terms = _sums_of(tile, at_once)
+        for first in range(0, len(terms), rows):
             column = 0
-            for term in tile[first : first + rows]:
+            for term in terms[first : first + rows]:
                 column = adder.add(column, term, bits, saturates)
             memory = column if memory is None else adder.add(memory, column, bits, saturates)
     return memory, adder.clamps

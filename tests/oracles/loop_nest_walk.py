@@ -16,7 +16,10 @@ class Problem:
     a filter has weights for the channels of its own part only; blocks that are apart meet no
     channels of other blocks on the array. Off the array, a group has
     `group_weights` (and a bias), and may read one element of the second operand for all of
-    its outputs; a copy reads no padding.
+    its outputs; a copy reads no padding. DRAM moves nothing of the operands `on_chip`.
+
+    A processing element has `multipliers` for products of one output (along the reduction) or
+    for filters, of one block; it uses no more of them than a block could ever feed.
 
     A row-stationary array has `passes`: rows of a filter in a set, rows of a strip, filters and
     channels of a processing element, and the numbers of sets along each. Where the weights of
@@ -48,6 +51,25 @@ class Problem:
     shares_residual: bool = False
     passes: dict | None = None
     kept_weight_bits: int | None = None
+    multipliers: int = 1
+    along: str = "reduction"
+    on_chip: tuple = ()
+
+    @property
+    def products_at_once(self):
+        if self.along != "reduction":
+            return 1
+        takes_one_tap = self.dataflow == "channel_parallel" and not self.blocks_are_apart
+        taps = 1 if takes_one_tap else self.window[0] * self.window[1]
+        return min(self.multipliers, self.channels // self.blocks * taps)
+
+    @property
+    def filters_at_once(self):
+        return min(self.multipliers, self.filters // self.blocks) if self.along == "filters" else 1
+
+    def over_dram(self, operand):
+        """Bits of an element that DRAM moves."""
+        return 0 if operand in self.on_chip else self.bits[operand]
 
 
 @dataclass
@@ -56,6 +78,8 @@ class Step:
 
     A fold is (rows used, columns used, steps in time). A pass is (cycles with products, cycles
     with other additions, weights).
+    A fold is (rows used, columns used, steps in time); what a processing element works on at
+    once is one row, column or step.
     """
 
     loads: dict
@@ -154,12 +178,12 @@ def walk(problem):
         span = max(in_cols) - min(in_cols) + 1 if in_cols else 0
         if there["ifm"] != wanted["ifm"]:
             box = len(in_rows) * span * len(images) * len(channels) * len(groups)
-            result.dram_bits["ifm"] += box * problem.bits["ifm"]
-            step.loads["ifm"] = box * problem.bits["ifm"]
+            result.dram_bits["ifm"] += box * problem.over_dram("ifm")
+            step.loads["ifm"] = box * problem.over_dram("ifm")
             if there["residual"] != wanted["residual"]:
                 elements = (1 if problem.shares_residual else pixels) * len(groups)
-                result.dram_bits["residual"] += elements * problem.bits["residual"]
-                step.loads["ifm"] += elements * problem.bits["residual"]
+                result.dram_bits["residual"] += elements * problem.over_dram("residual")
+                step.loads["ifm"] += elements * problem.over_dram("residual")
         if loses_weights(problem):
             there = {**there, "weights": None}
         if (problem.is_mac or problem.group_weights) and there["weights"] != wanted["weights"]:
@@ -184,8 +208,8 @@ def walk(problem):
             following = (then["groups"], then["pixels"], then["filters"])
         if following != wanted["psum"]:
             if is_last:
-                result.dram_bits["ofm"] += outputs * problem.bits["ofm"]
-                step.stores["ofm"] = outputs * problem.bits["ofm"]
+                result.dram_bits["ofm"] += outputs * problem.over_dram("ofm")
+                step.stores["ofm"] = outputs * problem.over_dram("ofm")
             else:
                 result.dram_bits["psum_write"] += outputs * problem.bits["psum"]
                 step.stores["psum"] = outputs * problem.bits["psum"]
@@ -226,6 +250,33 @@ def loses_weights(problem):
     return weights * problem.bits["weight"] > problem.kept_weight_bits
 
 
+def bunches(items, size, block):
+    """Neighbours of one block, up to `size`, that a processing element works on at once."""
+    found = []
+    for item in items:
+        if found and len(found[-1]) < size and block(found[-1][0]) == block(item):
+            found[-1].append(item)
+        else:
+            found.append([item])
+    return found
+
+
+def bunched_filters(problem, filters):
+    return bunches(filters, problem.filters_at_once, lambda k: block_of(problem, k=k))
+
+
+def bunched_products(problem, products):
+    """Products begin with their channel."""
+    size = problem.products_at_once
+    return bunches(products, size, lambda one: block_of(problem, c=one[0]))
+
+
+def brought(bits, problem, *, products=False, filters=False):
+    """Bits for each processing element: always as many operands as it can use."""
+    many = problem.products_at_once if products else 1
+    return bits * many * (problem.filters_at_once if filters else 1)
+
+
 def work_on_lanes(problem, result, groups, pixels, inputs, filters):
     """Every tile reads each operand once and writes each output once."""
     taps = problem.window[0] * problem.window[1]
@@ -249,108 +300,117 @@ def work_on_lanes(problem, result, groups, pixels, inputs, filters):
 def work_output_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
     """Walk the folds of one tile and count the words that each needs."""
     taps = problem.window[0] * problem.window[1]
+    ifm_bits = brought(problem.bits["ifm"], problem, products=True)
+    weight_bits = brought(problem.bits["weight"], problem, products=True, filters=True)
+    steps = bunched_products(problem, list(product(channels, range(taps))))
     for _ in groups:
         for used_pixels in chunks(list(range(pixels)), problem.rows):
-            for used_filters in chunks(list(filters), problem.cols):
-                step.folds.append((len(used_pixels), len(used_filters), len(channels) * taps))
+            for used_filters in chunks(bunched_filters(problem, filters), problem.cols):
+                step.folds.append((len(used_pixels), len(used_filters), len(steps)))
                 result.folds += 1
-                for c, _ in product(channels, range(taps)):
-                    own = [
-                        k for k in used_filters if block_of(problem, k=k) == block_of(problem, c=c)
-                    ]
+                for together in steps:
+                    own = own_filters(problem, used_filters, together[0])
                     result.words["ifm_reads"] += words_of(
-                        len(used_pixels), problem.bits["ifm"], problem.ports["ifm"]
+                        len(used_pixels), ifm_bits, problem.ports["ifm"]
                     )
                     result.words["weight_reads"] += words_of(
-                        len(own), problem.bits["weight"], problem.ports["weights"]
+                        len(own), weight_bits, problem.ports["weights"]
                     )
                 for _ in used_pixels:
-                    psum = words_of(len(used_filters), problem.bits["psum"], problem.ports["psum"])
-                    ofm = words_of(len(used_filters), problem.bits["ofm"], problem.ports["ofm"])
-                    result.words["psum_reads"] += 0 if is_first else psum
-                    result.words["psum_writes"] += 0 if step.is_last else psum
-                    result.words["ofm_writes"] += ofm if step.is_last else 0
-                    result.drained_psums += len(used_filters)
+                    leave_columns(
+                        problem, result, len(used_filters), begins=is_first, ends=step.is_last
+                    )
+                    result.drained_psums += sum(len(bunch) for bunch in used_filters)
 
 
 def work_weight_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
     """Weights are loaded row by row, then the pixels stream through them."""
-    bits, ports = problem.bits, problem.ports
+    ports = problem.ports
+    ifm_bits = brought(problem.bits["ifm"], problem, products=True)
+    weight_bits = brought(problem.bits["weight"], problem, products=True, filters=True)
     products = list(product(channels, range(problem.window[0]), range(problem.window[1])))
     for _ in groups:
-        for used_filters in chunks(list(filters), problem.cols):
-            parts = chunks(products, problem.rows)
+        for used_filters in chunks(bunched_filters(problem, filters), problem.cols):
+            parts = chunks(bunched_products(problem, products), problem.rows)
             for number, used_products in enumerate(parts):
                 step.folds.append((len(used_products), len(used_filters), pixels))
                 result.folds += 1
-                for c, _, _ in used_products:
-                    own = [
-                        k for k in used_filters if block_of(problem, k=k) == block_of(problem, c=c)
-                    ]
+                for together in used_products:
+                    own = own_filters(problem, used_filters, together[0])
                     result.words["weight_reads"] += words_of(
-                        len(own), bits["weight"], ports["weights"]
+                        len(own), weight_bits, ports["weights"]
                     )
                 for _ in range(pixels):
                     result.words["ifm_reads"] += words_of(
-                        len(used_products), bits["ifm"], ports["ifm"]
+                        len(used_products), ifm_bits, ports["ifm"]
                     )
-                    leave_column_feet(
+                    leave_columns(
                         problem, result, len(used_filters),
                         begins=is_first and number == 0,
                         ends=step.is_last and number == len(parts) - 1,
                     )  # fmt: skip
+                    result.drained_psums += sum(len(bunch) for bunch in used_filters)
+
+
+def own_filters(problem, used_filters, a_product):
+    """Bunches of filters that have weights for a product."""
+    block = block_of(problem, c=a_product[0])
+    return [bunch for bunch in used_filters if block_of(problem, k=bunch[0]) == block]
 
 
 def work_input_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
     """The ifm is loaded row by row, then the filters stream through it."""
-    bits, ports = problem.bits, problem.ports
+    ports = problem.ports
+    ifm_bits = brought(problem.bits["ifm"], problem, products=True)
+    weight_bits = brought(problem.bits["weight"], problem, products=True, filters=True)
     products = list(product(channels, range(problem.window[0]), range(problem.window[1])))
+    steps = bunched_filters(problem, filters)
     for _ in groups:
         for used_pixels in chunks(list(range(pixels)), problem.cols):
-            parts = chunks(products, problem.rows)
+            parts = chunks(bunched_products(problem, products), problem.rows)
             for number, used_products in enumerate(parts):
-                step.folds.append((len(used_products), len(used_pixels), len(filters)))
+                step.folds.append((len(used_products), len(used_pixels), len(steps)))
                 result.folds += 1
                 for _ in used_products:
-                    result.words["ifm_reads"] += words_of(
-                        len(used_pixels), bits["ifm"], ports["ifm"]
-                    )
-                for k in filters:
+                    result.words["ifm_reads"] += words_of(len(used_pixels), ifm_bits, ports["ifm"])
+                for bunch in steps:
                     own = [
-                        c for c, _, _ in used_products
-                        if block_of(problem, c=c) == block_of(problem, k=k)
+                        together for together in used_products
+                        if block_of(problem, c=together[0][0]) == block_of(problem, k=bunch[0])
                     ]  # fmt: skip
                     result.words["weight_reads"] += words_of(
-                        len(own), bits["weight"], ports["weights"]
+                        len(own), weight_bits, ports["weights"]
                     )
-                    leave_column_feet(
+                    leave_columns(
                         problem, result, len(used_pixels),
                         begins=is_first and number == 0,
                         ends=step.is_last and number == len(parts) - 1,
                     )  # fmt: skip
+                    result.drained_psums += len(used_pixels) * len(bunch)
 
 
 def work_channel_parallel(problem, result, step, groups, pixels, filters, channels, is_first):
     """Weights are loaded row by row, then every pixel is broadcast to all columns."""
     for _ in groups:
-        for used_filters in chunks(list(filters), problem.cols):
+        for used_filters in chunks(bunched_filters(problem, filters), problem.cols):
             parts = tree_inputs(problem, channels)
             for number, used_products in enumerate(parts):
                 step.folds.append((len(used_products), len(used_filters), pixels))
                 result.folds += 1
-                for used in used_products:
-                    read_weights_of_row(problem, result, used_filters, used)
+                for together in used_products:
+                    read_weights_of_row(problem, result, used_filters, together)
                 for _ in range(pixels):
                     read_tree_operands(problem, result, used_filters, used_products)
-                    leave_column_feet(
+                    leave_columns(
                         problem, result, len(used_filters),
                         begins=is_first and number == 0,
                         ends=step.is_last and number == len(parts) - 1,
                     )  # fmt: skip
+                    result.drained_psums += sum(len(bunch) for bunch in used_filters)
 
 
 def tree_inputs(problem, channels):
-    """What the rows take, fold by fold: lists of (channel, tap).
+    """What the rows take, fold by fold: lists of bunches of (channel, tap).
 
     Channels at one tap; where blocks are apart, products of the first of them, as the others
     take theirs at the same places.
@@ -358,45 +418,43 @@ def tree_inputs(problem, channels):
     taps = list(product(range(problem.window[0]), range(problem.window[1])))
     if problem.blocks_are_apart:
         own = [c for c in channels if block_of(problem, c=c) == 0]
-        return chunks(list(product(own, taps)), problem.rows)
+        return chunks(bunched_products(problem, list(product(own, taps))), problem.rows)
+    rows = bunched_products(problem, [(c, None) for c in channels])
     return [
-        [(c, tap) for c in together]
-        for together in chunks(list(channels), problem.rows)
+        [[(c, tap) for c, _ in bunch] for bunch in together]
+        for together in chunks(rows, problem.rows)
         for tap in taps
     ]
 
 
-def read_weights_of_row(problem, result, used_filters, used_product):
-    channel, _ = used_product
-    own = [
-        k
-        for k in used_filters
-        if problem.blocks_are_apart or block_of(problem, k=k) == block_of(problem, c=channel)
-    ]
-    result.words["weight_reads"] += words_of(
-        len(own), problem.bits["weight"], problem.ports["weights"]
-    )
+def read_weights_of_row(problem, result, used_filters, used_products):
+    own = used_filters
+    if not problem.blocks_are_apart:
+        own = own_filters(problem, used_filters, used_products[0])
+    bits = brought(problem.bits["weight"], problem, products=True, filters=True)
+    result.words["weight_reads"] += words_of(len(own), bits, problem.ports["weights"])
 
 
 def read_tree_operands(problem, result, used_filters, used_products):
     """One pixel: a vector for all columns, or for each row as many operands as blocks."""
-    bits, port = problem.bits["ifm"], problem.ports["ifm"]
+    bits, port = brought(problem.bits["ifm"], problem, products=True), problem.ports["ifm"]
     if not problem.blocks_are_apart:
         result.words["ifm_reads"] += words_of(len(used_products), bits, port)
         return
-    used_blocks = {block_of(problem, k=k) for k in used_filters}
+    used_blocks = {block_of(problem, k=bunch[0]) for bunch in used_filters}
     for _ in used_products:
         result.words["ifm_reads"] += words_of(len(used_blocks), bits, port)
 
 
-def leave_column_feet(problem, result, columns, *, begins, ends):
-    """One sum leaves each column in use; it goes on from the part before, or ends."""
-    psum = words_of(columns, problem.bits["psum"], problem.ports["psum"])
+def leave_columns(problem, result, columns, *, begins, ends):
+    """What a processing element has of sums leaves each column: to go on later, or finished."""
+    psum_bits = brought(problem.bits["psum"], problem, filters=True)
+    ofm_bits = brought(problem.bits["ofm"], problem, filters=True)
+    psum = words_of(columns, psum_bits, problem.ports["psum"])
     result.words["psum_reads"] += 0 if begins else psum
     result.words["psum_writes"] += 0 if ends else psum
     if ends:
-        result.words["ofm_writes"] += words_of(columns, problem.bits["ofm"], problem.ports["ofm"])
-    result.drained_psums += columns
+        result.words["ofm_writes"] += words_of(columns, ofm_bits, problem.ports["ofm"])
 
 
 def work_row_stationary(problem, result, step, groups, pixels, filters, channels, is_first):
@@ -440,7 +498,8 @@ def work_row_stationary(problem, result, step, groups, pixels, filters, channels
                             additions += most
                         for _ in product(rows, range(cols)):
                             for own_filters in dealt:
-                                leave_column_feet(
+                                result.drained_psums += len(own_filters)
+                                leave_columns(
                                     problem, result, len(own_filters), begins=begins, ends=ends
                                 )
                 step.passes.append((products, additions, weights))

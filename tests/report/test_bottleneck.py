@@ -61,6 +61,16 @@ def test_a_dram_device_is_doubled_by_its_channels():
     assert find_bottleneck(hardware, layers(stall_dram_ifm=1)).keys == ("dram.channels",)
 
 
+def test_a_shared_memory_is_doubled_as_one():
+    buffers = MACHINE["buffers"] | {"ofm": MACHINE["buffers"]["ifm"], "shared": ["ofm", "ifm"]}
+    hardware = HardwareConfig.model_validate(MACHINE | {"buffers": buffers}, strict=False)
+    (key,) = find_bottleneck(hardware, layers(stall_port_ifm=1)).keys
+    assert key == "buffers.ofm.port_bits"
+    doubled, value = double_key(hardware, key)
+    assert doubled.buffers.ifm == doubled.buffers.ofm
+    assert doubled.buffers.ifm.port_bits == int(value) == 2 * hardware.buffers.ifm.port_bits
+
+
 def test_doubling_changes_one_key():
     doubled, value = double_key(HARDWARE, "dram.bandwidth_GBps")
     assert value == "20"

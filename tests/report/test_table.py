@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from accel_sim.hardware.choices import Along
+from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.report.as_table import to_renderables, why
 from accel_sim.report.quantities import (
     format_count,
@@ -58,6 +60,17 @@ def test_a_layer_is_one_line():
     assert row(text, "flatten") == ["flatten", "Reshape", "8/8", "30.2"]
 
 
+def test_the_totals_say_how_many_maps_stay_on_chip():
+    report = with_values()
+    assert "on chip" not in render(report)
+    conv, *others = report.layers
+    conv = replace(conv, performance=replace(conv.performance, resident=("ifm", "ofm")))
+    one = replace(report, layers=(conv, *others))
+    assert "in the busiest layer; 1 feature map stays on chip" in " ".join(render(one).split())
+    two = replace(report, layers=(conv, conv, *others))
+    assert "; 2 feature maps stay on chip" in " ".join(render(two).split())
+
+
 def test_the_totals_name_their_units():
     text = " ".join(render(with_values()).split())
     for words in (
@@ -95,6 +108,21 @@ def test_without_labels_only_agreement_is_said():
     values = replace(report.values, top1_accuracy_fraction=None, float_top1_accuracy_fraction=None)
     text = render(replace(report, values=values))
     assert "quantized and float agree on 75.0 % of the images (no labels)" in text
+
+
+def test_a_mode_stands_beside_the_bits():
+    report = with_values()
+    first, *others = report.layers
+    mode = MultiplierMode(weight_bits=4, activation_bits=4, macs_per_pe=4, along=Along.FILTERS)
+    cost = first.performance
+    narrow = replace(cost, mapping=replace(cost.mapping, mode=mode))
+    plain, several = (
+        render(replace(report, layers=(replace(first, performance=one), *others)))
+        for one in (cost, narrow)
+    )
+    at = row(plain, "…").index("6/8/8") + 1
+    assert row(several, "…") == [*row(plain, "…")[:at], "x4", *row(plain, "…")[at:]]
+    assert max(map(len, several.splitlines())) <= 100
 
 
 def test_the_largest_numbers_fit_100_columns_and_lose_nothing():

@@ -21,7 +21,7 @@ from accel_sim.timing.pipeline import (
     tile_sizes,
 )
 from accel_sim.timing.schedule_rules import schedule_rules
-from tests.mapping.random_layers import as_problem, random_machine, random_nest
+from tests.mapping.random_layers import as_problem, let_maps_stay, random_machine, random_nest
 from tests.oracles.dram_windows import AddressedMemory
 from tests.oracles.loop_nest_walk import walk
 from tests.oracles.tensor_places import tile_elements
@@ -128,8 +128,9 @@ def compare_with_simulation(rng, nest, hardware):
     batches = np.split(transfers[:, :3], np.flatnonzero(np.diff(starts)) + 1)
     assert [burst for batch in batches for burst in bursts_of(batch)] == memory.served
     assert starts == sorted(starts)
-    assert starts[0] == 0
-    assert starts[-1] < total
+    if steps[0].loads:  # where maps stay on chip, there may be none
+        assert starts[0] == 0
+    assert all(start < total for start in starts)
     moved_bytes = transfers[:, 1].sum() / 8
     assert total * 1000 / hardware.clock_MHz >= moved_bytes / (device.peak_GBps * dram.channels)
 
@@ -141,7 +142,7 @@ def test_schedule_on_the_array_equals_a_simulation(seed):
     hardware = random_machine(
         rng, wide_ports(rng), "post_processing.lanes=4096", device_dram(rng), "clock_MHz=1500"
     )
-    compare_with_simulation(rng, nest, hardware)
+    compare_with_simulation(rng, let_maps_stay(rng, nest) if seed % 2 else nest, hardware)
 
 
 @pytest.mark.parametrize("kind", [Kind.ADD, Kind.POOL, Kind.LOOKUP, Kind.COPY, Kind.MULTIPLY])
@@ -150,7 +151,7 @@ def test_schedule_on_the_lanes_equals_a_simulation(kind, seed):
     rng = np.random.default_rng(seed)
     nest = random_nest(rng, kind)
     hardware = random_machine(rng, wide_ports(rng), "post_processing.lanes=3", device_dram(rng))
-    compare_with_simulation(rng, nest, hardware)
+    compare_with_simulation(rng, let_maps_stay(rng, nest) if seed % 2 else nest, hardware)
 
 
 @pytest.mark.parametrize("dataflow", ["output_stationary", "row_stationary"])

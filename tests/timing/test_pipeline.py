@@ -1,9 +1,11 @@
 """Does the schedule equal a simulation of one clock cycle at a time?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from accel_sim.hardware.choices import Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
+from accel_sim.hardware.choices import Along, Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
 from accel_sim.mapping.tile_space import enumerate_tiles
@@ -12,15 +14,19 @@ from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from tests.mapping.random_layers import (
     DATAFLOWS,
+    FOLDING,
     GROUPED,
     LANE_KINDS,
     as_problem,
+    in_random_mode,
+    let_maps_stay,
     random_groups,
     random_machine,
     random_nest,
 )
 from tests.oracles.loop_nest_walk import walk
 from tests.oracles.tile_pipeline import Memory, simulate
+from tests.seeds import seeds
 
 
 def wide_ports(rng) -> str:
@@ -139,7 +145,7 @@ def test_schedule_equals_a_simulation_cycle_by_cycle(seed, dataflow):
     hardware = random_machine(
         rng, wide_ports(rng), "post_processing.lanes=4096", flat_dram(rng), dataflow=dataflow
     )
-    compare_with_simulation(rng, nest, hardware)
+    compare_with_simulation(rng, let_maps_stay(rng, nest) if seed % 2 else nest, hardware)
 
 
 @pytest.mark.parametrize(("dataflow", "depthwise"), GROUPED)
@@ -153,6 +159,28 @@ def test_groups_side_by_side_equal_a_simulation_cycle_by_cycle(seed, dataflow, d
         dataflow=dataflow,
     )  # fmt: skip
     compare_with_simulation(rng, join_groups(random_groups(rng), hardware.mac_array), hardware)
+
+
+@pytest.mark.parametrize("along", Along)
+@pytest.mark.parametrize(
+    ("dataflow", "depthwise"), [*((dataflow, "serial") for dataflow in FOLDING), *GROUPED]
+)
+@pytest.mark.parametrize("seed", seeds(3, 27))
+def test_several_multipliers_equal_a_simulation_cycle_by_cycle(seed, dataflow, depthwise, along):
+    rng = np.random.default_rng(seed)
+    keys = [wide_ports(rng), "post_processing.lanes=4096", flat_dram(rng)]
+    nest = random_nest(rng)
+    if depthwise != "serial":
+        rows = 12 if depthwise == "block_diagonal" else 5
+        keys += [f"mac_array.depthwise={depthwise}", f"mac_array.rows={rows}", "mac_array.cols=6"]
+        # Three filters of a group, of which two share a place in every other case.
+        nest = replace(random_groups(rng), filters=3)
+    hardware = random_machine(rng, *keys, dataflow=dataflow)
+    nest = in_random_mode(rng, nest, along)
+    if depthwise != "serial":
+        nest = replace(nest, mode=nest.mode.model_copy(update={"macs_per_pe": 2 + seed % 2}))
+    nest = join_groups(nest, hardware.mac_array)
+    compare_with_simulation(rng, nest, hardware)
 
 
 def flat_dram(rng) -> str:
@@ -246,6 +274,8 @@ def test_lanes_take_one_element_each_per_cycle(kind, seed):
     rng = np.random.default_rng(seed)
     nest = random_nest(rng, kind)
     hardware = random_machine(rng, wide_ports(rng), "post_processing.lanes=3")
+    if seed % 2:
+        nest = let_maps_stay(rng, nest)
     space = enumerate_tiles(nest, hardware)
     (order,) = loop_orders(nest)
     candidate = int(rng.integers(0, len(space.feasible)))

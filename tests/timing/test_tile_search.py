@@ -13,6 +13,7 @@ from accel_sim.energy.chip import (
     layer_energy,
 )
 from accel_sim.energy.search_cost import search_cost
+from accel_sim.hardware.choices import Along
 from accel_sim.hardware.config import DeviceDram
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.access_counts import (
@@ -41,8 +42,11 @@ from accel_sim.timing.tile_search import N_RETIMED, search_tiles
 from accel_sim.timing.uncut_bound import bound_uncut
 from tests.mapping.random_layers import (
     DATAFLOWS,
+    FOLDING,
     GROUPED,
     LANE_KINDS,
+    in_random_mode,
+    let_maps_stay,
     random_groups,
     random_machine,
     random_nest,
@@ -54,7 +58,9 @@ SLOW_DRAM = (
 )
 
 
-def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary", depthwise="serial"):
+def small_case(
+    seed, objective, kind=Kind.MAC, dataflow="output_stationary", depthwise="serial", along=None
+):
     """Draw a layer and its machine, with a flat memory in odd cases, a device in others."""
     rng = np.random.default_rng(seed)
     nest = replace(random_nest(rng, kind), batch=1, groups=int(rng.integers(1, 3)))
@@ -67,7 +73,12 @@ def small_case(seed, objective, kind=Kind.MAC, dataflow="output_stationary", dep
     )  # fmt: skip
     hardware = random_machine(rng, *overrides, *keys, dataflow=dataflow)
     if depthwise != "serial":
-        nest = join_groups(random_groups(rng), hardware.mac_array)
+        nest = random_groups(rng)
+    if along is not None:
+        nest = in_random_mode(rng, nest, along)
+    nest = join_groups(nest, hardware.mac_array)
+    if seed % 3 == 0:
+        nest = let_maps_stay(rng, nest)
     space = enumerate_tiles(nest, hardware)
     tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
     moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
@@ -189,6 +200,17 @@ def test_the_size_of_blocks_changes_nothing(seed, objective):
 def test_bounds_are_never_above_the_cycles(seed, kind, dataflow, depthwise):
     objective = ("latency", "energy", "energy_delay", "dram_bytes")[seed % 4]
     case = small_case(seed, objective, kind, dataflow, depthwise)
+    check_bounds(*case, np.random.default_rng(seed).integers(0, len(case[2].feasible), 12))
+
+
+@pytest.mark.parametrize("along", Along)
+@pytest.mark.parametrize(
+    ("dataflow", "depthwise"), [*((dataflow, "serial") for dataflow in FOLDING), *GROUPED]
+)
+@pytest.mark.parametrize("seed", seeds(3, 23))
+def test_bounds_of_several_multipliers_are_never_above_the_cycles(seed, dataflow, depthwise, along):
+    objective = ("latency", "energy", "energy_delay", "dram_bytes")[seed % 4]
+    case = small_case(seed, objective, Kind.MAC, dataflow, depthwise, along)
     check_bounds(*case, np.random.default_rng(seed).integers(0, len(case[2].feasible), 12))
 
 
