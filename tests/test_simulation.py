@@ -183,6 +183,28 @@ def test_saturating_values_are_those_of_the_order_of_a_mode(network, images):
     assert found.layers != simulate(load_hardware(EDGE, keys), narrow, images).values.layers
 
 
+def test_a_machine_that_cuts_its_partial_sums_has_costs_but_no_values(quantized, images):
+    columns = [*COLUMNS[2:], "buffers.psum.port_bits=64"]
+    cut, whole = (
+        load_hardware(EDGE, [*columns, f"precision.psum_storage_bits={bits}"]) for bits in (16, 32)
+    )
+    with pytest.raises(InputError) as caught:
+        simulate(cut, quantized, images)
+    assert str(caught.value) == (
+        "edge_16x16: precision.psum_storage_bits: partial sums of 32 bits are cut to 16 in "
+        "memory, which is not simulated; --no-values gives costs alone, "
+        "--set precision.psum_storage_bits=32 keeps them whole"
+    )
+    narrow, wide = simulate(cut, quantized), simulate(whole, quantized)
+    words = [sum(layer.performance.buffer_accesses.psum.reads for layer in report.layers)
+             for report in (narrow, wide)]  # fmt: skip
+    assert 0 < words[0] < words[1]
+    assert (
+        simulate(whole, quantized, images).values
+        == simulate(load_hardware(EDGE, columns), quantized, images).values
+    )
+
+
 def test_formats_stand_beside_the_layers(quantized, images):
     report = simulate(load_hardware(EDGE), quantized, images)
     for layer, found in zip(quantized.network.layers, report.layers, strict=True):

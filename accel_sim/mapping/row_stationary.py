@@ -183,8 +183,8 @@ def choose_pass(
     -----
     As many of the tile's output rows as can be go side by side, in few long strips; what room
     they leave is dealt to channels and filters. Channels of a PE follow from the tile's alone,
-    because they decide in which order a sum is added up. Strips, and the filters of the PEs,
-    are as even as can be.
+    because they decide in which order a sum is added up. Filters take as few passes as can be.
+    Strips, and the filters of the PEs, are as even as can be.
     """
     row_folds = -(-layer.filter_rows // layer.rows)
     filter_rows = -(-layer.filter_rows // row_folds)
@@ -204,7 +204,7 @@ def choose_pass(
         of_set = -(-filters // min(filters, most_sets))
         passes = -(-of_set // most_filters)
         kept = -(-of_set // passes)
-        filter_sets = -(-filters // (kept * passes))
+        filter_sets = min(most_sets, -(-filters // kept))
         shape = RowPass(filter_rows, strip_rows, strips, kept, filter_sets, of_pe, channel_sets)
         in_channels = take_steps(channels, of_pe, channel_sets)
         in_filters = take_steps(filters, kept, filter_sets)

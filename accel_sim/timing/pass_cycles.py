@@ -63,7 +63,7 @@ def pass_cycles(
 
 @jit
 def network_cycles(words: int, port_bits: int, network_bits: int) -> int:
-    """Cycles in which some words of a port pass a network, if there is one."""
+    """Cycles in which some words of a port pass a network, whole, if there is one."""
     if network_bits == 0:
         return 0
     cycles: int = -(-words * port_bits // network_bits)

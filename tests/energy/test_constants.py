@@ -243,3 +243,11 @@ def test_bands_add_and_scale():
         Energy(value_pJ=2, low_pJ=3, high_pJ=5)
     with pytest.raises(ValueError, match=r"^expected 0 <= low <= value <= high, got Constant"):
         Constant(name="x", unit="pJ", value=2, low=3, high=5, source="")
+
+
+def test_register_files_cost_both_operands_and_the_sum_twice():
+    """16 and 16 bits and twice 16, at the price of a bit of a register."""
+    hardware = load_hardware("eyeriss_12x14")
+    bit = scaled_constant("register_bit", hardware.technology).value
+    assert energy_constants(hardware).register_files.value == pytest.approx(64 * bit)
+    assert energy_constants(load_hardware("edge_16x16")).register_files is None

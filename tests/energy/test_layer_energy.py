@@ -78,3 +78,11 @@ def test_the_band_scales_with_the_counts():
     energy = energy_of(macs=10).mac
     assert energy.low_pJ == pytest.approx(10 * CONSTANTS.mac.low)
     assert energy.high_pJ == pytest.approx(10 * CONSTANTS.mac.high)
+
+
+def test_a_mac_that_a_zero_stops_reads_no_register_file():
+    hardware = load_hardware("eyeriss_12x14")
+    constants = energy_constants(hardware)
+    events = replace(NOTHING, macs=10, gated_macs=4)
+    found = layer_energy(hardware, constants, events).register_file.value_pJ
+    assert found == pytest.approx(6 * constants.register_files.value)

@@ -274,6 +274,20 @@ def test_multipliers_that_are_several_have_no_vectors(
     assert not (tmp_path / "vectors").exists()
 
 
+def test_row_stationary_arrays_have_no_vectors(
+    network: QuantizedNetwork, images: ImageSet, tmp_path: Path
+) -> None:
+    hardware = load_hardware("eyeriss_12x14", ["precision.psum_storage_bits=32",
+                                               "precision.activations=either"])  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        export_vectors(hardware, network, images, tmp_path / "vectors")
+    assert str(caught.value) == (
+        "eyeriss_12x14: no vectors are written of a row_stationary array; expected one of the "
+        "other dataflows"
+    )
+    assert not (tmp_path / "vectors").exists()
+
+
 def test_layers_that_have_no_vectors_are_told(network: QuantizedNetwork) -> None:
     graph = network.network
     layer = find_layers(graph, "conv1")[0]

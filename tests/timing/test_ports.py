@@ -161,3 +161,45 @@ def test_the_kernel_says_the_same_as_plain_python():
             assert causes.sum() == total
             results.append(causes.tolist())
         assert results[0] == results[1]
+
+
+ROWS = (
+    "mac_array.dataflow=row_stationary", "mac_array.drain=hidden", "mac_array.rows=4",
+    "mac_array.register_files={ifm_words: 4, weight_words: 64, psum_words: 4}",
+)  # fmt: skip
+# On 4 x 16 elements: 4 output rows, 4 sets of filters beside and 4 of channels above one another,
+# 4 channels each. 4 filters of an element and 4 columns in 4 passes of 16 channels.
+ROW_PRODUCTS = 4 * 4 * 4 * 4
+ROW_SUMS = ROW_PRODUCTS // 4
+
+
+def run_rows(ifm_bits=4096, weight_bits=4096, psum_bits=4096):
+    widths = f"ifm_bits: {ifm_bits}, weight_bits: {weight_bits}, psum_bits: {psum_bits}"
+    return run(*ROWS, f"mac_array.networks={{{widths}}}")
+
+
+def test_wide_networks_cost_nothing():
+    """Weights come in 2 cycles; a sum runs up 4 elements in each of 4 passes."""
+    cycles = run_rows()
+    assert (cycles.compute, cycles.port_stalls) == (ROW_PRODUCTS, 0)
+    assert cycles.fill_drain == ROW_SUMS + 4 * 3 + 2
+
+
+def test_a_narrow_network_of_weights_loads_longer():
+    assert run_rows(weight_bits=8).fill_drain - run_rows().fill_drain == 1024 - 2
+
+
+@pytest.mark.parametrize(
+    ("network", "cause", "moved_bits"),
+    [
+        # Each channel's 16 elements once, in words of 128 bits that hold a row of 4.
+        ("ifm", "stall_port_ifm", 64 * 4 * 128),
+        # Sums of 4 sets at 16 places, each a word of 512 bits that holds those of 4 filters:
+        # read before three of four passes, and written after three.
+        ("psum", "stall_port_psum", 3 * 16 * 4 * 512),
+    ],
+)
+def test_a_narrow_network_stretches_the_tile(network, cause, moved_bits):
+    wide, narrow = run_rows(), run_rows(**{f"{network}_bits": 8})
+    assert getattr(narrow, cause) == moved_bits // 8 - busy(wide)
+    assert busy(narrow) == moved_bits // 8
