@@ -38,5 +38,11 @@ def test_a_port_feeds_the_array_for_a_cycle(name):
         buffers.weights: array.cols * machine.precision.weight_bits,
         buffers.psum_memory: array.cols * machine.precision.accumulator_bits,
     }
+    if array.networks is not None:  # which are all that reaches the array in a cycle
+        per_cycle = {
+            buffers.ifm: array.networks.ifm_bits,
+            buffers.weights: array.networks.weight_bits,
+            buffers.psum_memory: array.networks.psum_bits,
+        }
     for buffer, bits in per_cycle.items():
         assert buffer.port_bits * buffer.array_banks >= bits
