@@ -112,7 +112,8 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
     timing = dram_timing(hardware)
     buffers = hardware.buffers
     ifm, weights, psum, ofm = (name in buffers.shared for name in OPERANDS)
-    layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
+    axes = array_axes(hardware.mac_array.dataflow)
+    layout = lay_out_reduction(nest, axes)
     return ScheduleRules(
         is_mac=nest.kind is Kind.MAC,
         is_copy=nest.kind is Kind.COPY,
@@ -125,8 +126,8 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         taps_together=layout.taps_together,
         taps_in_turn=layout.taps_in_turn,
         blocks_apart=layout.blocks_apart,
-        has_passes=array_axes(hardware.mac_array.dataflow).has_passes and nest.kind is Kind.MAC,
-        network=_network_rules(hardware),
+        has_passes=axes.has_passes and nest.kind is Kind.MAC,
+        network=_network_rules(nest, hardware),
         products_per_pe=layout.products_per_pe,
         filters_per_pe=nest.filters_per_pe,
         shares_residual=nest.shares_residual,
@@ -154,9 +155,9 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
     )
 
 
-def _network_rules(hardware: HardwareConfig) -> NetworkRules:
+def _network_rules(nest: LoopNest, hardware: HardwareConfig) -> NetworkRules:
     networks = hardware.mac_array.networks
-    if networks is None:
+    if networks is None or nest.kind is not Kind.MAC:  # lanes are at the ports
         return NetworkRules(0, 0, 0)
     return NetworkRules(networks.ifm_bits, networks.weight_bits, networks.psum_bits)
 

@@ -1,6 +1,6 @@
 """Do ports, banks, lanes and fixed cycles stretch a tile by what they lack?"""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -203,3 +203,18 @@ def test_a_narrow_network_stretches_the_tile(network, cause, moved_bits):
     wide, narrow = run_rows(), run_rows(**{f"{network}_bits": 8})
     assert getattr(narrow, cause) == moved_bits // 8 - busy(wide)
     assert busy(narrow) == moved_bits // 8
+
+
+def test_lanes_are_not_behind_the_networks():
+    wide, narrow = (
+        load_hardware("eyeriss_12x14", [
+            f"mac_array.networks={{ifm_bits: {bits}, weight_bits: {bits}, psum_bits: {bits}}}"
+        ])
+        for bits in (1, 4096)
+    )  # fmt: skip
+    pool = replace(NEST, op="MaxPool", kind=Kind.POOL, channels=1, weight_bits=None)
+    totals = set()
+    for hardware in (wide, narrow):
+        sizes = tile_sizes(pool, hardware, enumerate_tiles(pool, hardware), 0)
+        totals.add(layer_cycles(schedule_rules(pool, hardware), sizes, LOOP_ORDERS[0]).total)
+    assert len(totals) == 1
