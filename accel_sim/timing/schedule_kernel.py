@@ -117,8 +117,9 @@ def work_on_tile(
     psum_reads = demand.psum * (demand.sum_parts - is_first)
     psum_writes = demand.psum * (demand.sum_parts - is_last)
     ifm_network = network_cycles(demand.ifm, rules.ifm_port.port_bits, rules.network.ifm_bits)
+    # All sums leave over their network, the finished ones too.
     psum_network = network_cycles(
-        max(psum_reads, psum_writes), rules.psum_port.port_bits, rules.network.psum_bits
+        demand.psum * demand.sum_parts, rules.psum_port.port_bits, rules.network.psum_bits
     )
     ofm_reads = 0
     ofm_writes = demand.ofm if is_last else 0

@@ -194,9 +194,9 @@ def test_a_narrow_network_of_weights_loads_longer():
     [
         # Each channel's 16 elements once, in words of 128 bits that hold a row of 4.
         ("ifm", "stall_port_ifm", 64 * 4 * 128),
-        # Sums of 4 sets at 16 places, each a word of 512 bits that holds those of 4 filters:
-        # read before three of four passes, and written after three.
-        ("psum", "stall_port_psum", 3 * 16 * 4 * 512),
+        # Sums of 4 sets at 16 places, each a word of 512 bits that holds those of 4 filters,
+        # leave in each of four passes.
+        ("psum", "stall_port_psum", 4 * 16 * 4 * 512),
     ],
 )
 def test_a_narrow_network_stretches_the_tile(network, cause, moved_bits):
