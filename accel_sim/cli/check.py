@@ -6,11 +6,19 @@ from accel_sim.cli import options
 from accel_sim.cli.console import show
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from accel_sim.hardware.config import HardwareConfig
 
 
-def check(hardware: options.HardwareList, override: options.Override = None) -> None:
+def check(
+    hardware: options.HardwareList,
+    override: options.Override = None,
+    constants: options.ShowConstants = False,
+) -> None:
     """Load machines, stop at the first mistake, and say what each is."""
+    from rich.text import Text
+
     from accel_sim.hardware.load import load_hardware
     from accel_sim.report.as_table import make_table
 
@@ -21,6 +29,22 @@ def check(hardware: options.HardwareList, override: options.Override = None) -> 
     for machine in machines:
         table.add_row(*_summary(machine))
     show(table)
+    if constants:
+        for machine in machines:
+            show(Text(f"\n{machine.name}", style="bold"), _constants(machine))
+
+
+def _constants(machine: "HardwareConfig") -> "Table":
+    from accel_sim.report.as_table import make_table
+    from accel_sim.report.constants import list_constants
+    from accel_sim.report.quantities import format_figures
+
+    table = make_table("constant", "value", "low", "high", "unit", "source", left=(0, 4, 5))
+    table.columns[-1].no_wrap = False
+    for what, constant in list_constants(machine):
+        figures = (format_figures(end) for end in (constant.value, constant.low, constant.high))
+        table.add_row(what, *figures, constant.unit, constant.source)
+    return table
 
 
 def _summary(machine: "HardwareConfig") -> tuple[str, ...]:

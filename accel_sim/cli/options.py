@@ -280,6 +280,12 @@ TuneMeasureName = Annotated[
         rich_help_panel=_NUMBERS,
     ),
 ]
+ShowConstants = Annotated[
+    bool,
+    typer.Option(
+        "--constants", help="Show every energy and power, its band, and where it comes from."
+    ),
+]
 Override = Annotated[
     list[str] | None,
     typer.Option(
