@@ -48,6 +48,7 @@ Counts = NDArray[np.int64]
 MOVES = (PSUM, WEIGHTS, IFM, PSUM, OFM)
 """What a batch moves, in this order: it is read, from `FIRST_WRITE` on written."""
 FIRST_WRITE = 3
+TOO_LONG = -1
 
 
 @jit
@@ -68,8 +69,11 @@ def time_transfers(
     runs: Counts,
     ends: Counts,
     recorded: Counts,
+    most_cycles: int,
 ) -> int:
-    """Time all transfers of a layer; return how many runs they are.
+    """Time all transfers of a layer; return how many runs they are, or `TOO_LONG`.
+
+    They never overlap one another, so that no schedule is shorter than all of them.
 
     Parameters
     ----------
@@ -84,6 +88,8 @@ def time_transfers(
     recorded
         int64[m, 5], overwritten with every run and the two indices of its `ends`; int64[0, 5]
         where nobody asks for them.
+    most_cycles
+        Where all transfers take longer than this, they are not timed to the end.
     """
     scratch[:] = 0
     ends[:] = 0
@@ -91,7 +97,7 @@ def time_transfers(
     index, stores, old_index, old_stores = scratch[3], scratch[4], scratch[5], scratch[6]
     changed[:] = 1
     n_tiles = trips[GROUPS] * trips[PIXELS] * trips[FILTERS] * trips[CHANNELS]
-    n_recorded = 0
+    n_recorded, cycles = 0, 0
     # Row by row of `ends`: the tile of that number comes, the one before it is computed.
     for row in range(n_tiles + 2):
         old_index[:] = index
@@ -116,6 +122,9 @@ def time_transfers(
                 old_stores if part == MEANWHILE else stores,
                 row, part, runs, ends, recorded, n_recorded,
             )  # fmt: skip
+            cycles += ends[row, part].max()
+        if cycles > most_cycles:
+            return TOO_LONG
     return n_recorded
 
 

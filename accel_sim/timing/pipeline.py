@@ -12,10 +12,11 @@ from accel_sim.mapping.array_counts import cut_evenly
 from accel_sim.mapping.input_extent import Pieces, cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_tables import NO_PASSES, PassTables, pass_tables
+from accel_sim.mapping.search_cost import MANY_CYCLES
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
 from accel_sim.mapping.tile import Loop, LoopOrder, Tile
 from accel_sim.mapping.tile_space import TileSpace, col_axis, row_axis
-from accel_sim.timing.dram_schedule import time_transfers
+from accel_sim.timing.dram_schedule import TOO_LONG, time_transfers
 from accel_sim.timing.dram_windows import WindowRules, idle_state, window_rules
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.schedule_kernel import (
@@ -39,6 +40,7 @@ LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
 CONSTANT_RATE = np.zeros((1, N_BATCHES, 0), np.int64)
 """In place of the times of all transfers."""
 NO_TIMELINE = np.zeros((0, N_TIMES), np.int64)
+NO_RECORD = np.zeros((0, 5), np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,11 +154,18 @@ def layer_cycles(rules: ScheduleRules, sizes: TileSizes, loop_order: LoopOrder) 
 
 
 def device_cycles(
-    rules: ScheduleRules, stream: DeviceStream, sizes: TileSizes, loop_order: LoopOrder
-) -> LayerCycles:
-    """Cycles of a layer by cause, where the addresses of a stream decide on its time."""
-    ends, _ = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
-    return _run(rules, sizes, loop_order, ends, NO_TIMELINE)
+    rules: ScheduleRules,
+    stream: DeviceStream,
+    sizes: TileSizes,
+    loop_order: LoopOrder,
+    most_cycles: int = MANY_CYCLES,
+) -> LayerCycles | None:
+    """Cycles of a layer by cause, where the addresses of a stream decide on its time.
+
+    None where its transfers alone take more than `most_cycles`, which saves most of the work.
+    """
+    ends, n_runs = _time_stream(rules, stream, sizes, loop_order, NO_RECORD, most_cycles)
+    return None if n_runs == TOO_LONG else _run(rules, sizes, loop_order, ends, NO_TIMELINE)
 
 
 def list_steps(
@@ -176,7 +185,7 @@ def list_steps(
     """
     ends = CONSTANT_RATE
     if stream is not None:
-        ends, _ = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
+        ends, _ = _time_stream(rules, stream, sizes, loop_order, NO_RECORD)
     return _list_steps(rules, sizes, loop_order, ends)
 
 
@@ -190,7 +199,7 @@ def list_transfers(
     int64[n, 4]: first bit, bits, 1 if they are written, and the cycle of the layer in which
     the batch begins that they belong to.
     """
-    _, n_runs = _time_stream(rules, stream, sizes, loop_order, np.zeros((0, 5), np.int64))
+    _, n_runs = _time_stream(rules, stream, sizes, loop_order, NO_RECORD)
     recorded = np.zeros((n_runs, 5), np.int64)
     ends, _ = _time_stream(rules, stream, sizes, loop_order, recorded)
     starts = _list_steps(rules, sizes, loop_order, ends)[:, [STEP_START, AFTERWARDS_START]]
@@ -212,6 +221,7 @@ def _time_stream(
     sizes: TileSizes,
     loop_order: LoopOrder,
     recorded: NDArray[np.int64],
+    most_cycles: int = MANY_CYCLES,
 ) -> tuple[NDArray[np.int64], int]:
     trips = _count_trips(sizes)
     ends = np.zeros((int(trips.prod()) + 2, N_BATCHES, N_MOVES), np.int64)
@@ -232,6 +242,7 @@ def _time_stream(
         np.zeros((most_runs(stream.addresses), 3), np.int64),
         ends,
         recorded,
+        most_cycles,
     )
     return ends, n_runs
 

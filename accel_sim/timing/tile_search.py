@@ -101,7 +101,6 @@ def search_tiles(
         bounds[candidates] = np.concatenate(parts) if parts else np.empty(0)
 
     priced: dict[tuple[int, int], _Priced] = {}
-    retimed: dict[tuple[int, tuple[Loop, ...]], LayerCycles] = {}
 
     def price(trials: _Trials, trial: int) -> _Priced:
         order, candidate = int(trials.order[trial]), int(trials.candidate[trial])
@@ -131,18 +130,28 @@ def search_tiles(
             del best[n_best:]
         return best
 
-    def retime(one: _Priced, dram: DeviceDram) -> _Priced:
+    def retime(one: _Priced, dram: DeviceDram, limit: float) -> _Priced | None:
+        """Give a schedule the time of its addresses; None if it then costs more than a limit."""
         *_, dram_bits, order, candidate = one.rank
+        stream = device_stream(nest, hardware, dram, space.tile(candidate))
         sizes = tile_sizes(nest, hardware, space, candidate)
-        # Loops of one tile may stand anywhere: the schedule is the same.
-        cut_loops = tuple(loop for loop in orders[order] if sizes.trips(loop) > 1)
-        if (candidate, cut_loops) not in retimed:
-            stream = device_stream(nest, hardware, dram, space.tile(candidate))
-            retimed[candidate, cut_loops] = device_cycles(rules, stream, sizes, orders[order])
-        cycles = retimed[candidate, cut_loops]
-        key = lowest[0].cost.price(np.array(one.fixed), np.array(cycles.total))
+        price = lowest[0].cost
+        most_cycles = price.most_cycles(one.fixed, limit)
+        cycles = device_cycles(rules, stream, sizes, orders[order], most_cycles)
+        if cycles is None:
+            return None
+        key = price.price(np.array(one.fixed), np.array(cycles.total))
         rank = (float(key), cycles.total, dram_bits, order, candidate)
         return replace(one, rank=rank, cycles=cycles)
+
+    def find_best_by_address(found: list[_Priced], dram: DeviceDram) -> _Priced:
+        best: _Priced | None = None
+        for one in found:
+            retimed = retime(one, dram, math.inf if best is None else best.rank[0])
+            if retimed is not None and (best is None or retimed.rank < best.rank):
+                best = retimed
+        assert best is not None  # the first has no limit
+        return best
 
     everything = np.arange(len(space.feasible))
     n_best, kinds = 1, [np.ones(len(everything), np.bool_)]
@@ -168,10 +177,11 @@ def search_tiles(
     trials = _join(
         [_choose_trials(nest, hardware, timing, one, limits.max()) for one in count(chosen)]
     )
-    found = list({one.rank: one for kind in kinds for one in find_best(trials, kind)}.values())
+    # Whole rows first: long runs are fast, so that most of the others are soon given up.
+    found = {one.rank: one for kind in reversed(kinds) for one in find_best(trials, kind)}
+    best, *_ = found.values()
     if isinstance(hardware.dram, DeviceDram):
-        found = [retime(one, hardware.dram) for one in found]
-    best = min(found, key=lambda one: one.rank)
+        best = find_best_by_address(list(found.values()), hardware.dram)
     *rank, order, candidate = best.rank
     return Found(
         rank=(rank[0], int(rank[1]), int(rank[2])),
