@@ -1,5 +1,6 @@
 """What a search for tiles minimises."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ from numpy.typing import NDArray
 
 MANY_CYCLES = 1 << 62
 """More than any schedule takes."""
+ROUNDING = 1e-9
+"""Relative error of a cost, far above what sums of doubles have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +34,13 @@ class SearchCost:
         return cost * cycles if self.is_times_cycles else cost
 
     def most_cycles(self, fixed: float, limit: float) -> int:
-        """Find the most cycles at which a schedule costs no more than `limit`.
-
-        0 where it costs more in any case, `MANY_CYCLES` where it never does.
-        """
-        low, high = 0, MANY_CYCLES + 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.price(np.array(fixed), np.array(middle)) <= limit:
-                low = middle
-            else:
-                high = middle
-        return low
+        """Bound the cycles of a schedule that costs no more than `limit` from above."""
+        if self.per_cycle == 0 or math.isinf(limit):
+            return MANY_CYCLES
+        limit *= 1 + ROUNDING
+        if self.is_times_cycles:
+            root = math.sqrt(fixed * fixed + 4 * self.per_cycle * limit)
+            cycles = 2 * limit / (fixed + root)
+        else:
+            cycles = max(0.0, limit - fixed) / self.per_cycle
+        return min(int(cycles) + 1, MANY_CYCLES)

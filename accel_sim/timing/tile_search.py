@@ -7,7 +7,6 @@ this a DRAM device moves bits at a constant rate; then the best few run with its
 
 import math
 from bisect import insort
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import product
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.config import DeviceDram, HardwareConfig
-from accel_sim.mapping.access_counts import DramBits, TileCounts, count_dram_bits, count_tiles
+from accel_sim.mapping.access_counts import TileCounts, count_dram_bits, count_tiles
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import Loop, LoopOrder
@@ -87,18 +86,23 @@ def search_tiles(
     orders = space.orders
     rules, timing = schedule_rules(nest, hardware), dram_timing(hardware)
 
-    def count(candidates: Counts) -> Iterator[_Block]:
-        for start in range(0, len(candidates), block):
-            part = candidates[start : start + block]
-            yield _count_block(nest, hardware, timing, space, part, cost)
-
     uncut = bound_uncut(nest, hardware, timing, space, cost)
     bounds = uncut.costs[uncut.of_tile]
+    blocks: list[_Block] = []
 
     def bound(candidates: Counts) -> None:
-        """Replace the bounds of some tiles by those of their own counts."""
-        parts = [one.cost_bounds.min(axis=0) for one in count(candidates)]
-        bounds[candidates] = np.concatenate(parts) if parts else np.empty(0)
+        """Count some tiles, and replace their bounds by those of their own counts."""
+        for start in range(0, len(candidates), block):
+            part = candidates[start : start + block]
+            blocks.append(_count_block(nest, hardware, timing, space, part, cost))
+            bounds[part] = blocks[-1].cost_bounds.min(axis=0)
+
+    def choose(is_chosen: NDArray[np.bool_], limit: float) -> _Trials:
+        """Pick what the chosen of all tiles that were counted may offer below a limit."""
+        return _join([
+            _choose_trials(nest, hardware, timing, one.take(is_chosen[one.candidates]), limit)
+            for one in blocks
+        ])  # fmt: skip
 
     priced: dict[tuple[int, int], _Priced] = {}
 
@@ -108,7 +112,7 @@ def search_tiles(
             cycles = layer_cycles(
                 rules, tile_sizes(nest, hardware, space, candidate), orders[order]
             )
-            key = lowest[0].cost.price(trials.fixed[trial], np.array(cycles.total))
+            key = blocks[0].cost.price(trials.fixed[trial], np.array(cycles.total))
             rank = (float(key), cycles.total, int(trials.dram_bits[trial]), order, candidate)
             priced[order, candidate] = _Priced(
                 rank=rank, fixed=float(trials.fixed[trial]), cycles=cycles
@@ -135,7 +139,7 @@ def search_tiles(
         *_, dram_bits, order, candidate = one.rank
         stream = device_stream(nest, hardware, dram, space.tile(candidate))
         sizes = tile_sizes(nest, hardware, space, candidate)
-        price = lowest[0].cost
+        price = blocks[0].cost
         most_cycles = price.most_cycles(one.fixed, limit)
         cycles = device_cycles(rules, stream, sizes, orders[order], most_cycles)
         if cycles is None:
@@ -153,30 +157,27 @@ def search_tiles(
         assert best is not None  # the first has no limit
         return best
 
-    everything = np.arange(len(space.feasible))
-    n_best, kinds = 1, [np.ones(len(everything), np.bool_)]
+    n_tiles = len(space.feasible)
+    n_best, kinds = 1, [np.ones(n_tiles, np.bool_)]
     if isinstance(hardware.dram, DeviceDram):
         is_whole = np.array([len(cut.outputs) == 1 for cut in space.cols])
         n_best, kinds = N_RETIMED, [*kinds, is_whole[space.feasible[:, COLS]]]
     # A few promising tiles set the limit that rules out most of the others, uncounted.
-    promising = np.unique(
-        np.concatenate([_find_lowest(bounds, kind, _PROMISING) for kind in kinds])
-    )
-    bound(promising)
-    is_promising = np.isin(everything, promising)
-    few = [_find_lowest(bounds, kind & is_promising, n_best) for kind in kinds]
-    lowest = list(count(np.unique(np.concatenate(few))))
-    trials = _join([_choose_trials(nest, hardware, timing, one, math.inf) for one in lowest])
-    limits = np.full(len(everything), -math.inf)
+    is_promising = np.zeros(n_tiles, np.bool_)
+    for kind in kinds:
+        is_promising[_find_lowest(bounds, kind, _PROMISING)] = True
+    bound(np.flatnonzero(is_promising))
+    is_lowest = np.zeros(n_tiles, np.bool_)
+    for kind in kinds:
+        is_lowest[_find_lowest(bounds, kind & is_promising, n_best)] = True
+    trials = choose(is_lowest, math.inf)
+    limits = np.full(n_tiles, -math.inf)
     for kind in kinds:
         first = find_best(trials, kind)
         limit = first[-1].rank[0] if len(first) == n_best else math.inf
         limits[kind] = np.maximum(limits[kind], limit)
-    bound(everything[(bounds <= limits) & ~is_promising])
-    chosen = everything[bounds <= limits]
-    trials = _join(
-        [_choose_trials(nest, hardware, timing, one, limits.max()) for one in count(chosen)]
-    )
+    bound(np.flatnonzero((bounds <= limits) & ~is_promising))
+    trials = choose(bounds <= limits, float(limits.max()))
     # Whole rows first: long runs are fast, so that most of the others are soon given up.
     found = {one.rank: one for kind in reversed(kinds) for one in find_best(trials, kind)}
     best, *_ = found.values()
@@ -229,6 +230,8 @@ class _Block:
         int64[n], their indices into the whole space.
     edges
         int64[n], from `edge_cycles`.
+    dram_bits
+        int64[order, n], read and written.
     cycle_bounds, cost_bounds
         int64 and float64[order, n].
     """
@@ -236,11 +239,26 @@ class _Block:
     space: TileSpace
     candidates: Counts
     tiles: TileCounts
-    moved: tuple[DramBits, ...]
     cost: SearchCost
     edges: Counts
+    dram_bits: Counts
     cycle_bounds: Counts
     cost_bounds: NDArray[np.float64]
+
+    def take(self, is_taken: NDArray[np.bool_]) -> "_Block":
+        """Give a block of some of its tiles."""
+        here = np.flatnonzero(is_taken)
+        counts = {field.name: getattr(self.tiles, field.name)[here] for field in fields(TileCounts)}
+        return _Block(
+            space=replace(self.space, feasible=self.space.feasible[here]),
+            candidates=self.candidates[here],
+            tiles=TileCounts(**counts),
+            cost=replace(self.cost, fixed=self.cost.fixed[:, here]),
+            edges=self.edges[here],
+            dram_bits=self.dram_bits[:, here],
+            cycle_bounds=self.cycle_bounds[:, here],
+            cost_bounds=self.cost_bounds[:, here],
+        )
 
 
 def _count_block(
@@ -263,9 +281,9 @@ def _count_block(
         space=space,
         candidates=candidates,
         tiles=tiles,
-        moved=moved,
         cost=costs,
         edges=edges,
+        dram_bits=np.stack([bits.read + bits.write for bits in moved]),
         cycle_bounds=cycle_bounds,
         cost_bounds=costs.price(costs.fixed, cycle_bounds),
     )
@@ -290,7 +308,7 @@ def _choose_trials(
     series = tile_series(nest, hardware.mac_array, block.space, block.tiles)
     is_new = _differs_from_earlier_orders(block)
     parts = []
-    for number, (order, bits) in enumerate(zip(block.space.orders, block.moved, strict=True)):
+    for number, order in enumerate(block.space.orders):
         here = np.flatnonzero((block.cost_bounds[number] <= limit) & is_new[number])
         if number and not here.size:
             continue
@@ -302,7 +320,7 @@ def _choose_trials(
                 order=np.full_like(here, number),
                 candidate=block.candidates[here],
                 fixed=fixed,
-                dram_bits=(bits.read + bits.write)[here],
+                dram_bits=block.dram_bits[number, here],
                 cycle_bound=cycle_bound,
                 cost_bound=block.cost.price(fixed, cycle_bound),
             )
