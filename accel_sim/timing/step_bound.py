@@ -148,10 +148,37 @@ def bound_steps(
     hardware: HardwareConfig,
     timing: DramTiming,
     series: TileSeries,
+) -> Callable[[LoopOrder], Counts]:
+    """Give what bounds the cycles from the first computation to the last under a loop order."""
+    known: dict[tuple[Loop, frozenset[Loop]], Counts] = {}
+
+    def bound(order: LoopOrder) -> Counts:
+        """Cycles at least, int64[n]."""
+        total = _busy(nest, hardware, series, order, len(order))
+        for position, loop in enumerate(order):
+            # The order of the loops inside does not matter, nor that of those outside.
+            kind = loop, frozenset(order[position:])
+            if kind not in known:
+                known[kind] = _bound_kind(nest, hardware, timing, series, order, position)
+            total = total + known[kind]
+        return total
+
+    return bound
+
+
+def _bound_kind(
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    timing: DramTiming,
+    series: TileSeries,
     order: LoopOrder,
+    position: int,
 ) -> Counts:
-    """Cycles from the first computation to the last at least; int64[n]."""
-    read = timing.read_cycles_per_bit
+    """Cycles of all steps in which the loop at one position advances, at least; int64[n]."""
+    loop, advanced = order[position], order[position:]
+    if (series.trips[loop].total == 1).all():
+        return np.zeros_like(series.groups.total)
+    read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
     buffers = hardware.buffers
     bits = moved_bits(nest, hardware)
     ifm = {Loop.GROUPS: series.groups, Loop.PIXELS: series.inputs, Loop.CHANNELS: series.channels}
@@ -161,35 +188,49 @@ def bound_steps(
         Loop.CHANNELS: series.channels,
     }
     residual = {Loop.GROUPS: series.groups, Loop.PIXELS: series.pixels}
-    total: Counts = np.zeros_like(series.groups.total)
-    for position, loop in enumerate(order):
-        busy = _busy(nest, hardware, series, order, position)
-        loaded_ifm, loaded_residual, loaded_weights = (
-            np.where(
-                _is_new(operand, series, order[position:]),
-                _sum_steps(operand, series, order, position, is_load=True) * element_bits // blocks,
-                0,
-            )
-            for operand, element_bits, blocks in (
-                (ifm, bits.ifm, 1),
-                (residual, bits.residual * nest.reads_residual, 1),
-                (weights, nest.channel_weights * bits.weight, nest.blocks),
-            )
+    loaded_ifm, loaded_residual, loaded_weights = (
+        np.where(
+            _is_new(operand, series, advanced),
+            _sum_steps(operand, series, order, position, is_load=True) * element_bits // blocks,
+            0,
         )
-        steps = _sum_steps({}, series, order, position, is_load=True)
-        streams = []
-        for is_hidden in (True, False):
-            of_ifm = (loaded_ifm + loaded_residual) * (buffers.ifm.double_buffered is is_hidden)
-            of_weights = loaded_weights * (buffers.weights.double_buffered is is_hidden)
-            moved = of_ifm + of_weights
-            # A tile that lies in the padding reads no ifm; then only one batch is sure.
-            is_sure = (of_weights > 0) | (loaded_residual > 0) | (series.least_inputs > 0)
-            batches = (moved > 0) * np.where(is_sure, steps, 1)
-            stream = moved * read.numerator // read.denominator
-            streams.append(stream + batches * timing.latency_cycles)
-        here = np.maximum(busy, streams[0]) + streams[1]
-        total = total + np.where(series.trips[loop].total > 1, here, 0)
-    return total + _busy(nest, hardware, series, order, len(order))
+        if element_bits
+        else np.zeros_like(series.groups.total)
+        for operand, element_bits, blocks in (
+            (ifm, bits.ifm, 1),
+            (residual, bits.residual * nest.reads_residual, 1),
+            (weights, nest.channel_weights * bits.weight, nest.blocks),
+        )
+    )
+    steps = _sum_steps({}, series, order, position, is_load=True)
+    streams = []
+    for is_hidden in (True, False):
+        of_ifm = (loaded_ifm + loaded_residual) * (buffers.ifm.double_buffered is is_hidden)
+        of_weights = loaded_weights * (buffers.weights.double_buffered is is_hidden)
+        moved = of_ifm + of_weights
+        # A tile that lies in the padding reads no ifm; then only one batch is sure.
+        is_sure = (of_weights > 0) | (loaded_residual > 0) | (series.least_inputs > 0)
+        batches = (moved > 0) * np.where(is_sure, steps, 1)
+        stream = moved * read.numerator // read.denominator
+        streams.append(stream + batches * timing.latency_cycles)
+    cycles = np.maximum(_busy(nest, hardware, series, order, position), streams[0]) + streams[1]
+    if not buffers.ofm.double_buffered:
+        stored = _count_finished(series, order, position) * bits.ofm
+        cycles = cycles + stored * write.numerator // write.denominator
+    return np.where(series.trips[loop].total > 1, cycles, 0)
+
+
+def _count_finished(series: TileSeries, order: LoopOrder, position: int) -> Counts:
+    """Count the outputs that tiles finish in the steps of one kind."""
+    ones = np.ones_like(series.groups.total)
+    factors = {
+        Loop.GROUPS: series.groups,
+        Loop.PIXELS: series.pixels,
+        Loop.FILTERS: series.filters,
+        # The last tile of channels finishes them.
+        Loop.CHANNELS: Series(total=ones, first=ones, last=ones),
+    }
+    return _sum_steps(factors, series, order, position, is_load=False)
 
 
 def _busy(
@@ -201,16 +242,7 @@ def _busy(
         return _sum_steps(factors, series, order, position, is_load=False)
 
     fixed = tiles({}) * hardware.mac_array.tile_overhead_cycles
-    ones = np.ones_like(series.groups.total)
-    elements = tiles(
-        {
-            Loop.GROUPS: series.groups,
-            Loop.PIXELS: series.pixels,
-            Loop.FILTERS: series.filters,
-            # The output stage works in the last tile of channels.
-            Loop.CHANNELS: Series(total=ones, first=ones, last=ones),
-        }
-    )
+    elements = _count_finished(series, order, position)
     if nest.kind is not Kind.MAC:
         elements = elements * nest.reduction
         array: Counts = np.zeros_like(elements)

@@ -308,11 +308,12 @@ def _choose_trials(
     series = tile_series(nest, hardware.mac_array, block.space, block.tiles)
     is_new = _differs_from_earlier_orders(block)
     parts = []
+    bound = bound_steps(nest, hardware, timing, series)
     for number, order in enumerate(block.space.orders):
         here = np.flatnonzero((block.cost_bounds[number] <= limit) & is_new[number])
         if number and not here.size:
             continue
-        closer = bound_steps(nest, hardware, timing, series, order) + block.edges
+        closer = bound(order) + block.edges
         cycle_bound = np.maximum(block.cycle_bounds[number], closer)[here]
         fixed = block.cost.fixed[number, here]
         parts.append(

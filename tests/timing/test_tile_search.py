@@ -238,9 +238,10 @@ def check_bounds(nest, hardware, space, tiles, moved, chosen):
     series = tile_series(nest, hardware.mac_array, space, tiles)
     costs = cost_of(nest, hardware)(tiles, moved)
     uncut = bound_uncut(nest, hardware, timing, space, cost_of(nest, hardware))
+    bound = bound_steps(nest, hardware, timing, series)
     for number, (order, bits) in enumerate(zip(loop_orders(nest), moved, strict=True)):
         coarse = bound_cycles(timing, busy, edges, batches, bits)[chosen]
-        close = (bound_steps(nest, hardware, timing, series, order) + edges)[chosen]
+        close = (bound(order) + edges)[chosen]
         for at, candidate in enumerate(chosen):
             sizes = tile_sizes(nest, hardware, space, int(candidate))
             total = layer_cycles(schedule_rules(nest, hardware), sizes, order).total
