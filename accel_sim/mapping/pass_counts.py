@@ -53,11 +53,15 @@ def count_passes(
     )
     last_cols = np.array([cut.outputs[-1] for cut in space.cols])
     whole, last = (ifm_row_words(nest, hardware, sizes) for sizes in (col_sizes, last_cols))
-    sizes = np.stack(
-        [row_sizes[rows], cols, space.filters[filters], space.channels[channels]], axis=1
-    )
     # Candidates that differ in groups or images alone take the same passes.
-    alike, which = np.unique(sizes, axis=0, return_inverse=True)
+    shape = len(space.rows), len(space.cols), len(space.filters), len(space.channels)
+    flat = np.ravel_multi_index((rows, cols, filters, channels), shape)
+    kept, which = np.unique(flat, return_inverse=True)
+    of_rows, of_cols, of_filters, of_channels = np.unravel_index(kept, shape)
+    alike = np.stack(
+        [row_sizes[of_rows], of_cols, space.filters[of_filters], space.channels[of_channels]],
+        axis=1,
+    )
     counted = np.zeros((len(alike), 7), np.int64)
     _count_alike(
         layer, nest.output_rows, nest.filters, nest.channels,
