@@ -73,7 +73,7 @@ def run(machine="edge_16x16", overrides=(), network=NETWORK, **arguments):
 
 @pytest.mark.parametrize("machine", shipped_machines())
 def test_every_machine_moves_what_a_layer_has_and_no_more(machine):
-    layers = run(machine, ["mapping.residency=none"])
+    layers = run(machine, ["mapping.residency=none", "mapping.batch=1"])
     for name, ifm, weights, ofm in (
         ("norm", ELEMENTS, 16 * 3, ELEMENTS),
         ("prelu", ELEMENTS, 16, ELEMENTS),

@@ -60,7 +60,7 @@ class TileSizes:
     inputs: NDArray[np.int64]
     filters: NDArray[np.int64]
     channels: NDArray[np.int64]
-    passes: PassTables
+    passes: PassTables = NO_PASSES
 
     def trips(self, loop: Loop) -> int:
         """Return the number of tiles of one loop."""
