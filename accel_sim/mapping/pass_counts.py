@@ -127,32 +127,32 @@ def _count_alike(
         strips = shape.strip_rows * shape.strips
         strip_groups = 0
         reads = 0
-        for first in range(0, output_rows, tile_rows):
-            rows = min(tile_rows, output_rows - first)
-            strip_groups += -(-rows // strips)
-            reads += read_rows(layer, shape, rows)
+        # Tiles along an axis are alike, but for a smaller one at the end: of size 0 if none is.
+        for rows, times in ((tile_rows, output_rows // tile_rows), (output_rows % tile_rows, 1)):
+            strip_groups += times * -(-rows // strips)
+            reads += times * read_rows(layer, shape, rows)
         filter_time = 0
         filter_passes = 0
         psum_words = 0
         ofm_words = 0
-        for first in range(0, filters, tile_filters):
-            here = min(tile_filters, filters - first)
+        for here, times in ((tile_filters, filters // tile_filters), (filters % tile_filters, 1)):
             steps = take_steps(here, shape.filters, shape.filter_sets)
-            psum_words += count_sum_words(
+            psum_words += times * count_sum_words(
                 here, shape.filters, layer.psum_bits, layer.psum_port_bits
             )
-            ofm_words += count_sum_words(here, shape.filters, ofm_bits, ofm_port_bits)
-            filter_time += steps.of_pe
-            filter_passes += steps.passes
+            ofm_words += times * count_sum_words(here, shape.filters, ofm_bits, ofm_port_bits)
+            filter_time += times * steps.of_pe
+            filter_passes += times * steps.passes
         channel_time = 0
         parts = 0
         weight_words = 0
-        for first in range(0, channels, tile_channels):
-            here = min(tile_channels, channels - first)
+        whole_channels = channels // tile_channels
+        for here, times in ((tile_channels, whole_channels), (channels % tile_channels, 1)):
             steps = take_steps(here, shape.channels, shape.channel_sets)
-            channel_time += layer.filter_cols * steps.of_pe + steps.passes
-            parts += steps.passes * row_folds
-            weight_words += count_weight_words(layer, shape, here, weight_bits, weight_port_bits)
+            channel_time += times * (layer.filter_cols * steps.of_pe + steps.passes)
+            parts += times * steps.passes * row_folds
+            words = count_weight_words(layer, shape, here, weight_bits, weight_port_bits)
+            weight_words += times * words
         counted[number, 0] = row_folds * channel_time
         counted[number, 1] = strip_groups * filter_time
         counted[number, 2] = filter_passes * channels * reads

@@ -140,14 +140,23 @@ def read_rows(layer: RowLayer, shape: RowPass, output_rows: int) -> int:
     The rows from the first to the last that some strip needs, once for all sets; row by row
     for each output row where that is less.
     """
+    together = shape.strip_rows * shape.strips
+    whole = output_rows // together
+    rest = output_rows - whole * together
     total = 0
-    for first in range(0, output_rows, shape.strip_rows * shape.strips):
-        rows = min(shape.strip_rows * shape.strips, output_rows - first)
-        for tap in range(0, layer.filter_rows, shape.filter_rows):
-            taps = min(shape.filter_rows, layer.filter_rows - tap)
-            span = (rows - 1) * layer.row_stride + (taps - 1) * layer.row_dilation + 1
-            total += min(span, rows * taps)
+    for tap in range(0, layer.filter_rows, shape.filter_rows):
+        taps = min(shape.filter_rows, layer.filter_rows - tap)
+        total += whole * _read_together(layer, together, taps)
+        if rest > 0:
+            total += _read_together(layer, rest, taps)
     return total
+
+
+@jit
+def _read_together(layer: RowLayer, output_rows: int, taps: int) -> int:
+    """Rows of the ifm under so many output rows and rows of a filter."""
+    span = (output_rows - 1) * layer.row_stride + (taps - 1) * layer.row_dilation + 1
+    return min(span, output_rows * taps)
 
 
 @jit
@@ -199,6 +208,7 @@ def choose_pass(
     room = stack // -(-strips // beside)
     best = RowPass(filter_rows, strip_rows, strips, 1, 1, of_pe, 1)
     least_cycles, least_words = 0, 0
+    read = read_rows(layer, best, output_rows)
     for channel_sets in range(1, min(room, -(-channels // of_pe)) + 1):
         most_sets = stack * beside // (strips * channel_sets)
         of_set = -(-filters // min(filters, most_sets))
@@ -210,7 +220,7 @@ def choose_pass(
         in_filters = take_steps(filters, kept, filter_sets)
         # A cycle for each product of a row, and one to add what comes from below.
         cycles = in_filters.of_pe * (layer.filter_cols * in_channels.of_pe + in_channels.passes)
-        reads = in_filters.passes * channels * read_rows(layer, shape, output_rows)
+        reads = in_filters.passes * channels * read
         sums = output_rows * output_cols
         sums *= count_sum_words(filters, kept, layer.psum_bits, layer.psum_port_bits)
         words = reads * ifm_words + 2 * in_channels.passes * row_folds * sums
@@ -228,11 +238,12 @@ def count_weight_words(
 
     A word never spans two passes, nor two filters.
     """
-    total = 0
     together = shape.channels * shape.channel_sets
-    for first in range(0, channels, together):
-        here = min(together, channels - first)
-        for tap in range(0, layer.filter_rows, shape.filter_rows):
-            taps = min(shape.filter_rows, layer.filter_rows - tap) * layer.filter_cols
-            total += -(-here * taps * bits // port_bits)
+    whole = channels // together
+    rest = channels - whole * together
+    total = 0
+    for tap in range(0, layer.filter_rows, shape.filter_rows):
+        taps = min(shape.filter_rows, layer.filter_rows - tap) * layer.filter_cols
+        total += whole * -(-together * taps * bits // port_bits)
+        total += -(-rest * taps * bits // port_bits)
     return total

@@ -5,6 +5,8 @@ out; close to it, because busy time, the first load and the last store are exact
 machines.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ from accel_sim.hardware.config import HardwareConfig, MacArray
 from accel_sim.mapping.access_counts import DramBits, TileCounts
 from accel_sim.mapping.array_axes import array_axes, count_filter_places, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.stored_bits import moved_bits
+from accel_sim.mapping.stored_bits import moved_bits, stored_bits
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.dram import DramTiming
@@ -75,24 +77,71 @@ def count_least_inputs(space: TileSpace) -> Counts:
 
 
 def bound_cycles(
-    timing: DramTiming, busy: Counts, edges: Counts, batches: Counts, moved: DramBits
+    timing: DramTiming,
+    busy: Counts,
+    edges: Counts,
+    batches: Counts,
+    moved: DramBits,
+    waits: Counts | int = 0,
 ) -> Counts:
     """Cycles that a layer takes at least; int64[n].
 
-    Either all computation and what comes before and after it, or all that DRAM moves.
+    Either all computation and what comes before and after it, or all that DRAM moves and
+    its waits.
 
     Parameters
     ----------
-    busy, edges, batches
-        int64[n], from `bound_busy_cycles`, `edge_cycles` and `count_read_batches`.
+    busy, edges, batches, waits
+        int64[n], from `bound_busy_cycles`, `edge_cycles`, `count_read_batches` and
+        `count_waits`.
     moved
         Under the loop order in question.
     """
     read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
     stream = moved.read * read.numerator // read.denominator
     stream += moved.write * write.numerator // write.denominator
-    bound: Counts = np.maximum(busy + edges, stream + batches * timing.latency_cycles)
+    bound: Counts = np.maximum(busy + edges, stream + batches * timing.latency_cycles + waits)
     return bound
+
+
+def count_waits(
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    timing: DramTiming,
+    space: TileSpace,
+    tiles: TileCounts,
+) -> Counts:
+    """Cycles for which DRAM waits at least for the first and the last computation; int64[n].
+
+    Beside the first one, DRAM loads a tile and stores nothing; beside the last one, it stores
+    a tile and loads nothing. Layers on the lanes, which keep DRAM as busy as themselves, are
+    told apart by this; on the array it is left out.
+    """
+    if nest.kind is Kind.MAC:
+        return np.zeros_like(tiles.steps)
+    read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
+    first, last = _edge_outputs(nest, space)
+    # No tile has more outputs than the first; near the padding one may have fewer inputs.
+    most_loaded = _tile_load_bits(nest, hardware, space, max)
+    most_stored = first * moved_bits(nest, hardware).ofm
+    load = timing.latency_cycles - (-most_loaded * read.numerator // read.denominator)
+    store = -(-most_stored * write.numerator // write.denominator)
+    waits: Counts = np.maximum(0, _lane_cycles(nest, hardware, first) - load)
+    waits = waits + np.maximum(0, _lane_cycles(nest, hardware, last) - store)
+    return np.where(tiles.steps > 1, waits, 0)
+
+
+def _lane_cycles(nest: LoopNest, hardware: HardwareConfig, outputs: Counts) -> Counts:
+    """Cycles that a tile of so many outputs takes on the lanes at least."""
+    ifm, bits = hardware.buffers.ifm, stored_bits(nest, hardware)
+    cycles: Counts = outputs * nest.reduction // hardware.post_processing.lanes
+    if nest.kind is not Kind.COPY:
+        operands = outputs // nest.filters
+        reads = operands * nest.reduction * bits.ifm // ifm.port_bits
+        if not nest.shares_residual:
+            reads = reads + operands * bits.residual // ifm.port_bits
+        cycles = np.maximum(cycles, _port_cycles(ifm, reads, np.zeros_like(reads)))
+    return cycles + hardware.mac_array.tile_overhead_cycles
 
 
 def edge_cycles(
@@ -100,7 +149,9 @@ def edge_cycles(
 ) -> Counts:
     """Cycles of the first load and the last store at least; int64[n]."""
     read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
-    first_load, last_store = _edge_bits(nest, hardware, space)
+    first_load = _tile_load_bits(nest, hardware, space, _get_first)
+    _, last_outputs = _edge_outputs(nest, space)
+    last_store = last_outputs * moved_bits(nest, hardware).ofm
     cycles: Counts = first_load * read.numerator // read.denominator
     cycles = cycles + (first_load > 0) * timing.latency_cycles
     return cycles + last_store * write.numerator // write.denominator
@@ -148,32 +199,49 @@ def _port_cycles(buffer: Buffer, reads: Counts, writes: Counts) -> Counts:
     return accesses // buffer.array_banks
 
 
-def _edge_bits(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> tuple[Counts, Counts]:
-    """Bits of the first tile's loads and of the last tile's store."""
+def _get_first(pieces: Counts) -> int:
+    return int(pieces[0])
+
+
+def _tile_load_bits(
+    nest: LoopNest, hardware: HardwareConfig, space: TileSpace, pick: Callable[[Counts], int]
+) -> Counts:
+    """Bits of all operands of the first tile, with the inputs of the pieces that `pick` picks."""
     bits = moved_bits(nest, hardware)
     groups, batch, rows, cols, filters, channels = space.feasible.T
     in_groups, images = space.groups[groups], space.batch[batch]
     weights = space.channels[channels] * nest.channel_weights // nest.blocks
     inputs = (
-        np.array([cut.touched[0] for cut in space.rows])[rows]
-        * np.array([cut.span[0] for cut in space.cols])[cols]
+        np.array([pick(cut.touched) for cut in space.rows])[rows]
+        * np.array([pick(cut.span) for cut in space.cols])[cols]
     )
-    first_outputs, last_outputs = (
-        np.array([cut.outputs[at] for cut in space.rows])[rows]
-        * np.array([cut.outputs[at] for cut in space.cols])[cols]
-        for at in (0, -1)
+    outputs = (
+        np.array([cut.outputs[0] for cut in space.rows])[rows]
+        * np.array([cut.outputs[0] for cut in space.cols])[cols]
     )
     of_filter = weights * bits.weight + (space.channels[channels] == nest.channels) * bits.bias
-    residuals = 1 if nest.shares_residual else images * first_outputs
-    first_load = in_groups * (
+    residuals = 1 if nest.shares_residual else images * outputs
+    loaded: Counts = in_groups * (
         images * inputs * space.channels[channels] * bits.ifm
         + residuals * bits.residual
         + space.filters[filters] * of_filter
     )
+    return loaded
+
+
+def _edge_outputs(nest: LoopNest, space: TileSpace) -> tuple[Counts, Counts]:
+    """Count the outputs of the first tile and of the last."""
+    groups, batch, rows, cols, filters, _ = space.feasible.T
+    first, last = (
+        np.array([cut.outputs[at] for cut in space.rows])[rows]
+        * np.array([cut.outputs[at] for cut in space.cols])[cols]
+        for at in (0, -1)
+    )
     for extent, size in (
-        (nest.groups, in_groups),
-        (nest.batch, images),
+        (nest.groups, space.groups[groups]),
+        (nest.batch, space.batch[batch]),
         (nest.filters, space.filters[filters]),
     ):
-        last_outputs = last_outputs * (extent - (-(-extent // size) - 1) * size)
-    return first_load, last_outputs * bits.ofm
+        first = first * size
+        last = last * (extent - (-(-extent // size) - 1) * size)
+    return first, last

@@ -23,6 +23,7 @@ from accel_sim.timing.cycle_bound import (
     bound_busy_cycles,
     bound_cycles,
     count_read_batches,
+    count_waits,
     edge_cycles,
 )
 from accel_sim.timing.dram import DramTiming, dram_timing
@@ -276,7 +277,10 @@ def _count_block(
     busy = bound_busy_cycles(nest, hardware, tiles)
     edges = edge_cycles(nest, hardware, timing, space)
     batches = count_read_batches(nest, space, tiles)
-    cycle_bounds = np.stack([bound_cycles(timing, busy, edges, batches, bits) for bits in moved])
+    waits = count_waits(nest, hardware, timing, space, tiles)
+    cycle_bounds = np.stack(
+        [bound_cycles(timing, busy, edges, batches, bits, waits) for bits in moved]
+    )
     return _Block(
         space=space,
         candidates=candidates,

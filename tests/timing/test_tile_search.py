@@ -32,6 +32,7 @@ from accel_sim.timing.cycle_bound import (
     bound_busy_cycles,
     bound_cycles,
     count_read_batches,
+    count_waits,
     edge_cycles,
 )
 from accel_sim.timing.dram import dram_timing
@@ -235,12 +236,13 @@ def check_bounds(nest, hardware, space, tiles, moved, chosen):
     timing = dram_timing(hardware)
     edges = edge_cycles(nest, hardware, timing, space)
     batches = count_read_batches(nest, space, tiles)
+    waits = count_waits(nest, hardware, timing, space, tiles)
     series = tile_series(nest, hardware.mac_array, space, tiles)
     costs = cost_of(nest, hardware)(tiles, moved)
     uncut = bound_uncut(nest, hardware, timing, space, cost_of(nest, hardware))
     bound = bound_steps(nest, hardware, timing, series)
     for number, (order, bits) in enumerate(zip(loop_orders(nest), moved, strict=True)):
-        coarse = bound_cycles(timing, busy, edges, batches, bits)[chosen]
+        coarse = bound_cycles(timing, busy, edges, batches, bits, waits)[chosen]
         close = (bound(order) + edges)[chosen]
         for at, candidate in enumerate(chosen):
             sizes = tile_sizes(nest, hardware, space, int(candidate))
