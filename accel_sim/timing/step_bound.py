@@ -148,22 +148,34 @@ def bound_steps(
     hardware: HardwareConfig,
     timing: DramTiming,
     series: TileSeries,
+    all_busy: Counts,
 ) -> Callable[[LoopOrder], Counts]:
-    """Give what bounds the cycles from the first computation to the last under a loop order."""
-    known: dict[tuple[Loop, frozenset[Loop]], Counts] = {}
+    """Give what bounds the cycles from the first computation to the last under a loop order.
 
-    def bound(order: LoopOrder) -> Counts:
+    Parameters
+    ----------
+    all_busy
+        int64[n], from `cycle_bound.bound_busy_cycles`.
+    """
+    known: dict[tuple[Loop, frozenset[Loop]], tuple[Counts, Counts]] = {}
+
+    def bound_order(order: LoopOrder) -> Counts:
         """Cycles at least, int64[n]."""
         total = _busy(nest, hardware, series, order, len(order))
+        all_apart = np.zeros_like(total)
         for position, loop in enumerate(order):
             # The order of the loops inside does not matter, nor that of those outside.
             kind = loop, frozenset(order[position:])
             if kind not in known:
                 known[kind] = _bound_kind(nest, hardware, timing, series, order, position)
-            total = total + known[kind]
-        return total
+            overlapped, apart = known[kind]
+            total = total + overlapped + apart
+            all_apart = all_apart + apart
+        # What nothing hides adds to all computation, however it is spread over the steps.
+        bound: Counts = np.maximum(total, all_busy + all_apart)
+        return bound
 
-    return bound
+    return bound_order
 
 
 def _bound_kind(
@@ -173,11 +185,15 @@ def _bound_kind(
     series: TileSeries,
     order: LoopOrder,
     position: int,
-) -> Counts:
-    """Cycles of all steps in which the loop at one position advances, at least; int64[n]."""
+) -> tuple[Counts, Counts]:
+    """Cycles of all steps in which the loop at one position advances, at least; int64[n] each.
+
+    Of computation and what it hides, and of transfers apart from it.
+    """
     loop, advanced = order[position], order[position:]
+    nothing = np.zeros_like(series.groups.total)
     if (series.trips[loop].total == 1).all():
-        return np.zeros_like(series.groups.total)
+        return nothing, nothing
     read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
     buffers = hardware.buffers
     bits = moved_bits(nest, hardware)
@@ -195,7 +211,7 @@ def _bound_kind(
             0,
         )
         if element_bits
-        else np.zeros_like(series.groups.total)
+        else nothing
         for operand, element_bits, blocks in (
             (ifm, bits.ifm, 1),
             (residual, bits.residual * nest.reads_residual, 1),
@@ -213,11 +229,13 @@ def _bound_kind(
         batches = (moved > 0) * np.where(is_sure, steps, 1)
         stream = moved * read.numerator // read.denominator
         streams.append(stream + batches * timing.latency_cycles)
-    cycles = np.maximum(_busy(nest, hardware, series, order, position), streams[0]) + streams[1]
+    hidden, apart = streams
+    overlapped = np.maximum(_busy(nest, hardware, series, order, position), hidden)
     if not buffers.ofm.double_buffered:
         stored = _count_finished(series, order, position) * bits.ofm
-        cycles = cycles + stored * write.numerator // write.denominator
-    return np.where(series.trips[loop].total > 1, cycles, 0)
+        apart = apart + stored * write.numerator // write.denominator
+    is_cut = series.trips[loop].total > 1
+    return np.where(is_cut, overlapped, 0), np.where(is_cut, apart, 0)
 
 
 def _count_finished(series: TileSeries, order: LoopOrder, position: int) -> Counts:

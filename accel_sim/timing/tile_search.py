@@ -229,8 +229,8 @@ class _Block:
         With these tiles alone.
     candidates
         int64[n], their indices into the whole space.
-    edges
-        int64[n], from `edge_cycles`.
+    busy, edges
+        int64[n], from `bound_busy_cycles` and `edge_cycles`.
     dram_bits
         int64[order, n], read and written.
     cycle_bounds, cost_bounds
@@ -241,6 +241,7 @@ class _Block:
     candidates: Counts
     tiles: TileCounts
     cost: SearchCost
+    busy: Counts
     edges: Counts
     dram_bits: Counts
     cycle_bounds: Counts
@@ -255,6 +256,7 @@ class _Block:
             candidates=self.candidates[here],
             tiles=TileCounts(**counts),
             cost=replace(self.cost, fixed=self.cost.fixed[:, here]),
+            busy=self.busy[here],
             edges=self.edges[here],
             dram_bits=self.dram_bits[:, here],
             cycle_bounds=self.cycle_bounds[:, here],
@@ -286,6 +288,7 @@ def _count_block(
         candidates=candidates,
         tiles=tiles,
         cost=costs,
+        busy=busy,
         edges=edges,
         dram_bits=np.stack([bits.read + bits.write for bits in moved]),
         cycle_bounds=cycle_bounds,
@@ -312,7 +315,7 @@ def _choose_trials(
     series = tile_series(nest, hardware.mac_array, block.space, block.tiles)
     is_new = _differs_from_earlier_orders(block)
     parts = []
-    bound = bound_steps(nest, hardware, timing, series)
+    bound = bound_steps(nest, hardware, timing, series, block.busy)
     for number, order in enumerate(block.space.orders):
         here = np.flatnonzero((block.cost_bounds[number] <= limit) & is_new[number])
         if number and not here.size:

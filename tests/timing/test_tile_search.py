@@ -240,7 +240,7 @@ def check_bounds(nest, hardware, space, tiles, moved, chosen):
     series = tile_series(nest, hardware.mac_array, space, tiles)
     costs = cost_of(nest, hardware)(tiles, moved)
     uncut = bound_uncut(nest, hardware, timing, space, cost_of(nest, hardware))
-    bound = bound_steps(nest, hardware, timing, series)
+    bound = bound_steps(nest, hardware, timing, series, busy)
     for number, (order, bits) in enumerate(zip(loop_orders(nest), moved, strict=True)):
         coarse = bound_cycles(timing, busy, edges, batches, bits, waits)[chosen]
         close = (bound(order) + edges)[chosen]
