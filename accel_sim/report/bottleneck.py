@@ -58,7 +58,11 @@ def _governing_keys(
         case ("overhead", _, _):
             return _LANES
         case ("port", _, ("ifm" | "weights" | "psum" | "ofm") as operand):
-            return (f"buffers.{hardware.buffers.memory_key(operand)}.port_bits",)
+            port = f"buffers.{hardware.buffers.memory_key(operand)}.port_bits"
+            if hardware.mac_array.networks is None or operand not in ("ifm", "psum"):
+                return (port,)
+            # What waits for a network counts as waiting for the port behind it.
+            return port, f"mac_array.networks.{operand}_bits"
         case ("dram", _, _):
             is_flat = isinstance(hardware.dram, FlatDram)
             return ("dram.bandwidth_GBps" if is_flat else "dram.channels",)

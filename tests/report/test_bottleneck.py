@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from accel_sim.hardware.config import HardwareConfig
+from accel_sim.hardware.load import load_hardware
 from accel_sim.report.bottleneck import double_key, find_bottleneck
 from accel_sim.timing.layer_cycles import NO_CYCLES, Bound
 from tests.report.sample import CONV, HARDWARE, MACHINE, POOL
@@ -92,3 +93,16 @@ def test_doubling_changes_one_key():
 def test_what_the_model_or_its_tables_do_not_hold_is_not_doubled(section, changed, key):
     hardware = HardwareConfig.model_validate(MACHINE | {section: changed}, strict=False)
     assert double_key(hardware, key) is None
+
+
+def test_a_row_stationary_array_may_wait_for_a_network_or_for_its_port():
+    eyeriss = load_hardware("eyeriss_12x14")
+    assert find_bottleneck(eyeriss, layers(stall_port_ifm=1)).keys == (
+        "buffers.ifm.port_bits",
+        "mac_array.networks.ifm_bits",
+    )
+    assert find_bottleneck(eyeriss, layers(stall_port_weights=1)).keys == (
+        "buffers.weights.port_bits",
+    )
+    doubled, value = double_key(eyeriss, "mac_array.networks.ifm_bits")
+    assert (doubled.mac_array.networks.ifm_bits, value) == (32, "32")
