@@ -5,6 +5,7 @@ and the schedule then waits for them.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,22 @@ FIRST_WRITE = 3
 TOO_LONG = -1
 
 
+class Limit(NamedTuple):
+    """When to give a layer up.
+
+    Attributes
+    ----------
+    all_bits
+        That the layer reads and writes, or 0.
+    least_cycles_per_bit
+        Of those that are still to be moved.
+    """
+
+    most_cycles: int
+    all_bits: int
+    least_cycles_per_bit: float
+
+
 @jit
 def time_transfers(
     rules: ScheduleRules,
@@ -69,7 +86,7 @@ def time_transfers(
     runs: Counts,
     ends: Counts,
     recorded: Counts,
-    most_cycles: int,
+    limit: Limit,
 ) -> int:
     """Time all transfers of a layer; return how many runs they are, or `TOO_LONG`.
 
@@ -88,7 +105,7 @@ def time_transfers(
     recorded
         int64[m, 5], overwritten with every run and the two indices of its `ends`; int64[0, 5]
         where nobody asks for them.
-    most_cycles
+    limit
         Where all transfers take longer than this, they are not timed to the end.
     """
     scratch[:] = 0
@@ -97,7 +114,7 @@ def time_transfers(
     index, stores, old_index, old_stores = scratch[3], scratch[4], scratch[5], scratch[6]
     changed[:] = 1
     n_tiles = trips[GROUPS] * trips[PIXELS] * trips[FILTERS] * trips[CHANNELS]
-    n_recorded, cycles = 0, 0
+    n_recorded, cycles, left_bits = 0, 0, limit.all_bits
     # Row by row of `ends`: the tile of that number comes, the one before it is computed.
     for row in range(n_tiles + 2):
         old_index[:] = index
@@ -123,7 +140,8 @@ def time_transfers(
                 row, part, runs, ends, recorded, n_recorded,
             )  # fmt: skip
             cycles += ends[row, part].max()
-        if cycles > most_cycles:
+        left_bits -= loads.sum() + stores.sum()
+        if cycles + left_bits * limit.least_cycles_per_bit > limit.most_cycles:
             return TOO_LONG
     return n_recorded
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware.devices import DramDevice
+from accel_sim.mapping.stored_bits import BITS_PER_BYTE
 from accel_sim.timing.power_mean import power_mean
 from quantizer.fixedpoint.jit import jit
 
@@ -31,15 +32,16 @@ Counts = NDArray[np.int64]
 INTERLEAVED = "bank_group_interleave"
 """Address map whose lowest bits choose the bank group; others have the columns lowest."""
 
-# Directions, and places of the bursts that wait among the counts of a channel.
+# Directions, and places of the stretches that wait among the counts of a channel.
 READS, WRITES = 0, 1
 # Other places in the counts of a channel.
-IS_WRITING, WINDOW_BURSTS, WINDOW_ACTIVATIONS, REORDERED, N_COUNTS = 2, 3, 4, 5, 6
+WAITING_WRITES, IS_WRITING, WINDOW_BURSTS, WINDOW_ACTIVATIONS = 2, 3, 4, 5
+REORDERED, N_COUNTS = 6, 7
 # Places in the totals: reads by what they found in their bank.
 HITS, MISSES, N_TOTALS = 0, 1, 2
 NO_ROW = -1
-READS_AT_A_TIME = 128
-"""Served by one call, which changes no time."""
+STRETCHES_AT_A_TIME = 128
+"""Of reads, served by one call, which changes no time."""
 
 
 class WindowRules(NamedTuple):
@@ -47,6 +49,8 @@ class WindowRules(NamedTuple):
 
     Attributes
     ----------
+    offset_bits
+        Of the address of a bit within its burst.
     low_bits, column_bits, high_bits
         Of the address of a burst within its channel, from the lowest: the part of the
         bank's number that stands below the column, the column, the rest of the bank's.
@@ -57,7 +61,7 @@ class WindowRules(NamedTuple):
     """
 
     channels: int
-    burst_bits: int
+    offset_bits: int
     low_bits: int
     column_bits: int
     high_bits: int
@@ -95,7 +99,8 @@ class WindowState(NamedTuple):
         int64[channel, bank, reorder_bursts + 1] and int64[channel, bank]: rows that are
         opened once, of the bursts that are reordered together.
     waiting
-        int64[channel, 2, n], reads and writes that were not served yet.
+        int64[channel, 2, n, 2], reads and writes that were not served yet, in stretches of
+        neighbours: the first place in the channel, and how many they are.
     """
 
     closed_ns: NDArray[np.float64]
@@ -115,7 +120,7 @@ def window_rules(device: DramDevice, channels: int, max_outstanding_reads: int) 
     efficiency = (1 - device.refresh_fraction) * device.window_efficiency_fraction
     return WindowRules(
         channels=channels,
-        burst_bits=device.burst_bytes * 8,
+        offset_bits=_log2(device.burst_bytes * BITS_PER_BYTE),
         low_bits=_log2(low_banks),
         column_bits=_log2(device.row_bytes // device.burst_bytes),
         high_bits=_log2(device.banks // low_banks),
@@ -147,7 +152,7 @@ def idle_state(rules: WindowRules) -> WindowState:
         open_row=np.full((channels, banks), NO_ROW),
         seen=np.full((channels, banks, rules.reorder_bursts + 1), NO_ROW),
         n_seen=np.ones((channels, banks), np.int64),
-        waiting=np.zeros((channels, 2, max(rules.write_batch, READS_AT_A_TIME)), np.int64),
+        waiting=np.zeros((channels, 2, max(rules.write_batch, STRETCHES_AT_A_TIME), 2), np.int64),
     )
 
 
@@ -164,6 +169,12 @@ def stream_ns(rules: WindowRules, runs: NDArray[np.int64]) -> float:
     return nanoseconds
 
 
+def least_ns_per_bit(rules: WindowRules) -> float:
+    """No stream takes less than this for each of its bits."""
+    bits_at_once = rules.channels << rules.offset_bits
+    return rules.burst_ns * rules.slowdown / bits_at_once
+
+
 @jit
 def begin_batch(state: WindowState) -> None:
     """Start to count time anew; rows stay open."""
@@ -177,27 +188,44 @@ def begin_batch(state: WindowState) -> None:
 @jit
 def move_runs(rules: WindowRules, state: WindowState, runs: Counts, n_runs: int) -> float:
     """Move runs of bits, as of `stream_ns`; return the ns since the batch began."""
-    channels, burst_bits, write_batch = rules.channels, rules.burst_bits, rules.write_batch
+    channels, write_batch = rules.channels, rules.write_batch
     counts, waiting = state.counts, state.waiting
-    last, direction = -1, -1
-    for number in range(n_runs):
-        first = runs[number, 0] // burst_bits
-        if first == last and direction == runs[number, 2]:
-            first += 1
-        last = (runs[number, 0] + runs[number, 1] - 1) // burst_bits
-        direction = runs[number, 2]
-        capacity = write_batch if direction == WRITES else READS_AT_A_TIME
-        channel, place = first % channels, first // channels
-        for _ in range(first, last + 1):
-            waiting[channel, direction, counts[channel, direction]] = place
-            counts[channel, direction] += 1
-            if counts[channel, direction] == capacity:
-                _serve(rules, state, channel, READS)
+    begin, end, direction = 0, 0, -1
+    for number in range(n_runs + 1):
+        first, last, its_direction = 0, -1, -1
+        if number < n_runs:
+            first = runs[number, 0] >> rules.offset_bits
+            last = (runs[number, 0] + runs[number, 1] - 1) >> rules.offset_bits
+            its_direction = runs[number, 2]
+            if its_direction == direction and (first == end or first == end - 1):
+                end = last + 1
+                continue
+        # No neighbour of what is before. Every channel takes a stretch of that, and none knows
+        # of the others.
+        channel, place_there = begin % channels, begin // channels
+        for burst in range(begin, min(end, begin + channels)):
+            place = place_there
+            left = (end - 1 - burst) // channels + 1
+            while left > 0:
+                taken = left
                 if direction == WRITES:
+                    taken = min(left, write_batch - counts[channel, WAITING_WRITES])
+                    counts[channel, WAITING_WRITES] += taken
+                stretch = counts[channel, direction]
+                waiting[channel, direction, stretch, 0] = place
+                waiting[channel, direction, stretch, 1] = taken
+                counts[channel, direction] += 1
+                place += taken
+                left -= taken
+                if counts[channel, WAITING_WRITES] == write_batch:
+                    _serve(rules, state, channel, READS)
                     _serve(rules, state, channel, WRITES)
+                elif counts[channel, READS] == STRETCHES_AT_A_TIME:
+                    _serve(rules, state, channel, READS)
             channel += 1
             if channel == channels:
-                channel, place = 0, place + 1
+                channel, place_there = 0, place_there + 1
+        begin, end, direction = first, last + 1, its_direction
     slowest = 0.0
     for channel in range(channels):
         _serve(rules, state, channel, READS)
@@ -219,51 +247,63 @@ def _serve(rules: WindowRules, state: WindowState, channel: int, direction: int)
     bursts, activations = state.bursts, state.activations
     seen, n_seen = state.seen, state.n_seen
     n_banks = open_row.shape[1]
-    low_bits, high_bits = rules.low_bits, rules.high_bits
-    low_mask, high_mask = (1 << low_bits) - 1, (1 << high_bits) - 1
+    low_banks, high_mask = 1 << rules.low_bits, (1 << rules.high_bits) - 1
+    row_bits = rules.low_bits + rules.column_bits  # of places that share a row, bank by bank
 
     was_reading = counts[channel, WINDOW_BURSTS] > 0 and counts[channel, IS_WRITING] == 0
-    if direction == WRITES and was_reading:
-        state.closed_ns[channel] += rules.turn_ns
+    if direction == WRITES:
+        counts[channel, WAITING_WRITES] = 0
+        if was_reading:
+            state.closed_ns[channel] += rules.turn_ns
     counts[channel, IS_WRITING] = direction
-    misses = 0
+    served, misses = 0, 0
     in_window, reordered = counts[channel, WINDOW_BURSTS], counts[channel, REORDERED]
     for number in range(n_waiting):
-        burst = waiting[channel, direction, number]
-        high = burst >> (low_bits + rules.column_bits)
-        bank = ((high & high_mask) << low_bits) | (burst & low_mask)
-        row = high >> high_bits
-        if in_window == rules.window_bursts:
-            counts[channel, WINDOW_BURSTS] = in_window
-            state.closed_ns[channel] += _window_ns(rules, state, channel)
-            in_window = 0
-            counts[channel, WINDOW_ACTIVATIONS] = 0
-            bursts[channel] = 0
-            activations[channel] = 0
-        if reordered == 0:
-            for each in range(n_banks):
-                seen[channel, each, 0] = open_row[channel, each]
-                n_seen[channel, each] = 1
-        in_window += 1
-        bursts[channel, bank] += 1
-        is_hit = row == open_row[channel, bank]
-        if not is_hit:
-            for rank in range(n_seen[channel, bank]):
-                is_hit |= row == seen[channel, bank, rank]
-        if not is_hit:
-            misses += 1
-            counts[channel, WINDOW_ACTIVATIONS] += 1
-            activations[channel, bank] += 1
-            open_row[channel, bank] = row
-            seen[channel, bank, n_seen[channel, bank]] = row
-            n_seen[channel, bank] += 1
-        reordered += 1
-        if reordered == rules.reorder_bursts:
-            reordered = 0
+        place = waiting[channel, direction, number, 0]
+        end = place + waiting[channel, direction, number, 1]
+        served += end - place
+        while place < end:
+            if in_window == rules.window_bursts:
+                counts[channel, WINDOW_BURSTS] = in_window
+                state.closed_ns[channel] += _window_ns(rules, state, channel)
+                in_window = 0
+                counts[channel, WINDOW_ACTIVATIONS] = 0
+                bursts[channel] = 0
+                activations[channel] = 0
+            if reordered == 0:
+                for each in range(n_banks):
+                    seen[channel, each, 0] = open_row[channel, each]
+                    n_seen[channel, each] = 1
+            high = place >> row_bits
+            row = high >> rules.high_bits
+            # As many at a time as share a row, a window, and what is reordered.
+            together = min(end, (high + 1) << row_bits) - place
+            together = min(together, rules.window_bursts - in_window)
+            together = min(together, rules.reorder_bursts - reordered)
+            # Neighbours go round the banks of the lowest bits.
+            for first in range(place, place + min(together, low_banks)):
+                bank = ((high & high_mask) << rules.low_bits) | (first & (low_banks - 1))
+                bursts[channel, bank] += ((place + together - 1 - first) >> rules.low_bits) + 1
+                is_hit = row == open_row[channel, bank]
+                if not is_hit:
+                    for rank in range(n_seen[channel, bank]):
+                        is_hit |= row == seen[channel, bank, rank]
+                if not is_hit:
+                    misses += 1
+                    counts[channel, WINDOW_ACTIVATIONS] += 1
+                    activations[channel, bank] += 1
+                    open_row[channel, bank] = row
+                    seen[channel, bank, n_seen[channel, bank]] = row
+                    n_seen[channel, bank] += 1
+            in_window += together
+            reordered += together
+            if reordered == rules.reorder_bursts:
+                reordered = 0
+            place += together
     counts[channel, WINDOW_BURSTS], counts[channel, REORDERED] = in_window, reordered
     counts[channel, direction] = 0
     if direction == READS:
-        state.totals[HITS] += n_waiting - misses
+        state.totals[HITS] += served - misses
         state.totals[MISSES] += misses
 
 

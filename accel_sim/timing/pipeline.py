@@ -16,8 +16,13 @@ from accel_sim.mapping.search_cost import MANY_CYCLES
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
 from accel_sim.mapping.tile import Loop, LoopOrder, Tile
 from accel_sim.mapping.tile_space import TileSpace, col_axis, row_axis
-from accel_sim.timing.dram_schedule import TOO_LONG, time_transfers
-from accel_sim.timing.dram_windows import WindowRules, idle_state, window_rules
+from accel_sim.timing.dram_schedule import TOO_LONG, Limit, time_transfers
+from accel_sim.timing.dram_windows import (
+    WindowRules,
+    idle_state,
+    least_ns_per_bit,
+    window_rules,
+)
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.schedule_kernel import (
     AFTERWARDS_START,
@@ -40,6 +45,7 @@ LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
 CONSTANT_RATE = np.zeros((1, N_BATCHES, 0), np.int64)
 """In place of the times of all transfers."""
 NO_TIMELINE = np.zeros((0, N_TIMES), np.int64)
+NO_LIMIT = Limit(most_cycles=MANY_CYCLES, all_bits=0, least_cycles_per_bit=0.0)
 NO_RECORD = np.zeros((0, 5), np.int64)
 
 
@@ -159,12 +165,19 @@ def device_cycles(
     sizes: TileSizes,
     loop_order: LoopOrder,
     most_cycles: int = MANY_CYCLES,
+    all_bits: int = 0,
 ) -> LayerCycles | None:
     """Cycles of a layer by cause, where the addresses of a stream decide on its time.
 
-    None where its transfers alone take more than `most_cycles`, which saves most of the work.
+    None where its transfers alone take more than `most_cycles`, which saves most of the work,
+    and more of it if all bits are known that the layer moves.
     """
-    ends, n_runs = _time_stream(rules, stream, sizes, loop_order, NO_RECORD, most_cycles)
+    limit = Limit(
+        most_cycles=most_cycles,
+        all_bits=all_bits,
+        least_cycles_per_bit=least_ns_per_bit(stream.windows) * stream.cycles_per_ns,
+    )
+    ends, n_runs = _time_stream(rules, stream, sizes, loop_order, NO_RECORD, limit)
     return None if n_runs == TOO_LONG else _run(rules, sizes, loop_order, ends, NO_TIMELINE)
 
 
@@ -221,7 +234,7 @@ def _time_stream(
     sizes: TileSizes,
     loop_order: LoopOrder,
     recorded: NDArray[np.int64],
-    most_cycles: int = MANY_CYCLES,
+    limit: Limit = NO_LIMIT,
 ) -> tuple[NDArray[np.int64], int]:
     trips = _count_trips(sizes)
     ends = np.zeros((int(trips.prod()) + 2, N_BATCHES, N_MOVES), np.int64)
@@ -242,7 +255,7 @@ def _time_stream(
         np.zeros((most_runs(stream.addresses), 3), np.int64),
         ends,
         recorded,
-        most_cycles,
+        limit,
     )
     return ends, n_runs
 

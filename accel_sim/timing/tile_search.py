@@ -142,7 +142,7 @@ def search_tiles(
         sizes = tile_sizes(nest, hardware, space, candidate)
         price = blocks[0].cost
         most_cycles = price.most_cycles(one.fixed, limit)
-        cycles = device_cycles(rules, stream, sizes, orders[order], most_cycles)
+        cycles = device_cycles(rules, stream, sizes, orders[order], most_cycles, dram_bits)
         if cycles is None:
             return None
         key = price.price(np.array(one.fixed), np.array(cycles.total))
