@@ -239,15 +239,15 @@ def _find_schedule(
         )
         return _Ranked(schedule=free, rank=(0.0, 0, 0))
     space = enumerate_tiles(nest, hardware, pin)
-    if not len(space.feasible):
+    if not len(space.fitting):
         return None
     constants = in_mode(constants, hardware, nest)
 
-    def cost(tiles: TileCounts, moved: tuple[DramBits, ...]) -> SearchCost:
+    def cost(tiles: TileCounts, moved: DramBits) -> SearchCost:
         return search_cost(nest, hardware, constants, tiles, moved)
 
     found = search_tiles(nest, hardware, space, cost)
-    tiles = count_tiles(nest, hardware, space, np.array([found.candidate]))
+    tiles = count_tiles(nest, hardware, space.take(np.array([found.candidate])))
     bits = count_dram_bits(tiles, found.loop_order)
     tile, is_mac = space.tile(found.candidate), nest.kind is Kind.MAC
     has_passes = array_axes(hardware.mac_array.dataflow).has_passes

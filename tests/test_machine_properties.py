@@ -102,7 +102,7 @@ def find(nest: LoopNest, hardware: HardwareConfig) -> tuple[LayerCycles, DramBit
     found = search_tiles(
         nest, hardware, space, lambda *counts: search_cost(nest, hardware, CONSTANTS, *counts)
     )
-    tiles = count_tiles(nest, hardware, space, np.array([found.candidate]))
+    tiles = count_tiles(nest, hardware, space.take(np.array([found.candidate])))
     return found.cycles, count_dram_bits(tiles, found.loop_order)
 
 

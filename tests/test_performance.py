@@ -122,7 +122,9 @@ def test_a_convolution_worked_by_hand():
         assert cycles.stall_dram_ifm == 20
         assert cycles.stall_dram_ofm == 64
         assert cycles.overhead == cycles.stall_dram_psum == cycles.stall_port_ifm == 0
-        bits = count_dram_bits(count_tiles(nest, hardware, space, np.array([candidate])), order)
+        bits = count_dram_bits(
+            count_tiles(nest, hardware, space.take(np.array([candidate]))), order
+        )
         assert bits.ifm_read.tolist() == [8 * 320]
         assert bits.weights_read.tolist() == [8 * 608]
         assert bits.ofm_write.tolist() == [8 * 1024]

@@ -22,7 +22,7 @@ def search_cost(
     hardware: HardwareConfig,
     constants: EnergyConstants,
     tiles: TileCounts,
-    moved: tuple[DramBits, ...],
+    moved: DramBits,
 ) -> SearchCost:
     """Turn ``mapping.objective`` into a cost for each loop order and tile.
 
@@ -32,20 +32,19 @@ def search_cost(
     Parameters
     ----------
     moved
-        Bits over the DRAM bus under each loop order.
+        Bits over the DRAM bus under each loop order, int64[order, n] each.
     """
     objective = hardware.mapping.objective
     match objective:
         case Objective.LATENCY:
-            fixed = np.zeros((len(moved), len(tiles.steps)))
+            fixed = np.zeros(moved.read.shape)
             return SearchCost(fixed=fixed, per_cycle=1.0, is_times_cycles=False)
         case Objective.DRAM_BYTES:
-            fixed = np.stack([bits.read + bits.write for bits in moved]).astype(np.float64)
+            fixed = (moved.read + moved.write).astype(np.float64)
             return SearchCost(fixed=fixed, per_cycle=0.0, is_times_cycles=False)
         case Objective.ENERGY | Objective.ENERGY_DELAY:
-            energies = [_fixed_energy_pJ(nest, hardware, constants, tiles, bits) for bits in moved]
             return SearchCost(
-                fixed=np.stack(energies),
+                fixed=_fixed_energy_pJ(nest, hardware, constants, tiles, moved),
                 per_cycle=idle_energy_pJ(hardware, constants),
                 is_times_cycles=objective is Objective.ENERGY_DELAY,
             )
@@ -58,7 +57,7 @@ def _fixed_energy_pJ(
     tiles: TileCounts,
     bits: DramBits,
 ) -> NDArray[np.float64]:
-    """Energy that does not depend on time, float64[candidate]."""
+    """Energy that does not depend on time, float64[order, n]."""
     words = count_buffer_words(tiles, bits, hardware.buffers)
     psum = constants.psum or constants.ofm
     register_files = 0.0 if constants.register_files is None else constants.register_files.value

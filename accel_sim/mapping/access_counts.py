@@ -5,7 +5,8 @@ tiles at once. Ragged edges and halos are exact; totals are rounded up to bytes 
 once per layer, not per tile.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,13 @@ class TileCounts:
         """Tiles of the whole layer."""
         return self.group_tiles * self.pixel_tiles * self.filter_tiles * self.channel_tiles
 
+    def cut_loops(self) -> Counts:
+        """Find the loops that run more than once: a bit for each loop, by its place in `Loop`."""
+        cut = np.zeros(len(self.group_tiles), np.int64)
+        for number, loop in enumerate(Loop):
+            cut |= (self.trips(loop) > 1).astype(np.int64) << number
+        return cut
+
     def trips(self, loop: Loop) -> Counts:
         """Return the number of tiles of one loop."""
         match loop:
@@ -109,20 +117,17 @@ def count_tiles(
     nest: LoopNest,
     hardware: HardwareConfig,
     space: TileSpace,
-    candidates: Counts,
     *,
     words_span_folds: bool = False,
 ) -> TileCounts:
-    """Count what a layer accesses, for some of the tiles of its space.
+    """Count what a layer accesses, for each tile of a space.
 
     Parameters
     ----------
-    candidates
-        int64[n], indices into ``space.feasible``.
     words_span_folds
         See `count_array`.
     """
-    groups, batch, rows, cols, filters, channels = space.feasible[candidates].T
+    groups, batch, rows, cols, filters, channels = space.feasible.T
     bits = moved_bits(nest, hardware)
     input_rows = np.array([cut.touched.sum() for cut in space.rows])[rows]
     input_cols = np.array([cut.span.sum() for cut in space.cols])[cols]
@@ -131,7 +136,7 @@ def count_tiles(
     weights = nest.groups * nest.filters * of_filter
     of_tile = space.groups[groups] * space.filters[filters] * space.channels[channels]
     of_tile = of_tile * nest.channel_weights * bits.weight
-    outputs = np.full(len(candidates), nest.outputs)
+    outputs = np.full(len(groups), nest.outputs)
     pixel_tiles = (
         -(-nest.batch // space.batch[batch])
         * np.array([len(cut.outputs) for cut in space.rows])[rows]
@@ -141,9 +146,9 @@ def count_tiles(
     if nest.kind is not Kind.MAC:
         array = count_lanes(nest, hardware, ifm, pixel_tiles, filter_tiles)
     elif array_axes(hardware.mac_array.dataflow).has_passes:
-        array = count_passes(nest, hardware, space, candidates, words_span_folds=words_span_folds)
+        array = count_passes(nest, hardware, space, words_span_folds=words_span_folds)
     else:
-        array = count_array(nest, hardware, space, candidates, words_span_folds=words_span_folds)
+        array = count_array(nest, hardware, space, words_span_folds=words_span_folds)
     return TileCounts(
         group_tiles=-(-nest.groups // space.groups[groups]),
         pixel_tiles=pixel_tiles,
@@ -152,8 +157,8 @@ def count_tiles(
         row_folds=array.row_folds,
         col_folds=array.col_folds,
         ifm_bits=ifm * bits.ifm,
-        residual_bits=np.full(len(candidates), nest.residual_elements * bits.residual),
-        weight_bits=np.full(len(candidates), weights),
+        residual_bits=np.full(len(groups), nest.residual_elements * bits.residual),
+        weight_bits=np.full(len(groups), weights),
         psum_bits=outputs * bits.psum,
         ofm_bits=outputs * bits.ofm,
         ifm_reads=array.ifm_reads,
@@ -168,19 +173,27 @@ def count_tiles(
 
 def count_dram_bits(tiles: TileCounts, loop_order: LoopOrder) -> DramBits:
     """Bits over the DRAM bus when the loops over tiles run in some order."""
+    bits = count_dram_bits_by_order(tiles, (loop_order,))
+    return DramBits(**{each.name: getattr(bits, each.name)[0] for each in fields(DramBits)})
+
+
+def count_dram_bits_by_order(tiles: TileCounts, loop_orders: Sequence[LoopOrder]) -> DramBits:
+    """Bits over the DRAM bus under each of some orders; int64[order, n] each."""
+    cut = tiles.cut_loops()
     weight_visits = np.where(
         tiles.keeps_weights,
-        _count_visits(tiles, loop_order, Loop.PIXELS),
+        _count_visits(tiles, cut, loop_orders, Loop.PIXELS),
         tiles.trips(Loop.PIXELS),
     )
-    spills = tiles.psum_bits * (_count_visits(tiles, loop_order, Loop.CHANNELS) - 1)
+    sum_visits = _count_visits(tiles, cut, loop_orders, Loop.CHANNELS)
+    spills = tiles.psum_bits * (sum_visits - 1)
     return DramBits(
-        ifm_read=tiles.ifm_bits * _count_visits(tiles, loop_order, Loop.FILTERS),
+        ifm_read=tiles.ifm_bits * _count_visits(tiles, cut, loop_orders, Loop.FILTERS),
         weights_read=tiles.weight_bits * weight_visits,
-        residual_read=tiles.residual_bits,
+        residual_read=np.broadcast_to(tiles.residual_bits, spills.shape),
         psum_read=spills,
         psum_write=spills,
-        ofm_write=tiles.ofm_bits,
+        ofm_write=np.broadcast_to(tiles.ofm_bits, spills.shape),
     )
 
 
@@ -252,14 +265,27 @@ def total_buffer_accesses(words: BufferWords, index: int) -> BufferAccesses:
     )
 
 
-def _count_visits(tiles: TileCounts, loop_order: LoopOrder, independent: Loop) -> Counts:
+def _count_visits(
+    tiles: TileCounts, cut: Counts, loop_orders: Sequence[LoopOrder], independent: Loop
+) -> Counts:
     """How often each tile of an operand is brought in that does not depend on one loop.
 
     Once per trip of that loop if a loop inside it runs more than once: then other tiles
     of the operand come in between. Otherwise the tile stays.
+
+    Parameters
+    ----------
+    cut
+        int64[n], sets of loops that run more than once.
+
+    Returns
+    -------
+    int64[order, n]
     """
-    position = loop_order.index(independent)
-    has_inner = np.zeros(len(tiles.group_tiles), np.bool_)
-    for loop in loop_order[position + 1 :]:
-        has_inner |= tiles.trips(loop) > 1
-    return np.where(has_inner, tiles.trips(independent), 1)
+    numbers = {loop: number for number, loop in enumerate(Loop)}
+    inside = np.array([
+        sum(1 << numbers[loop] for loop in order[order.index(independent) + 1 :])
+        for order in loop_orders
+    ])  # fmt: skip
+    visits: Counts = np.where(cut & inside[:, np.newaxis], tiles.trips(independent), 1)
+    return visits

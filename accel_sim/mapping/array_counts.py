@@ -44,7 +44,6 @@ def count_array(
     nest: LoopNest,
     hardware: HardwareConfig,
     space: TileSpace,
-    candidates: NDArray[np.int64],
     *,
     words_span_folds: bool = False,
 ) -> ArrayCounts:
@@ -52,8 +51,6 @@ def count_array(
 
     Parameters
     ----------
-    candidates
-        int64[n], indices into ``space.feasible``.
     words_span_folds
         True for a bound: as if words were full, which no cut of a tile could then save.
     """
@@ -62,10 +59,10 @@ def count_array(
     buffers = hardware.buffers
     array = hardware.mac_array
     axes = array_axes(array.dataflow)
-    _, _, _, _, filters, channels = space.feasible[candidates].T
+    _, _, _, _, filters, channels = space.feasible.T
     layout = lay_out_reduction(nest, axes)
     pieces = {
-        Loop.PIXELS: _pixel_pieces(nest, space, candidates),
+        Loop.PIXELS: _pixel_pieces(nest, space),
         Loop.FILTERS: _cut_pieces(
             nest.filters, space.filters, partial(count_filter_places, nest), filters
         ),
@@ -133,7 +130,9 @@ def count_array(
 
 def cut_evenly(extent: int, size: int) -> Counts:
     """Sizes of the pieces of an extent, the last perhaps smaller."""
-    return np.minimum(size, extent - np.arange(0, extent, size))
+    sizes = np.full(-(-extent // size), size)
+    sizes[-1] = extent - (len(sizes) - 1) * size
+    return sizes
 
 
 def count_folds(elements: Counts, lanes: int) -> Counts:
@@ -176,11 +175,11 @@ class _Pieces:
     way: Counts
 
 
-def _pixel_pieces(nest: LoopNest, space: TileSpace, candidates: Counts) -> _Pieces:
+def _pixel_pieces(nest: LoopNest, space: TileSpace) -> _Pieces:
     """Output pixels of the pieces of each candidate: along batch, rows and cols."""
-    _, batch, rows, cols, _, _ = space.feasible[candidates].T
+    _, batch, rows, cols, _, _ = space.feasible.T
     # Candidates stand in order, so those that are cut alike mostly stand together.
-    is_new = np.ones(len(candidates), np.bool_)
+    is_new = np.ones(len(batch), np.bool_)
     is_new[1:] = (np.diff(batch) != 0) | (np.diff(rows) != 0) | (np.diff(cols) != 0)
     axes = (
         (nest.batch, space.batch[batch[is_new]]),

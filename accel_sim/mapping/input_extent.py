@@ -45,11 +45,8 @@ def cut_axis(axis: Axis, size: int) -> Pieces:
     """Cut the outputs of an axis into pieces of `size`; padding is never counted."""
     starts = np.arange(0, axis.outputs, size)
     outputs = np.minimum(size, axis.outputs - starts)
-    if axis.dilation == 1 and axis.taps >= axis.stride:
-        # Windows leave no gap between them: a piece reads all from its first to its last.
-        begin = np.maximum(starts * axis.stride - axis.pad, 0)
-        end = (starts + outputs - 1) * axis.stride + axis.taps - axis.pad
-        read = np.maximum(np.minimum(end, axis.inputs) - begin, 0)
+    if _leaves_no_gap(axis):
+        _, read = _find_extents(axis, starts, outputs)
         return Pieces(outputs=outputs, touched=read, span=read)
     position = np.arange(axis.outputs)[:, np.newaxis] * axis.stride - axis.pad
     position = position + np.arange(axis.taps) * axis.dilation
@@ -87,6 +84,13 @@ class Positions:
 
 def list_positions(axis: Axis, size: int) -> Positions:
     """List the input positions that `cut_axis` counts as touched."""
+    if _leaves_no_gap(axis):
+        starts = np.arange(0, axis.outputs, size)
+        first, read = _find_extents(axis, starts, np.minimum(size, axis.outputs - starts))
+        begin = np.concatenate(([0], np.cumsum(read)))
+        return Positions(
+            begin=begin, place=np.arange(begin[-1]) + np.repeat(first - begin[:-1], read)
+        )
     taps = np.arange(axis.taps) * axis.dilation - axis.pad
     places = []
     for start in range(0, axis.outputs, size):
@@ -95,3 +99,17 @@ def list_positions(axis: Axis, size: int) -> Positions:
         places.append(read[(read >= 0) & (read < axis.inputs)])
     begin = np.cumsum([0, *(len(read) for read in places)])
     return Positions(begin=begin, place=np.concatenate(places))
+
+
+def _leaves_no_gap(axis: Axis) -> bool:
+    """Whether pieces read all from their first input position to their last."""
+    return axis.dilation == 1 and axis.taps >= axis.stride
+
+
+def _find_extents(
+    axis: Axis, starts: NDArray[np.int64], outputs: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the first input position of each piece, and how many there are from there."""
+    first = np.maximum(starts * axis.stride - axis.pad, 0)
+    end = (starts + outputs - 1) * axis.stride + axis.taps - axis.pad
+    return first, np.maximum(np.minimum(end, axis.inputs) - first, 0)

@@ -27,7 +27,6 @@ def count_passes(
     nest: LoopNest,
     hardware: HardwareConfig,
     space: TileSpace,
-    candidates: Counts,
     *,
     words_span_folds: bool = False,
 ) -> ArrayCounts:
@@ -39,15 +38,13 @@ def count_passes(
 
     Parameters
     ----------
-    candidates
-        int64[n], indices into ``space.feasible``.
     words_span_folds
         True for a bound: what the best of all passes would take.
     """
     layer, bits, buffers = row_layer(nest, hardware), stored_bits(nest, hardware), hardware.buffers
-    _, batch, rows, cols, filters, channels = space.feasible[candidates].T
+    _, batch, rows, cols, filters, channels = space.feasible.T
     if words_span_folds:
-        return _bound_passes(nest, hardware, layer, bits, space, candidates)
+        return _bound_passes(nest, hardware, layer, bits, space)
     row_sizes, col_sizes = (
         np.array([cut.outputs[0] for cut in cuts]) for cuts in (space.rows, space.cols)
     )
@@ -168,10 +165,9 @@ def _bound_passes(
     layer: RowLayer,
     bits: StoredBits,
     space: TileSpace,
-    candidates: Counts,
 ) -> ArrayCounts:
     """Count at most what any tiles of as many filters and channels take, however maps are cut."""
-    _, _, rows, cols, filters, channels = space.feasible[candidates].T
+    _, _, rows, cols, filters, channels = space.feasible.T
     buffers = hardware.buffers
     tile_filters, tile_channels = space.filters[filters], space.channels[channels]
     row_folds = -(-layer.filter_rows // layer.rows)

@@ -42,7 +42,7 @@ def check_pin(nest: LoopNest, hardware: HardwareConfig, pin: Pin) -> None:
             where, f"loop_order: off the array it is {', '.join(only)}; leave it out, or give that"
         )
     space = enumerate_tiles(nest, hardware, pin)
-    if len(space.feasible):
+    if len(space.fitting):
         return
     needs = needed_bits(nest, hardware, space)
     worst = max(needs, key=lambda need: int(need.bits.min()) / need.buffer.tile_bytes)

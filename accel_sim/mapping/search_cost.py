@@ -33,6 +33,11 @@ class SearchCost:
         cost = fixed + self.per_cycle * cycles
         return cost * cycles if self.is_times_cycles else cost
 
+    def price_one(self, fixed: float, cycles: int) -> float:
+        """Cost of one schedule."""
+        cost = fixed + self.per_cycle * cycles
+        return cost * cycles if self.is_times_cycles else cost
+
     def most_cycles(self, fixed: float, limit: float) -> int:
         """Bound the cycles of a schedule that costs no more than `limit` from above."""
         if self.per_cycle == 0 or math.isinf(limit):

@@ -49,6 +49,8 @@ def stored_bits(nest: LoopNest, hardware: HardwareConfig) -> StoredBits:
 def moved_bits(nest: LoopNest, hardware: HardwareConfig) -> StoredBits:
     """Bits that DRAM moves with one element of each operand: 0 where it stays on chip."""
     bits = stored_bits(nest, hardware)
+    if not nest.resident_operands:
+        return bits
     return replace(
         bits,
         ifm=0 if nest.ifm_stays else bits.ifm,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def most_kept_weight_bits(hardware: HardwareConfig) -> int:
     return hardware.buffers.weights.tile_bytes * BITS_PER_BYTE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TileSpace:
     """Candidates along each dimension, and which combinations fit.
 
@@ -56,8 +57,8 @@ class TileSpace:
         int64[n], tile sizes.
     rows, cols
         One cut of the output rows (cols) per candidate, largest pieces first.
-    feasible
-        int64[n, 6]: indices into groups, batch, rows, cols, filters, channels.
+    fitting
+        int64[n], ascending: combinations that fit, as flat indices into ``shape``.
     orders
         Loop orders to try.
     """
@@ -68,13 +69,44 @@ class TileSpace:
     channels: NDArray[np.int64]
     rows: tuple[Pieces, ...]
     cols: tuple[Pieces, ...]
-    feasible: NDArray[np.int64]
+    fitting: NDArray[np.int64]
     orders: tuple[LoopOrder, ...]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of groups, batch, rows, cols, filters, channels."""
+        return (
+            len(self.groups), len(self.batch), len(self.rows), len(self.cols),
+            len(self.filters), len(self.channels),
+        )  # fmt: skip
+
+    @cached_property
+    def feasible(self) -> NDArray[np.int64]:
+        """Indices into groups, batch, rows, cols, filters, channels; int64[n, 6]."""
+        return np.stack(np.unravel_index(self.fitting, self.shape), axis=1)
+
+    def take(self, candidates: NDArray[np.int64]) -> "TileSpace":
+        """Give a space of some of these combinations, by their places in `fitting`."""
+        return replace(self, fitting=self.fitting[candidates])
+
+    def grid(self) -> NDArray[np.bool_]:
+        """Whether each combination is one of these, bool with a dimension for each of `shape`."""
+        grid = np.zeros(self.shape, np.bool_)
+        grid.ravel()[self.fitting] = True
+        return grid
+
     def tile(self, candidate: int) -> Tile:
-        """Sizes of one feasible combination."""
-        groups, batch, rows, cols, filters, channels = self.feasible[candidate].tolist()
-        return Tile(
+        """Sizes of one combination, by its place in `fitting`."""
+        return self.cut(int(self.fitting[candidate])).tile
+
+    def cut(self, combination: int) -> "Cut":
+        """How a combination, fitting or not, cuts a layer; by its flat index into `shape`."""
+        index = []
+        for size in reversed(self.shape):
+            combination, place = divmod(combination, size)
+            index.append(place)
+        channels, filters, cols, rows, batch, groups = index
+        tile = Tile(
             groups=int(self.groups[groups]),
             batch=int(self.batch[batch]),
             output_rows=int(self.rows[rows].outputs[0]),
@@ -82,6 +114,16 @@ class TileSpace:
             filters=int(self.filters[filters]),
             channels=int(self.channels[channels]),
         )
+        return Cut(tile=tile, rows=self.rows[rows], cols=self.cols[cols])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """One tile, and the pieces that it cuts rows and columns into."""
+
+    tile: Tile
+    rows: Pieces
+    cols: Pieces
 
 
 def check_smallest_tile(nest: LoopNest, hardware: HardwareConfig) -> None:
@@ -100,7 +142,7 @@ def check_smallest_tile(nest: LoopNest, hardware: HardwareConfig) -> None:
         channels=one * min(_channel_cuts(nest, hardware)),
         rows=(cut_axis(row_axis(nest), 1),),
         cols=(cut_axis(col_axis(nest), 1),),
-        feasible=np.zeros((1, 6), np.int64),
+        fitting=np.zeros(1, np.int64),
         orders=loop_orders(nest),
     )
     for need in needed_bits(nest, hardware, smallest):
@@ -157,21 +199,13 @@ def enumerate_tiles(nest: LoopNest, hardware: HardwareConfig, pin: Pin | None = 
         channels=sizes(pinned.channels, channels),
         rows=tuple(cut_axis(row_axis(nest), size) for size in rows.tolist()),
         cols=tuple(cut_axis(col_axis(nest), size) for size in cols.tolist()),
-        feasible=np.empty((0, 6), np.int64),
+        fitting=np.empty(0, np.int64),
         orders=orders,
     )
     fits = np.ones((), np.bool_)
     for need in needed_bits(nest, hardware, space):
         fits = fits & (need.bits <= need.room_bits)
-    shape = (
-        len(space.groups),
-        len(space.batch),
-        len(space.rows),
-        len(space.cols),
-        len(space.filters),
-        len(space.channels),
-    )
-    return replace(space, feasible=np.argwhere(np.broadcast_to(fits, shape)))
+    return replace(space, fitting=np.flatnonzero(np.broadcast_to(fits, space.shape)))
 
 
 def _has_filters_in_cols(array: MacArray) -> bool:

@@ -84,7 +84,7 @@ def bound_cycles(
     moved: DramBits,
     waits: Counts | int = 0,
 ) -> Counts:
-    """Cycles that a layer takes at least; int64[n].
+    """Cycles that a layer takes at least; int64[n], or int64[order, n] as `moved`.
 
     Either all computation and what comes before and after it, or all that DRAM moves and
     its waits.
@@ -95,7 +95,7 @@ def bound_cycles(
         int64[n], from `bound_busy_cycles`, `edge_cycles`, `count_read_batches` and
         `count_waits`.
     moved
-        Under the loop order in question.
+        Under the loop order in question, or under some.
     """
     read, write = timing.read_cycles_per_bit, timing.write_cycles_per_bit
     stream = moved.read * read.numerator // read.denominator

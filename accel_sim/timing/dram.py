@@ -5,6 +5,7 @@ All that there is to a flat memory; of a device, what the search knows of it.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.hardware.devices import find_dram_device
@@ -50,15 +51,14 @@ def dram_timing(hardware: HardwareConfig) -> DramTiming:
     else:
         read_GBps = write_GBps = dram.bandwidth_GBps
         latency_ns = dram.latency_ns
-
-    def cycles_per_bit(bandwidth_GBps: float) -> Fraction:
-        exact = Fraction(hardware.clock_MHz) / (
-            1000 * BITS_PER_BYTE * Fraction(repr(bandwidth_GBps))
-        )
-        return exact.limit_denominator(MAX_DENOMINATOR)
-
     return DramTiming(
-        read_cycles_per_bit=cycles_per_bit(read_GBps),
-        write_cycles_per_bit=cycles_per_bit(write_GBps),
+        read_cycles_per_bit=_cycles_per_bit(hardware.clock_MHz, read_GBps),
+        write_cycles_per_bit=_cycles_per_bit(hardware.clock_MHz, write_GBps),
         latency_cycles=-int(-(Fraction(repr(latency_ns)) * Fraction(hardware.clock_MHz)) // 1000),
     )
+
+
+@cache
+def _cycles_per_bit(clock_MHz: float, bandwidth_GBps: float) -> Fraction:
+    exact = Fraction(clock_MHz) / (1000 * BITS_PER_BYTE * Fraction(repr(bandwidth_GBps)))
+    return exact.limit_denominator(MAX_DENOMINATOR)

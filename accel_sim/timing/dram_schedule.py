@@ -57,15 +57,16 @@ class Limit(NamedTuple):
 
     Attributes
     ----------
-    all_bits
-        That the layer reads and writes, or 0.
-    least_cycles_per_bit
-        Of those that are still to be moved.
+    busy
+        int64[tiles + 2], by row of `ends`: cycles that the machine computes meanwhile; int64[0]
+        where there is no limit.
+    left
+        int64[tiles + 2], cycles that everything behind a row takes at least.
     """
 
     most_cycles: int
-    all_bits: int
-    least_cycles_per_bit: float
+    busy: Counts
+    left: Counts
 
 
 @jit
@@ -90,8 +91,6 @@ def time_transfers(
 ) -> int:
     """Time all transfers of a layer; return how many runs they are, or `TOO_LONG`.
 
-    They never overlap one another, so that no schedule is shorter than all of them.
-
     Parameters
     ----------
     loop_order, trips, group_sizes, pixel_sizes, ifm_sizes, filter_sizes, channel_sizes
@@ -106,7 +105,7 @@ def time_transfers(
         int64[m, 5], overwritten with every run and the two indices of its `ends`; int64[0, 5]
         where nobody asks for them.
     limit
-        Where all transfers take longer than this, they are not timed to the end.
+        Where the layer takes longer than this, its transfers are not timed to the end.
     """
     scratch[:] = 0
     ends[:] = 0
@@ -114,7 +113,7 @@ def time_transfers(
     index, stores, old_index, old_stores = scratch[3], scratch[4], scratch[5], scratch[6]
     changed[:] = 1
     n_tiles = trips[GROUPS] * trips[PIXELS] * trips[FILTERS] * trips[CHANNELS]
-    n_recorded, cycles, left_bits = 0, 0, limit.all_bits
+    n_recorded, cycles = 0, 0
     # Row by row of `ends`: the tile of that number comes, the one before it is computed.
     for row in range(n_tiles + 2):
         old_index[:] = index
@@ -139,10 +138,11 @@ def time_transfers(
                 old_stores if part == MEANWHILE else stores,
                 row, part, runs, ends, recorded, n_recorded,
             )  # fmt: skip
-            cycles += ends[row, part].max()
-        left_bits -= loads.sum() + stores.sum()
-        if cycles + left_bits * limit.least_cycles_per_bit > limit.most_cycles:
-            return TOO_LONG
+        if len(limit.busy) > 0:
+            cycles += max(limit.busy[row], ends[row, MEANWHILE].max())
+            cycles += ends[row, AFTERWARDS].max()
+            if cycles + limit.left[row] > limit.most_cycles:
+                return TOO_LONG
     return n_recorded
 
 

@@ -1,6 +1,7 @@
 """Cycles of one layer under a mapping: load, compute and store of tiles, overlapped."""
 
 from dataclasses import dataclass, fields
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +10,13 @@ from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.hardware.devices import find_dram_device
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.array_counts import cut_evenly
-from accel_sim.mapping.input_extent import Pieces, cut_axis
+from accel_sim.mapping.input_extent import cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_tables import NO_PASSES, PassTables, pass_tables
 from accel_sim.mapping.search_cost import MANY_CYCLES
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
 from accel_sim.mapping.tile import Loop, LoopOrder, Tile
-from accel_sim.mapping.tile_space import TileSpace, col_axis, row_axis
+from accel_sim.mapping.tile_space import Cut, TileSpace, col_axis, row_axis
 from accel_sim.timing.dram_schedule import TOO_LONG, Limit, time_transfers
 from accel_sim.timing.dram_windows import (
     WindowRules,
@@ -26,12 +27,15 @@ from accel_sim.timing.dram_windows import (
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.schedule_kernel import (
     AFTERWARDS_START,
+    BUSY_END,
     N_BATCHES,
     N_CAUSES,
     N_MOVES,
     N_SCRATCH,
     N_TIMES,
+    READ,
     STEP_START,
+    WRITTEN,
     run_schedule,
 )
 from accel_sim.timing.schedule_rules import ScheduleRules
@@ -42,10 +46,12 @@ LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
 """Loops as the kernel numbers them."""
 
 
+CAUSES = tuple(field.name for field in fields(LayerCycles))
+"""Of cycles, as the kernel numbers them."""
 CONSTANT_RATE = np.zeros((1, N_BATCHES, 0), np.int64)
 """In place of the times of all transfers."""
 NO_TIMELINE = np.zeros((0, N_TIMES), np.int64)
-NO_LIMIT = Limit(most_cycles=MANY_CYCLES, all_bits=0, least_cycles_per_bit=0.0)
+NO_LIMIT = Limit(most_cycles=MANY_CYCLES, busy=np.zeros(0, np.int64), left=np.zeros(0, np.int64))
 NO_RECORD = np.zeros((0, 5), np.int64)
 
 
@@ -107,20 +113,19 @@ def tile_sizes(
     nest: LoopNest, hardware: HardwareConfig, space: TileSpace, candidate: int
 ) -> TileSizes:
     """Cut a layer as one of the tiles of its space says."""
-    _, _, rows, cols, _, _ = space.feasible[candidate]
-    return _cut(nest, hardware, space.tile(candidate), space.rows[rows], space.cols[cols])
+    return cut_sizes(nest, hardware, space.cut(int(space.fitting[candidate])))
 
 
 def cut_tiles(nest: LoopNest, hardware: HardwareConfig, tile: Tile) -> TileSizes:
     """Cut a layer into tiles of given sizes."""
     rows = cut_axis(row_axis(nest), tile.output_rows)
     cols = cut_axis(col_axis(nest), tile.output_cols)
-    return _cut(nest, hardware, tile, rows, cols)
+    return cut_sizes(nest, hardware, Cut(tile=tile, rows=rows, cols=cols))
 
 
-def _cut(
-    nest: LoopNest, hardware: HardwareConfig, tile: Tile, rows: Pieces, cols: Pieces
-) -> TileSizes:
+def cut_sizes(nest: LoopNest, hardware: HardwareConfig, cut: Cut) -> TileSizes:
+    """Sizes of all tiles of a layer that is cut in one way."""
+    tile, rows, cols = cut.tile, cut.rows, cut.cols
     images = cut_evenly(nest.batch, tile.batch)
     filters, channels = (
         cut_evenly(nest.filters, tile.filters),
@@ -165,20 +170,33 @@ def device_cycles(
     sizes: TileSizes,
     loop_order: LoopOrder,
     most_cycles: int = MANY_CYCLES,
-    all_bits: int = 0,
 ) -> LayerCycles | None:
     """Cycles of a layer by cause, where the addresses of a stream decide on its time.
 
-    None where its transfers alone take more than `most_cycles`, which saves most of the work,
-    and more of it if all bits are known that the layer moves.
+    None where it takes more than `most_cycles`, which is found out with less work.
     """
-    limit = Limit(
-        most_cycles=most_cycles,
-        all_bits=all_bits,
-        least_cycles_per_bit=least_ns_per_bit(stream.windows) * stream.cycles_per_ns,
-    )
+    limit = NO_LIMIT
+    if most_cycles < MANY_CYCLES:
+        limit = _limit(rules, stream, sizes, loop_order, most_cycles)
     ends, n_runs = _time_stream(rules, stream, sizes, loop_order, NO_RECORD, limit)
     return None if n_runs == TOO_LONG else _run(rules, sizes, loop_order, ends, NO_TIMELINE)
+
+
+def _limit(
+    rules: ScheduleRules,
+    stream: DeviceStream,
+    sizes: TileSizes,
+    loop_order: LoopOrder,
+    most_cycles: int,
+) -> Limit:
+    """Tell when a layer is too long before its end: it computes, and moves its bits, anyway."""
+    steps = _list_steps(rules, sizes, loop_order, CONSTANT_RATE)
+    busy = steps[:, BUSY_END] - steps[:, STEP_START]
+    bits = steps[:, READ] + steps[:, WRITTEN]
+    busy_left, bits_left = (each.sum() - each.cumsum() for each in (busy, bits))
+    cycles_per_bit = least_ns_per_bit(stream.windows) * stream.cycles_per_ns
+    left = np.maximum(busy_left, (bits_left * cycles_per_bit).astype(np.int64))
+    return Limit(most_cycles=most_cycles, busy=busy, left=left)
 
 
 def list_steps(
@@ -283,13 +301,15 @@ def _run(
         np.zeros((N_SCRATCH, N_LOOPS), np.int64),
         causes,
     )
-    names = (field.name for field in fields(LayerCycles))
-    return LayerCycles(**dict(zip(names, causes.tolist(), strict=True)))
+    return LayerCycles(**dict(zip(CAUSES, causes.tolist(), strict=True)))
 
 
+@cache
 def _number_loops(loop_order: LoopOrder) -> NDArray[np.int64]:
     return np.array([LOOP_NUMBERS[loop] for loop in loop_order], np.int64)
 
 
 def _count_trips(sizes: TileSizes) -> NDArray[np.int64]:
-    return np.array([sizes.trips(loop) for loop in LOOP_NUMBERS], np.int64)
+    return np.array(
+        [len(sizes.groups), len(sizes.pixels), len(sizes.filters), len(sizes.channels)], np.int64
+    )

@@ -8,7 +8,7 @@ between the columns that a window skips, latencies, and ends of port words.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.access_counts import (
     DramBits,
     TileCounts,
-    count_dram_bits,
+    count_dram_bits_by_order,
     count_tiles,
 )
 from accel_sim.mapping.loop_nest import LoopNest
@@ -26,50 +26,42 @@ from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.cycle_bound import bound_busy_cycles, bound_cycles
 from accel_sim.timing.dram import DramTiming
 
-Cost = Callable[[TileCounts, tuple[DramBits, ...]], SearchCost]
-"""What tiles cost, from their counts and their bits under each order of the space."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UncutBound:
-    """Bounds of all tiles of a space.
-
-    Attributes
-    ----------
-    costs
-        float64[m], of each tile of a whole map.
-    of_tile
-        int64[n], which of these bounds each tile.
-    """
-
-    costs: NDArray[np.float64]
-    of_tile: NDArray[np.int64]
+Cost = Callable[[TileCounts, DramBits], SearchCost]
+"""What tiles cost, from their counts and their bits under each order, [order, n]."""
 
 
 def bound_uncut(
-    nest: LoopNest, hardware: HardwareConfig, timing: DramTiming, space: TileSpace, cost: Cost
-) -> UncutBound:
-    """Bound the cost of every tile under the best of the loop orders."""
-    groups, batch, _, _, filters, channels = space.feasible.T
-    shape = (len(space.groups), len(space.batch), len(space.filters), len(space.channels))
-    flat = np.ravel_multi_index((groups, batch, filters, channels), shape)
-    present = np.zeros(int(np.prod(shape)), np.bool_)
-    present[flat] = True
-    kept = np.flatnonzero(present)
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    timing: DramTiming,
+    space: TileSpace,
+    is_present: NDArray[np.bool_],
+    cost: Cost,
+) -> NDArray[np.float64]:
+    """Bound the cost of tiles under the best of the loop orders.
+
+    Parameters
+    ----------
+    is_present
+        bool[groups, batch, filters, channels], which of these to bound.
+
+    Returns
+    -------
+    float64[groups, batch, filters, channels], infinite where nothing was asked for.
+    """
     whole_rows, whole_cols = space.rows[0], space.cols[0]
-    first, second, third, fourth = np.unravel_index(kept, shape)
-    zero = np.zeros_like(first)
     uncut = replace(
         space,
         rows=(whole_rows,),
         cols=(replace(whole_cols, span=whole_cols.touched),),
-        feasible=np.stack([first, second, zero, zero, third, fourth], axis=1),
+        fitting=np.flatnonzero(is_present),
     )
-    every = np.arange(len(kept))
-    tiles = count_tiles(nest, hardware, uncut, every, words_span_folds=True)
-    moved = tuple(count_dram_bits(tiles, order) for order in space.orders)
+    tiles = count_tiles(nest, hardware, uncut, words_span_folds=True)
+    moved = count_dram_bits_by_order(tiles, space.orders)
     costs = cost(tiles, moved)
     busy = bound_busy_cycles(nest, hardware, tiles)
-    cycles = np.stack([bound_cycles(timing, busy, 0 * every, 0 + (b.read > 0), b) for b in moved])
-    numbers = np.cumsum(present) - 1
-    return UncutBound(costs=costs.price(costs.fixed, cycles).min(axis=0), of_tile=numbers[flat])
+    edges = np.zeros_like(busy)
+    cycles = bound_cycles(timing, busy, edges, 0 + (moved.read > 0), moved)
+    bounds = np.full(is_present.shape, np.inf)
+    bounds[is_present] = costs.price(costs.fixed, cycles).min(axis=0)
+    return bounds

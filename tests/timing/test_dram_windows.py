@@ -29,7 +29,8 @@ def draw_runs(rng, n_runs=60):
     places = rng.integers(0, 3, n_runs)
     near, far = rng.integers(0, 1 << 16, n_runs), rng.integers(0, 1 << 33, n_runs)
     above = rng.integers(0, 200, n_runs) << 18
-    runs = np.stack([near, rng.integers(1, 20_000, n_runs), rng.integers(0, 4, n_runs) == 0], 1)
+    bits = rng.integers(1, np.where(rng.integers(0, 10, n_runs) == 0, 500_000, 20_000))
+    runs = np.stack([near, bits, rng.integers(0, 4, n_runs) == 0], 1)
     runs[:, 0] = np.choose(places, [near, far, above])
     return runs.astype(np.int64)
 

@@ -72,7 +72,7 @@ def run(layer, constants, ofm_shape) -> Worked:
     (nest,) = build_loop_nests(network, widths, 1, {})
     (order,) = loop_orders(nest)
     space = enumerate_tiles(nest, MACHINE)
-    tiles = count_tiles(nest, MACHINE, space, np.array([0]))
+    tiles = count_tiles(nest, MACHINE, space.take(np.array([0])))
     assert tiles.steps[0] == 1
     bits = count_dram_bits(tiles, order)
     moved = total_dram_bytes(bits, 0)

@@ -55,7 +55,7 @@ def run(nest, *keys, ifm_banks=2):
     )
     nest = join_groups(nest, hardware.mac_array)
     space = enumerate_tiles(nest, hardware)
-    tiles = count_tiles(nest, hardware, space, np.array([0]))
+    tiles = count_tiles(nest, hardware, space.take(np.array([0])))
     assert tiles.steps[0] == 1
     cycles = layer_cycles(
         schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, 0), LOOP_ORDERS[0]

@@ -35,7 +35,7 @@ def test_steps_hold_all_cycles_and_bits(seed, dataflow):
     cycles = layer_cycles(rules, sizes, order)
     steps = list_steps(rules, None, sizes, order)
 
-    tiles = count_tiles(nest, hardware, space, np.array([candidate]))
+    tiles = count_tiles(nest, hardware, space.take(np.array([candidate])))
     assert len(steps) == int(tiles.steps[0]) + 2
     assert steps[0, STEP_START] == 0
     assert (steps[1:, STEP_START] == steps[:-1, STEP_END]).all()

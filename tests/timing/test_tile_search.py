@@ -19,6 +19,7 @@ from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.access_counts import (
     count_buffer_words,
     count_dram_bits,
+    count_dram_bits_by_order,
     count_tiles,
     total_buffer_accesses,
     total_dram_bytes,
@@ -38,8 +39,9 @@ from accel_sim.timing.cycle_bound import (
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.pipeline import device_cycles, device_stream, layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
-from accel_sim.timing.step_bound import bound_steps, tile_series
+from accel_sim.timing.step_bound import bound_steps
 from accel_sim.timing.tile_search import N_RETIMED, search_tiles
+from accel_sim.timing.tile_series import cut_tables, tile_series
 from accel_sim.timing.uncut_bound import bound_uncut
 from tests.mapping.random_layers import (
     DATAFLOWS,
@@ -81,7 +83,7 @@ def small_case(
     if seed % 3 == 0:
         nest = let_maps_stay(rng, nest)
     space = enumerate_tiles(nest, hardware)
-    tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
+    tiles = count_tiles(nest, hardware, space)
     moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
     return nest, hardware, space, tiles, moved
 
@@ -226,7 +228,7 @@ def test_a_tile_that_lies_in_the_padding_waits_for_no_ifm(kind):
     hardware = load_hardware("edge_16x16", [SLOW_DRAM, "buffers.ifm.double_buffered=false"])
     space = enumerate_tiles(nest, hardware)
     everything = np.arange(len(space.feasible))
-    tiles = count_tiles(nest, hardware, space, everything)
+    tiles = count_tiles(nest, hardware, space)
     moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
     check_bounds(nest, hardware, space, tiles, moved, everything)
 
@@ -237,20 +239,24 @@ def check_bounds(nest, hardware, space, tiles, moved, chosen):
     edges = edge_cycles(nest, hardware, timing, space)
     batches = count_read_batches(nest, space, tiles)
     waits = count_waits(nest, hardware, timing, space, tiles)
-    series = tile_series(nest, hardware.mac_array, space, tiles)
-    costs = cost_of(nest, hardware)(tiles, moved)
-    uncut = bound_uncut(nest, hardware, timing, space, cost_of(nest, hardware))
-    bound = bound_steps(nest, hardware, timing, series, busy)
+    tables = cut_tables(nest, hardware.mac_array, space)
+    series = tile_series(nest, hardware.mac_array, tables, space, tiles)
+    costs = cost_of(nest, hardware)(tiles, count_dram_bits_by_order(tiles, loop_orders(nest)))
+    is_present = space.grid().any(axis=(2, 3))
+    uncut = bound_uncut(nest, hardware, timing, space, is_present, cost_of(nest, hardware))
+    rules = schedule_rules(nest, hardware)
+    closer = bound_steps(rules, nest.reduction, series, busy, loop_orders(nest)) + edges
     for number, (order, bits) in enumerate(zip(loop_orders(nest), moved, strict=True)):
         coarse = bound_cycles(timing, busy, edges, batches, bits, waits)[chosen]
-        close = (bound(order) + edges)[chosen]
+        close = closer[number, chosen]
         for at, candidate in enumerate(chosen):
             sizes = tile_sizes(nest, hardware, space, int(candidate))
-            total = layer_cycles(schedule_rules(nest, hardware), sizes, order).total
+            total = layer_cycles(rules, sizes, order).total
             assert coarse[at] <= total
             assert close[at] <= total
             cost = costs.price(costs.fixed[number, candidate], np.array(total))
-            assert uncut.costs[uncut.of_tile[candidate]] <= cost
+            groups, batch, _, _, filters, channels = space.feasible[candidate]
+            assert uncut[groups, batch, filters, channels] <= cost
 
 
 def test_the_bound_is_close_to_the_best_mapping():
@@ -264,7 +270,7 @@ def test_the_bound_is_close_to_the_best_mapping():
     flat = "{model: flat, bandwidth_GBps: 11.7, latency_ns: 64, energy_pJ_per_bit: 8}"
     hardware = load_hardware("edge_16x16", [f"dram={flat}"])
     space = enumerate_tiles(nest, hardware)
-    tiles = count_tiles(nest, hardware, space, np.arange(len(space.feasible)))
+    tiles = count_tiles(nest, hardware, space)
     moved = tuple(count_dram_bits(tiles, order) for order in loop_orders(nest))
     found = search_tiles(nest, hardware, space, cost_of(nest, hardware))
     bits = moved[loop_orders(nest).index(found.loop_order)]
