@@ -88,6 +88,99 @@ def count_passes(
     )
 
 
+BEATS, FILTER_STEPS, CHANNEL_CYCLES, IFM_WORDS, FILTER_PASSES, N_PASS_SERIES = range(6)
+"""Places in `sum_pass_series`."""
+
+
+def sum_pass_series(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) -> Counts:
+    """Sum what the cycles of tiles are made of over the tiles along each loop.
+
+    A tile takes as many cycles as the product of its groups, beats, filter steps and cycles of
+    the channels, without what fills and drains the array; it reads as many words of the ifm as
+    the product of its groups, words, filter passes and channels.
+
+    Returns
+    -------
+    int64[n, 5, 3]: the sum, that of the first tile and that of the last.
+    """
+    row_sizes, col_sizes = (
+        np.array([cut.outputs[0] for cut in cuts]) for cuts in (space.rows, space.cols)
+    )
+    last_cols = np.array([cut.outputs[-1] for cut in space.cols])
+    whole, last = (ifm_row_words(nest, hardware, sizes) for sizes in (col_sizes, last_cols))
+    _, batch, rows, cols, filters, channels = space.feasible.T
+    tiles = np.stack(
+        [
+            space.batch[batch], row_sizes[rows], col_sizes[cols], whole[cols], last[cols],
+            space.filters[filters], space.channels[channels],
+        ],
+        axis=1,
+    )  # fmt: skip
+    extents = (nest.batch, nest.output_rows, nest.output_cols, nest.filters, nest.channels)
+    series = np.empty((len(tiles), N_PASS_SERIES, 3), np.int64)
+    _sum_series(row_layer(nest, hardware), extents, tiles, series)
+    return series
+
+
+@jit
+def _sum_series(
+    layer: RowLayer, extents: tuple[int, int, int, int, int], tiles: Counts, series: Counts
+) -> None:
+    """Fill the series.
+
+    Parameters
+    ----------
+    extents
+        Images, output rows and cols, filters, channels of the layer.
+    tiles
+        int64[n, 7]: the same of a tile, and before its filters the words of a row of its ifm, and
+        of the last tile's along the columns.
+    """
+    row_folds = -(-layer.filter_rows // layer.rows)
+    for number in range(len(tiles)):
+        images, rows, cols, words, last_words, filters, channels = tiles[number]
+        shape = choose_pass(layer, rows, cols, words, filters, channels)
+        strips = shape.strip_rows * shape.strips
+        of_tile = series[number]
+        # Tiles along an axis are alike, but for the last.
+        _, last_images = _cut_off(extents[0], images)
+        whole_rows, last_rows = _cut_off(extents[1], rows)
+        whole_cols, last_cols = _cut_off(extents[2], cols)
+        whole_filters, last_filters = _cut_off(extents[3], filters)
+        whole_channels, last_channels = _cut_off(extents[4], channels)
+        all_strips = whole_rows * -(-rows // strips) + -(-last_rows // strips)
+        of_tile[BEATS, 0] = extents[0] * all_strips * extents[2]
+        of_tile[BEATS, 1] = images * -(-rows // strips) * cols
+        of_tile[BEATS, 2] = last_images * -(-last_rows // strips) * last_cols
+        reads = read_rows(layer, shape, rows)
+        last_reads = read_rows(layer, shape, last_rows)
+        all_words = whole_cols * words + last_words
+        of_tile[IFM_WORDS, 0] = extents[0] * (whole_rows * reads + last_reads) * all_words
+        of_tile[IFM_WORDS, 1] = images * reads * words
+        of_tile[IFM_WORDS, 2] = last_images * last_reads * last_words
+        for place, here in ((1, filters), (2, last_filters)):
+            steps = take_steps(here, shape.filters, shape.filter_sets)
+            of_tile[FILTER_STEPS, place] = steps.of_pe
+            of_tile[FILTER_PASSES, place] = steps.passes
+        for place, here in ((1, channels), (2, last_channels)):
+            steps = take_steps(here, shape.channels, shape.channel_sets)
+            cycles = row_folds * (layer.filter_cols * steps.of_pe + steps.passes)
+            of_tile[CHANNEL_CYCLES, place] = cycles
+        for which, times in (
+            (FILTER_STEPS, whole_filters),
+            (FILTER_PASSES, whole_filters),
+            (CHANNEL_CYCLES, whole_channels),
+        ):
+            of_tile[which, 0] = times * of_tile[which, 1] + of_tile[which, 2]
+
+
+@jit
+def _cut_off(extent: int, size: int) -> tuple[int, int]:
+    """Pieces of an extent before the last, and the size of that."""
+    whole = -(-extent // size) - 1
+    return whole, extent - whole * size
+
+
 @jit
 def _count_alike(
     layer: RowLayer,

@@ -35,6 +35,10 @@ def bound_busy_cycles(nest: LoopNest, hardware: HardwareConfig, tiles: TileCount
         least = np.maximum(
             _array_cycles(nest, hardware.mac_array, tiles), -(-nest.outputs // lanes)
         )
+        networks = hardware.mac_array.networks
+        if networks is not None:
+            bits = tiles.ifm_reads * buffers.ifm.port_bits
+            least = np.maximum(least, bits // networks.ifm_bits)
     else:
         least = np.full_like(tiles.steps, -(-nest.outputs * nest.reduction // lanes))
     none = np.zeros_like(least)

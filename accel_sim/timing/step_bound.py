@@ -40,6 +40,8 @@ IFM_ELEMENTS = Factors(of.GROUPS, of.INPUTS, of.FILTER_TRIPS, of.CHANNELS)
 RESIDUALS = Factors(of.GROUPS, of.PIXELS, of.FILTER_TRIPS, of.CHANNEL_TRIPS)
 CHANNELS_OF_FILTERS = Factors(of.GROUPS, of.PIXEL_TRIPS, of.FILTERS, of.CHANNELS)
 OUTPUTS = Factors(of.GROUPS, of.PIXELS, of.FILTERS, of.LAST_CHANNELS)
+PASS_CYCLES = Factors(of.GROUPS, of.BEATS, of.FILTER_PLACES, of.REDUCTION)
+PASS_IFM_WORDS = Factors(of.GROUPS, of.IFM_WORDS, of.FILTER_PASSES, of.CHANNELS)
 PRODUCTS = Factors(of.GROUPS, of.PIXELS, of.FILTER_PLACES, of.REDUCTION)
 
 
@@ -180,9 +182,10 @@ def _busy(rules: ScheduleRules, reduction: int, series: Counts, kind: Kind) -> i
     if not rules.is_mac:
         elements *= reduction
     elif rules.has_passes:
-        # Every PE takes a product a cycle, at best.
-        products = _sum_steps(series, PRODUCTS, kind, of.LAST)
-        array = products // (rules.array.rows * rules.array.cols)
+        array = _sum_steps(series, PASS_CYCLES, kind, of.LAST)
+        if rules.network.ifm_bits > 0:
+            words = _sum_steps(series, PASS_IFM_WORDS, kind, of.LAST)
+            array = max(array, words * rules.ifm_port.port_bits // rules.network.ifm_bits)
     else:
         array = _array_busy(rules.array, series, kind)
     steps = _sum_steps(series, STEPS, kind, of.LAST)

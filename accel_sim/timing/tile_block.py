@@ -126,7 +126,7 @@ def choose_trials(
     limit: float,
 ) -> Trials:
     """Pick what a block may offer below a limit, and bound it more closely."""
-    series = tile_series(nest, hardware.mac_array, tables, block.space, block.tiles)
+    series = tile_series(nest, hardware, tables, block.space, block.tiles)
     closer = bound_steps(rules, nest.reduction, series, block.busy, block.space.orders)
     is_offered = (block.cost_bounds <= limit) & _differs_from_earlier_orders(block)
     order, tile = np.nonzero(is_offered)

@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.hardware.config import MacArray
+from accel_sim.hardware.config import HardwareConfig, MacArray
+from accel_sim.mapping import pass_counts
 from accel_sim.mapping.access_counts import TileCounts
 from accel_sim.mapping.array_axes import array_axes, count_filter_places, lay_out_reduction
-from accel_sim.mapping.loop_nest import LoopNest
+from accel_sim.mapping.loop_nest import Kind, LoopNest
+from accel_sim.mapping.pass_counts import sum_pass_series
 from accel_sim.mapping.tile import Loop
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.cycle_bound import count_least_inputs
@@ -32,7 +34,11 @@ ROW_ELEMENTS, ROW_FOLDS, COL_FOLDS = 11, 12, 13
 # One: of the tiles along channels, the last finishes its outputs.
 LAST_CHANNELS = 14
 # Input positions of the tile that reads the fewest, three times.
-LEAST_INPUTS, N_QUANTITIES = 15, 16
+LEAST_INPUTS = 15
+# Of a row-stationary array the beats that a tile of pixels takes, where places of filters and of
+# products are its steps along filters and its cycles along channels; words of the ifm that a pass
+# of filters reads, and those passes.
+BEATS, IFM_WORDS, FILTER_PASSES, N_QUANTITIES = 16, 17, 18, 19
 
 # Parts of a series.
 TOTAL, FIRST, LAST, N_PARTS = 0, 1, 2, 3
@@ -97,7 +103,11 @@ def _tabulate(cuts: Sequence[Counts]) -> Counts:
 
 
 def tile_series(
-    nest: LoopNest, array: MacArray, tables: CutTables, space: TileSpace, tiles: TileCounts
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    tables: CutTables,
+    space: TileSpace,
+    tiles: TileCounts,
 ) -> Counts:
     """Quantities of the tiles of every feasible candidate of a space.
 
@@ -110,6 +120,7 @@ def tile_series(
     -------
     int64[n, quantity, 3]
     """
+    array = hardware.mac_array
     axes = array_axes(array.dataflow)
     series = np.empty((len(space.fitting), N_QUANTITIES, N_PARTS), np.int64)
     trips = np.stack([tiles.trips(loop) for loop in Loop], axis=1)
@@ -119,6 +130,13 @@ def tile_series(
         ALONG[axes.cols], array.rows, array.cols, lay_out_reduction(nest, axes).taps_in_turn,
         series,
     )  # fmt: skip
+    if axes.has_passes and nest.kind is Kind.MAC:
+        passes = sum_pass_series(nest, hardware, space)
+        series[:, BEATS] = passes[:, pass_counts.BEATS]
+        series[:, FILTER_PLACES] = passes[:, pass_counts.FILTER_STEPS]
+        series[:, REDUCTION] = passes[:, pass_counts.CHANNEL_CYCLES]
+        series[:, IFM_WORDS] = passes[:, pass_counts.IFM_WORDS]
+        series[:, FILTER_PASSES] = passes[:, pass_counts.FILTER_PASSES]
     return series
 
 
@@ -157,6 +175,7 @@ def _fill(
             series[GROUPS, part] = tables.groups[group, part]
             outputs = tables.output_rows[row, part] * tables.output_cols[col, part]
             series[PIXELS, part] = batch * outputs
+            series[BEATS, part] = batch * outputs
             inputs = tables.input_rows[row, part] * tables.input_cols[col, part]
             series[INPUTS, part] = batch * inputs
             series[FILTERS, part] = tables.filters[each, part]

@@ -240,7 +240,7 @@ def check_bounds(nest, hardware, space, tiles, moved, chosen):
     batches = count_read_batches(nest, space, tiles)
     waits = count_waits(nest, hardware, timing, space, tiles)
     tables = cut_tables(nest, hardware.mac_array, space)
-    series = tile_series(nest, hardware.mac_array, tables, space, tiles)
+    series = tile_series(nest, hardware, tables, space, tiles)
     costs = cost_of(nest, hardware)(tiles, count_dram_bits_by_order(tiles, loop_orders(nest)))
     is_present = space.grid().any(axis=(2, 3))
     uncut = bound_uncut(nest, hardware, timing, space, is_present, cost_of(nest, hardware))
