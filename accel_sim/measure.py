@@ -113,17 +113,13 @@ def _no_progress(done: int, total: int) -> None:
     del done, total
 
 
-def _no_saving(index: int, tensors: Mapping[str, NDArray[np.int32]]) -> None:
-    del index, tensors
-
-
 def measure_values(
     network: QuantizedNetwork,
     images: ImageSet,
     *,
     plans: Plans = NO_PLANS,
     progress: Progress = _no_progress,
-    save: Callable[[int, Mapping[str, NDArray[np.int32]]], None] = _no_saving,
+    save: Callable[[int, Mapping[str, NDArray[np.int32]]], None] | None = None,
 ) -> ValueReport:
     """Run all images exactly and compare them with the float network.
 
@@ -152,7 +148,7 @@ def measure_values(
     is_classifier = math.prod(output_shape) == output_shape[0] > 1
     if is_classifier:
         images.check_labels(output_shape[0])
-    run = _prepare_run(network, images, plans)
+    run = _prepare_run(network, images, plans, keeps_maps=save is not None)
     shown: dict[str, list[_LayerOnImage]] = {layer.name: [] for layer in graph.layers}
     scores: list[NDArray[np.int32]] = []
     float_best: list[int] = []
@@ -161,7 +157,8 @@ def measure_values(
             shown[name].append(layer)
         scores.append(one.tensors[graph.output].reshape(-1))
         float_best.append(one.float_best)
-        save(index, one.tensors)
+        if save is not None:
+            save(index, one.tensors)
         progress(index + 1, len(images))
     last = next(layer for layer in graph.layers if layer.ofm == graph.output)
     end_to_end = Sqnr([one.end_to_end for one in shown[last.name]])
@@ -183,7 +180,7 @@ def measure_values(
 
 
 def _prepare_run(
-    network: QuantizedNetwork, images: ImageSet, plans: Plans
+    network: QuantizedNetwork, images: ImageSet, plans: Plans, *, keeps_maps: bool
 ) -> Callable[[int], _ImageRun]:
     """Make the function that runs one image three ways.
 
@@ -215,7 +212,7 @@ def _prepare_run(
                 elements=sum(ifm.size for ifm in read),
             )
         return _ImageRun(
-            tensors=trace.tensors,
+            tensors=trace.tensors if keeps_maps else {graph.output: trace.tensors[graph.output]},
             layers=layers,
             float_best=int(np.argmax(reference[graph.output])),
         )

@@ -24,6 +24,7 @@ from quantizer.errors import InputError
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Layer, LocalResponseNorm, WeightedLayer
+from quantizer.network.memory import check_memory
 from quantizer.quantized import DEFAULT_BIAS_BITS, BitWidths, QuantizedNetwork
 
 if TYPE_CHECKING:
@@ -35,11 +36,6 @@ Save = Callable[[int, Mapping[str, NDArray[np.int32]]], None]
 def ignore_progress(done: int, total: int) -> None:
     """Show nothing."""
     del done, total
-
-
-def ignore_tensors(index: int, tensors: Mapping[str, NDArray[np.int32]]) -> None:
-    """Keep nothing."""
-    del index, tensors
 
 
 def choose_bits(
@@ -81,7 +77,7 @@ def simulate(
     bits: BitWidths | None = None,
     explain: bool = False,
     progress: Callable[[int, int], None] = ignore_progress,
-    save: Save = ignore_tensors,
+    save: Save | None = None,
 ) -> RunReport:
     """Run a network on a machine: integers, SQNR, cycles, traffic and energy.
 
@@ -107,12 +103,14 @@ def simulate(
     ------
     InputError
         An operand is wider than the datapath or has a sign that this does not take, a
-        tile fits no buffer, a label is no output, or a float network is given images.
+        tile fits no buffer, a label is no output, memory is too small for the images at work, or
+        a float network is given images.
     """
     started = time.perf_counter()
     bits = bits or choose_bits(hardware)
     if isinstance(network, QuantizedNetwork):
         if images is not None:
+            check_memory(network.network, keeps_maps=save is not None)
             check_values(hardware)
         check_signs(hardware, network)
         network = replace(network, rules=hardware.numeric_rules)

@@ -9,6 +9,16 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
+def worker_count() -> int:
+    """Threads that work: one per processor that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def most_alive() -> int:
+    """Results that `map_in_order` may hold at a time, the ones in work included."""
+    return 2 * worker_count() + 1
+
+
 def map_in_order(function: Callable[[int], Result], count: int) -> Generator[Result]:
     """Yield ``function(0)``, ``function(1)``, ... ``function(count - 1)``.
 
@@ -16,13 +26,12 @@ def map_in_order(function: Callable[[int], Result], count: int) -> Generator[Res
     not grow with `count`, and what is summed over the results in their order cannot
     depend on the number of threads.
     """
-    workers = len(os.sched_getaffinity(0))
-    pool = ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(worker_count())
     try:
         ahead: deque[Future[Result]] = deque()
         for index in range(count):
             ahead.append(pool.submit(function, index))
-            if len(ahead) > 2 * workers:
+            if len(ahead) == most_alive():
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()

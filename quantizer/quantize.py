@@ -26,6 +26,7 @@ from quantizer.network.float_run import FloatRunner
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Add
+from quantizer.network.memory import check_memory
 from quantizer.quantized import (
     BitWidths,
     MapChoice,
@@ -149,6 +150,7 @@ def quantize(
                 f"feature map {open_roots[0]!r} has no given format; expected calibration images",
             )
         if isinstance(calibration, ImageSet):
+            check_memory(network)
             calibration = _collect(
                 network, calibration, open_roots, constants, rules or NumericRules(), progress
             )

@@ -93,7 +93,7 @@ def simulate(
     from accel_sim.report.as_npz import TensorStore
     from accel_sim.report.as_table import to_renderables
     from accel_sim.report.output_file import write_file
-    from accel_sim.simulation import choose_bits, ignore_tensors
+    from accel_sim.simulation import choose_bits
     from accel_sim.simulation import simulate as run
     from accel_sim.tile_trace import write_timeline
     from quantizer.formats_file import formats_to_json
@@ -133,7 +133,7 @@ def simulate(
             bits=widths,
             explain=True,
             progress=progress,
-            save=ignore_tensors if store is None else store.save,
+            save=None if store is None else store.save,
         )
     document = report.to_document()
     if json is not None:
