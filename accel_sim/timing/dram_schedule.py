@@ -39,6 +39,7 @@ from accel_sim.timing.tile_walk import (
     PSUM,
     WEIGHTS,
     advance,
+    copy_counts,
     fill_loads,
     fill_stores,
 )
@@ -116,9 +117,9 @@ def time_transfers(
     n_recorded, cycles = 0, 0
     # Row by row of `ends`: the tile of that number comes, the one before it is computed.
     for row in range(n_tiles + 2):
-        old_index[:] = index
-        old_stores[:] = stores
-        index[:] = coming
+        copy_counts(index, old_index)
+        copy_counts(stores, old_stores)
+        copy_counts(coming, index)
         loads[:] = 0
         stores[:] = 0
         if 0 < row < n_tiles:

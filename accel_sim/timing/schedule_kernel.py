@@ -36,6 +36,7 @@ from accel_sim.timing.tile_walk import (
     PSUM,
     WEIGHTS,
     advance,
+    copy_counts,
     fill_loads,
     fill_stores,
 )
@@ -276,7 +277,7 @@ def run_schedule(
     while has_next:
         row += is_timed
         step += 1
-        index[:] = following
+        copy_counts(following, index)
         has_next = advance(loop_order, trips, following, changed)
         loads[:] = 0
         if has_next:
@@ -286,7 +287,7 @@ def run_schedule(
         pixels = pixel_sizes[index[PIXELS]]
         filters = filter_sizes[index[FILTERS]]
         is_last = index[CHANNELS] == trips[CHANNELS] - 1
-        old_stores[:] = stores
+        copy_counts(stores, old_stores)
         fill_stores(rules, groups * pixels * filters, changed, is_last, has_next, stores)
         busy = work_on_tile(
             rules, groups, pixels, ifm_sizes[index[PIXELS]], filters,

@@ -46,9 +46,10 @@ the best of those that leave rows whole, whose runs are long."""
 ROWS, COLS = 2, 3
 """Dimensions of a space that cut a map."""
 
-_PROMISING = 1 << 10
-"""Tiles that are counted first, unless there are few."""
 _FEW = 1 << 12
+"""Up to so many tiles are all counted."""
+_PROMISING = 1 << 10
+"""Of more, those that are counted first."""
 
 _Rank = tuple[float, int, int, int, int]
 
@@ -188,7 +189,7 @@ class _Search:
         return grid
 
     def _find_promising(self, kind: Flags, uncut: NDArray[np.float64]) -> Flags:
-        """Find tiles of the lowest bounds, and so many that they are promising."""
+        """Find the tiles of a kind with the lowest bounds, `_PROMISING` of them or a few more."""
         every = self._grid_of(kind, np.ones(uncut.shape, np.bool_))
         n_tiles = np.count_nonzero(every, axis=(ROWS, COLS)).ravel()
         ascending = np.argsort(uncut, axis=None, kind="stable")

@@ -30,6 +30,13 @@ def advance(loop_order: Counts, trips: Counts, index: Counts, changed: Counts) -
 
 
 @jit
+def copy_counts(source: Counts, target: Counts) -> None:
+    """Copy arrays of one size; Numba would spend seconds on the refusal of any other."""
+    for place in range(len(target)):
+        target[place] = source[place]
+
+
+@jit
 def fill_loads(
     rules: ScheduleRules,
     index: Counts,

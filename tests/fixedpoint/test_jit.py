@@ -38,6 +38,24 @@ def step(value):
 """
 
 
+@jit.jit
+def _choose(is_first: bool, value: int) -> int:
+    return value if is_first else -value
+
+
+@jit.jit
+def _choose_both(value: int) -> int:
+    total = _choose(True, 1) + _choose(False, 2) + _choose(is_first=True, value=3)
+    for _ in range(2):
+        value = _choose(value > 0, value)
+    return total + value
+
+
+def test_constants_share_the_code_of_other_values():
+    assert _choose_both(-4) == 1 - 2 + 3 + 4
+    assert len(_choose.signatures) == 1
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The fixed-point package, and a small one of kernels that use it, to be edited."""
