@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.accumulation import NO_PLANS, AccumulationPlan, Plans
+from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.layer_steps import prepare_step
 from accel_sim.layer_steps.step import Events, Raw
 from quantizer.errors import InputError
@@ -52,6 +53,8 @@ class ExactNetwork:
     plans
         How the machine adds up every layer on its array. Needed where accumulators
         saturate, because the result depends on it; of no use where they wrap.
+    path
+        Whose micro-kernels to use; the fastest of the host. It changes no bit.
 
     Raises
     ------
@@ -60,10 +63,16 @@ class ExactNetwork:
         `prepare_step`).
     """
 
-    def __init__(self, network: QuantizedNetwork, plans: Plans = NO_PLANS) -> None:
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        plans: Plans = NO_PLANS,
+        *,
+        path: Path = HOST_PATHS[0],
+    ) -> None:
         self._network = network
         self._steps = [
-            (layer, prepare_step(network, layer, find_plan(network, layer, plans)))
+            (layer, prepare_step(network, layer, find_plan(network, layer, plans), path))
             for layer in network.network.layers
         ]
 

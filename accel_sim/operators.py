@@ -48,7 +48,7 @@ LAYERS = (
     LayerFacts(
         layer=layers.Conv,
         integers="sum, wrapped or saturated; bias; one requantize (5, 7, 8)",
-        kernel="kernels/conv, ordered_sums, output_stage",
+        kernel="kernels/micro_drivers; conv, ordered_sums, output_stage",
         oracles=f"{_INTERPRETERS}; onnxruntime ConvInteger; CMSIS-NN; additions one by one",
         cycles=_OF_THE_ARRAY,
         traffic="ifm rows and columns in use; weights and bias",
@@ -67,7 +67,7 @@ LAYERS = (
     LayerFacts(
         layer=layers.Dense,
         integers="as Conv",
-        kernel="kernels/dense, ordered_sums, output_stage",
+        kernel="kernels/micro_drivers; dense, ordered_sums, output_stage",
         oracles=_INTERPRETERS,
         cycles=_OF_THE_ARRAY,
         traffic="weights and bias",

@@ -184,7 +184,7 @@ def assemble_report(
     return RunReport(
         run=RunFacts(
             host=platform.node(),
-            kernel_path="none" if values is None else "numba",
+            kernel_path=_kernel_path(values),
             threads=len(os.sched_getaffinity(0)),
             seconds=round(time.perf_counter() - started, 3),
         ),
@@ -210,6 +210,14 @@ def _activity(values: "ValueReport") -> dict[str, LayerActivity]:
         name: LayerActivity(zero_ifm_fraction=layer.zero_ifm_fraction)
         for name, layer in values.layers.items()
     }
+
+
+def _kernel_path(values: "ValueReport | None") -> str:
+    if values is None:
+        return "none"
+    from accel_sim.kernels.micro_kernels import HOST_PATHS
+
+    return HOST_PATHS[0].name
 
 
 def _join(

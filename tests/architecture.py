@@ -107,7 +107,7 @@ MEETING_PLACES = (
 THIRD_PARTY = {
     "numpy": PACKAGES,
     "numba": ("quantizer.fixedpoint", "accel_sim.kernels"),
-    "llvmlite": ("quantizer.fixedpoint.jit",),
+    "llvmlite": ("quantizer.fixedpoint.jit", "accel_sim.kernels"),
     "scipy": (
         "quantizer.function_values",
         "quantizer.baselines",

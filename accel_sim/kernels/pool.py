@@ -38,15 +38,16 @@ def max_pool(ifm, kernel, stride, pads, dilation, raw_min, ofm):
         for p in range(out_height):
             top = p * stride[0] - pads[0]
             first_row, end_row = _inside(top, kernel[0], dilation[0], height)
-            for q in range(out_width):
-                left = q * stride[1] - pads[1]
-                first_col, end_col = _inside(left, kernel[1], dilation[1], width)
-                best = np.int64(raw_min)
-                for r in range(first_row, end_row):
-                    row = top + r * dilation[0]
-                    for s in range(first_col, end_col):
-                        best = max(best, np.int64(ifm[c, row, left + s * dilation[1]]))
-                ofm[c, p, q] = best
+            # Tap by tap, the loop over outputs has nothing but a maximum in it.
+            best = ofm[c, p]
+            best[:] = raw_min
+            for r in range(first_row, end_row):
+                row = ifm[c, top + r * dilation[0]]
+                for s in range(kernel[1]):
+                    left = s * dilation[1] - pads[1]
+                    first, end = _inside(left, out_width, stride[1], width)
+                    for q in range(first, end):
+                        best[q] = max(best[q], row[left + q * stride[1]])
 
 
 @jit

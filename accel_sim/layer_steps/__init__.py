@@ -5,6 +5,7 @@ and then runs on any number of images, from any number of threads.
 """
 
 from accel_sim.accumulation import AccumulationPlan
+from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.layer_steps import elementwise, functions, mac_layers, moves, pools
 from accel_sim.layer_steps.step import Step
 from quantizer.network.layers import (
@@ -32,7 +33,10 @@ from quantizer.quantized import QuantizedNetwork
 
 
 def prepare_step(
-    network: QuantizedNetwork, layer: Layer, plan: AccumulationPlan | None = None
+    network: QuantizedNetwork,
+    layer: Layer,
+    plan: AccumulationPlan | None = None,
+    path: Path = HOST_PATHS[0],
 ) -> Step:
     """Make the function that runs one layer.
 
@@ -41,6 +45,8 @@ def prepare_step(
     plan
         How the machine adds up a layer of multiply-accumulates; None where accumulators
         wrap, because the order cannot matter then.
+    path
+        Whose micro-kernels to use; the fastest of the host. It changes no bit.
 
     Raises
     ------
@@ -50,11 +56,11 @@ def prepare_step(
     """
     match layer:
         case Conv():
-            return mac_layers.prepare_conv(network, layer, plan)
+            return mac_layers.prepare_conv(network, layer, plan, path)
         case ConvTranspose():
             return mac_layers.prepare_transposed_conv(network, layer, plan)
         case Dense():
-            return mac_layers.prepare_dense(network, layer, plan)
+            return mac_layers.prepare_dense(network, layer, plan, path)
         case BatchNorm():
             return elementwise.prepare_batch_norm(network, layer)
         case Add():

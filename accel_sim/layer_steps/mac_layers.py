@@ -7,6 +7,8 @@ import numpy as np
 
 from accel_sim.accumulation import AccumulationPlan
 from accel_sim.kernels import conv, dense, transposed_conv
+from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
+from accel_sim.kernels.micro_layout import Shape
 from accel_sim.kernels.ordered_sums import Sums
 from accel_sim.layer_steps.ordered_filters import (
     Indices,
@@ -15,6 +17,7 @@ from accel_sim.layer_steps.ordered_filters import (
     order_filters,
 )
 from accel_sim.layer_steps.output_stage import prepare_output_stage
+from accel_sim.layer_steps.packed_sums import PackedLayer, pack_layer
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step
 from quantizer.network.graph import as_image
 from quantizer.network.layers import Conv, ConvTranspose, Dense
@@ -49,8 +52,13 @@ class _ConvSums:
         return 0 if self.ordered is None else self.ordered.run(ifm, acc)
 
 
-def prepare_conv(network: QuantizedNetwork, layer: Conv, plan: AccumulationPlan | None) -> Step:
-    """Prepare a convolution."""
+def prepare_conv(
+    network: QuantizedNetwork,
+    layer: Conv,
+    plan: AccumulationPlan | None,
+    path: Path = HOST_PATHS[0],
+) -> Step:
+    """Prepare a convolution, on the micro-kernels of a path where order cannot matter."""
     shapes = network.network.shapes
     image, ofm_image = as_image(shapes[layer.ifm]), as_image(shapes[layer.ofm])
     raw = network.weights[layer.weights].raw
@@ -68,6 +76,19 @@ def prepare_conv(network: QuantizedNetwork, layer: Conv, plan: AccumulationPlan 
     rows, cols = geometry.acc_shape
     pixels = _flat_pixels(ofm_image[1:], cols)
     ordered = None if plan is None else order_filters(network, layer, plan, taps, pixels)
+    if ordered is None:
+        shape = Shape(
+            ifm=image,
+            ofm=ofm_image,
+            window=window,
+            stride=layer.stride,
+            first_pads=layer.pads[:2],
+            dilation=layer.dilation,
+            groups=layer.groups,
+        )
+        packed = pack_layer(network, layer, shape, path)
+        if packed is not None:
+            return _run_packed_conv(packed, layer.ifm, ofm_image)
     sums = _ConvSums(taps=taps, ordered=ordered)
     stage = prepare_output_stage(network, layer)
 
@@ -76,6 +97,14 @@ def prepare_conv(network: QuantizedNetwork, layer: Conv, plan: AccumulationPlan 
         phases = conv.split_phases(maps[layer.ifm].reshape(image), geometry)
         clamps = sums.run(phases, acc)
         return stage.run(acc.reshape(-1, rows, cols), clamps, np.empty(ofm_image, np.int32))
+
+    return step
+
+
+def _run_packed_conv(packed: PackedLayer, ifm: str, shape: tuple[int, int, int]) -> Step:
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        ofm, events = packed.run(packed.pack(maps[ifm]))
+        return packed.unpack(ofm).reshape(shape), events
 
     return step
 
@@ -153,10 +182,16 @@ def _fill_window(taps: Taps, places: Indices, window: tuple[int, int]) -> Taps:
     )
 
 
-def prepare_dense(network: QuantizedNetwork, layer: Dense, plan: AccumulationPlan | None) -> Step:
+def prepare_dense(
+    network: QuantizedNetwork,
+    layer: Dense,
+    plan: AccumulationPlan | None,
+    path: Path = HOST_PATHS[0],
+) -> Step:
     """Prepare a matrix product: a convolution of pixels that are vectors."""
     weights = np.ascontiguousarray(network.weights[layer.weights].raw, np.int16)
     filters, channels = weights.shape
+    positions = math.prod(network.network.shapes[layer.ofm]) // filters
     ordered = None
     if plan is not None:
         one_tap = np.zeros(1, np.int64)
@@ -167,8 +202,20 @@ def prepare_dense(network: QuantizedNetwork, layer: Dense, plan: AccumulationPla
             window=(1, 1),
             groups=1,
         )
-        positions = math.prod(network.network.shapes[layer.ofm]) // filters
         ordered = order_filters(network, layer, plan, taps, np.arange(positions))
+    if ordered is None:
+        shape = Shape(
+            ifm=(channels, 1, positions),
+            ofm=(filters, 1, positions),
+            window=(1, 1),
+            stride=(1, 1),
+            first_pads=(0, 0),
+            dilation=(1, 1),
+            groups=1,
+        )
+        packed = pack_layer(network, layer, shape, path)
+        if packed is not None:
+            return _run_packed_dense(packed, layer.ifm)
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
@@ -181,5 +228,13 @@ def prepare_dense(network: QuantizedNetwork, layer: Dense, plan: AccumulationPla
             clamps = ordered.run(as_rows, acc[:, 0])
         ofm, events = stage.run(acc, clamps, np.empty(acc.shape, np.int32))
         return np.ascontiguousarray(ofm[:, 0].T), events
+
+    return step
+
+
+def _run_packed_dense(packed: PackedLayer, ifm: str) -> Step:
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        ofm, events = packed.run(packed.pack_rows(maps[ifm]))
+        return ofm.astype(np.int32), events
 
     return step

@@ -1,0 +1,179 @@
+"""Drivers of the micro-kernels: one image through one layer, tile by tile.
+
+The processor's path decides the micro-kernel, by the type of `kernel`; all else is shared.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.kernels.micro_kernels import RUNS
+from accel_sim.kernels.micro_stage import finish
+from accel_sim.kernels.micro_sums import multiply
+from quantizer.fixedpoint.jit import jit
+
+
+class PackedFilters(NamedTuple):
+    """The filters of a layer, in blocks as wide as the micro-kernel.
+
+    Attributes
+    ----------
+    weights : int8 or int16[planes * blocks * segments * lanes * filters * values]
+        Flat; zeros where a block has fewer filters, or a segment fewer values.
+    blocks : int64[blocks, 3]
+        First filter, number of filters, and the channel that its segments start from.
+    segments : int64[segments]
+        Where neighbouring values of the map meet neighbouring weights, relative to the first
+        pixel of a window.
+    lanes : int
+        Of every segment.
+    step : int
+        Filters of the layer: so many outputs has a pixel.
+    """
+
+    weights: NDArray[Any]
+    blocks: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    lanes: int
+    step: int
+
+
+class Tiles(NamedTuple):
+    """The outputs of a layer, in runs of neighbours of one row.
+
+    Attributes
+    ----------
+    runs : int64[2 * n, 4]
+        Where the window of the first pixel starts in the packed map, the index of that
+        pixel in the ofm, the first pixel that no other run gives, and the one behind the last.
+    pixel_step : int
+        From the window of one pixel to that of the next.
+    strip_runs : int
+        All filters pass over so many runs, whose part of the map stays in the cache.
+    """
+
+    runs: NDArray[np.int64]
+    pixel_step: int
+    strip_runs: int
+
+
+class Parts(NamedTuple):
+    """Sums of a layer that are taken apart so that each fits 32 bits.
+
+    Attributes
+    ----------
+    ranges : int64[parts, 4]
+        Plane of the weights, first segment, the one behind the last, and the power of two
+        that the sum is worth.
+    starts : int32[parts, blocks, filters]
+        What is added to each sum, modulo ``2**32``.
+    """
+
+    ranges: NDArray[np.int64]
+    starts: NDArray[np.int32]
+
+
+class Workspace(NamedTuple):
+    """Room for one tile.
+
+    Attributes
+    ----------
+    sums : int32 or int64[runs * run_pixels, filters]
+        Of 64 bits where they are taken apart.
+    part : int32[runs * run_pixels, filters]
+        The sums of a part; not used where there are none.
+    spare : uint8[run_pixels * filters * bytes]
+        Outputs of an incomplete block.
+    """
+
+    sums: NDArray[Any]
+    part: NDArray[np.int32]
+    spare: NDArray[np.uint8]
+
+
+@jit
+def _copy_outputs(spare, spare_step, n_bytes, n_pixels, ofm, place, step):
+    for _ in range(n_pixels):
+        ofm[place : place + n_bytes] = spare[:n_bytes]
+        spare, place = spare[spare_step:], place + step
+
+
+@jit
+def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
+    """Run one image through a layer.
+
+    Parameters
+    ----------
+    kernel : MicroKernel
+    ifm : uint8, int16 or int32[values]
+        Packed map.
+    filters : PackedFilters
+    parts : Parts or None
+        None where sums and output stage fit 32 bits.
+    tiles : Tiles
+    stage : Stage
+    work : Workspace
+    size : int
+        Bytes of an output: 1, 2 or 4.
+    ofm : uint8[P*Q*K*size]
+        Outputs of a pixel side by side. Every element is overwritten.
+
+    Returns
+    -------
+    tuple of int64
+        Sums that left the accumulator, and outputs that the format clipped.
+    """
+    n_runs, n_blocks, n_segments = len(tiles.runs), len(filters.blocks), len(filters.segments)
+    segment_weights = filters.lanes * kernel.filters * kernel.lane_values
+    step, spare_step = filters.step * size, kernel.filters * size
+    overflows = saturations = 0
+    for strip in range(0, n_runs, tiles.strip_runs):
+        for block in range(n_blocks):
+            first_filter, n_filters, channel = filters.blocks[block]
+            is_whole = n_filters == kernel.filters
+            for t in range(strip, min(strip + tiles.strip_runs, n_runs), RUNS):
+                starts = (tiles.runs[t, 0] + channel, tiles.runs[t + 1, 0] + channel)
+                if parts is None:
+                    multiply(
+                        kernel, ifm, starts, tiles.pixel_step, filters.weights,
+                        block * n_segments * segment_weights, filters.lanes, filters.segments,
+                        work.sums,
+                    )  # fmt: skip
+                else:
+                    work.sums[:] = 0
+                    for part in range(len(parts.ranges)):
+                        plane, begin, end, power = parts.ranges[part]
+                        segment = (plane * n_blocks + block) * n_segments + begin
+                        multiply(
+                            kernel, ifm, starts, tiles.pixel_step, filters.weights,
+                            segment * segment_weights, filters.lanes, filters.segments[begin:end],
+                            work.part,
+                        )  # fmt: skip
+                        for i in range(work.part.shape[0]):
+                            for k in range(work.part.shape[1]):
+                                total = np.int32(work.part[i, k] + parts.starts[part, block, k])
+                                work.sums[i, k] += np.int64(total) << power
+                for run in range(RUNS):
+                    _, pixel, first, last = tiles.runs[t + run]
+                    place = (pixel + first) * step + first_filter * size
+                    events = finish(
+                        kernel,
+                        work.sums,
+                        (run * kernel.run_pixels + first, run * kernel.run_pixels + last),
+                        stage.constants[block],
+                        stage.limits,
+                        stage.is_simple,
+                        size,
+                        ofm if is_whole else work.spare,
+                        place if is_whole else 0,
+                        step if is_whole else spare_step,
+                    )
+                    overflows += events[0]
+                    saturations += events[1]
+                    if not is_whole:
+                        n_bytes = n_filters * size
+                        _copy_outputs(
+                            work.spare, spare_step, n_bytes, last - first, ofm, place, step
+                        )
+    return overflows, saturations

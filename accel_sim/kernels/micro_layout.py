@@ -1,0 +1,260 @@
+"""How maps, filters and outputs are laid out for the micro-kernels.
+
+A map is padded and stored pixel by pixel, all channels of a pixel side by side, in integers
+as narrow as the micro-kernel takes. Values that these do not hold are shifted by an offset,
+which the sums are corrected for. Nothing outside the kernels and their callers sees it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.kernels.micro_drivers import PackedFilters, Tiles
+from accel_sim.kernels.micro_kernels import (
+    RUNS,
+    Family,
+    Maps,
+    MicroKernel,
+    Path,
+    Plain,
+    PlainDepthwise,
+    Weights,
+)
+
+_FEW_PIXELS = 4
+"""Up to so many, tiles of many pixels would be mostly empty."""
+
+_STRIP_RUNS = 32
+_CACHE_LINE = 64
+
+
+def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """Give room that starts a cache line: vectors that cross one cost twice."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(size + _CACHE_LINE, np.uint8)
+    # `ctypes.data` would take longer than a small layer.
+    first = -room.__array_interface__["data"][0] % _CACHE_LINE
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A convolution; pairs are (rows, cols). A dense layer is one of 1 x 1 on one row."""
+
+    ifm: tuple[int, int, int]
+    ofm: tuple[int, int, int]
+    window: tuple[int, int]
+    stride: tuple[int, int]
+    first_pads: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether every filter has one channel of its own."""
+        return self.groups == self.ifm[0] == self.ofm[0] > 1
+
+    @property
+    def touched(self) -> tuple[int, int]:
+        """Rows and cols of the padded map: all that are read, and all that there are."""
+        rows, cols = (
+            max(size + pad, (out - 1) * step + (taps - 1) * spread + 1)
+            for size, pad, out, step, taps, spread in zip(
+                self.ifm[1:], self.first_pads, self.ofm[1:], self.stride, self.window,
+                self.dilation, strict=True,
+            )
+        )  # fmt: skip
+        return rows, cols
+
+    def flattened(self) -> "Shape":
+        """Make one row of a convolution that reads its map pixel by pixel."""
+        if self.window != (1, 1) or self.stride != (1, 1) or self.ifm[1:] != self.ofm[1:]:
+            return self
+        if self.first_pads != (0, 0):
+            return self
+        pixels = self.ifm[1] * self.ifm[2]
+        return Shape(
+            ifm=(self.ifm[0], 1, pixels), ofm=(self.ofm[0], 1, pixels), window=(1, 1),
+            stride=(1, 1), first_pads=(0, 0), dilation=(1, 1), groups=self.groups,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """A convolution laid out for one micro-kernel.
+
+    Attributes
+    ----------
+    size
+        Values of the packed map, with those that are read behind its last pixel.
+    """
+
+    kernel: MicroKernel
+    maps: Maps
+    shape: Shape
+    tiles: Tiles
+    filters: PackedFilters
+    size: int
+
+    @property
+    def packed_weights(self) -> NDArray[np.integer[Any]]:
+        """Weights as [planes, blocks, segments, lanes, filters, values]."""
+        filters, kernel = self.filters, self.kernel
+        return filters.weights.reshape(
+            -1,
+            len(filters.blocks),
+            len(filters.segments),
+            filters.lanes,
+            kernel.filters,
+            kernel.lane_values,
+        )
+
+
+def find_family(
+    path: Path, map_bits: int, weights: NDArray[np.integer[Any]], is_narrow: bool
+) -> Family | None:
+    """Find the fastest micro-kernels of a path that hold the operands.
+
+    Parameters
+    ----------
+    is_narrow
+        Whether sums and output stage need no more than 32 bits. Otherwise only the widest
+        micro-kernels do: few layers are of that kind, and fewer drivers are compiled.
+    """
+    families = path.families if is_narrow else path.families[-1:]
+    return next((one for one in families if one.holds(map_bits, weights)), None)
+
+
+def find_offset(maps: Maps, raw_min: int, raw_max: int) -> int:
+    """Find what is added to raw values so that they fit the integers of a packed map."""
+    held = np.iinfo(maps)
+    return 0 if held.min <= raw_min and raw_max <= held.max else int(held.min) - raw_min
+
+
+def lay_out(
+    family: Family, shape: Shape, planes: Sequence[NDArray[np.integer[Any]]], most_lanes: int
+) -> Layout:
+    """Choose the micro-kernel of a layer and pack its filters.
+
+    Parameters
+    ----------
+    planes
+        ``[K, C/groups, R, S]`` each; powers of two apart, where more than one.
+    most_lanes
+        No segment has more.
+    """
+    shape = shape.flattened()
+    is_row = shape.ofm[1] * shape.ofm[2] <= _FEW_PIXELS
+    kernel = family.depthwise if shape.is_depthwise else family.row if is_row else family.dense
+    if isinstance(kernel, Plain | PlainDepthwise):
+        groups = 1 if shape.is_depthwise else shape.groups
+        kernel = kernel._replace(filters=min(kernel.filters, shape.ofm[0] // groups))
+    blocks = _cut_filters(shape, kernel)
+    segments, lanes, values = _cut_window(shape, kernel, planes, most_lanes)
+    tiles = _cut_outputs(shape, kernel)
+    reach = kernel.filters if shape.is_depthwise else lanes * kernel.lane_values
+    last_pixel = int(tiles.runs[:, 0].max()) + (kernel.run_pixels - 1) * tiles.pixel_step
+    read = last_pixel + int(blocks[:, 2].max()) + int(segments.max()) + reach
+    rows, cols = shape.touched
+    dtype = np.int16 if shape.is_depthwise else family.weights
+    weights = _pack_filters(kernel, blocks, values, dtype)
+    return Layout(
+        kernel=kernel,
+        maps=family.maps,
+        shape=shape,
+        tiles=tiles,
+        filters=PackedFilters(
+            weights=weights.reshape(-1),
+            blocks=blocks,
+            segments=segments,
+            lanes=lanes,
+            step=shape.ofm[0],
+        ),
+        size=max(read, rows * cols * shape.ifm[0]),
+    )
+
+
+def _cut_filters(shape: Shape, kernel: MicroKernel) -> NDArray[np.int64]:
+    """Blocks of filters of one group; of a depthwise layer, of as many groups."""
+    groups = 1 if shape.is_depthwise else shape.groups
+    filters, channels = shape.ofm[0] // groups, shape.ifm[0] // groups
+    return np.array(
+        [
+            (
+                group * filters + first,
+                min(kernel.filters, filters - first),
+                first if shape.is_depthwise else group * channels,
+            )
+            for group in range(groups)
+            for first in range(0, filters, kernel.filters)
+        ]
+    )
+
+
+def _cut_window(
+    shape: Shape, kernel: MicroKernel, planes: Sequence[NDArray[np.integer[Any]]], most_lanes: int
+) -> tuple[NDArray[np.int64], int, NDArray[np.integer[Any]]]:
+    """Cut the window into segments of neighbours; weights as [planes, K, segments, values]."""
+    channels, cols = shape.ifm[0], shape.touched[1]
+    # [planes, K, R, S, C/groups]: neighbours of the packed map last.
+    weights = np.stack(planes).transpose(0, 1, 3, 4, 2)
+    rows = np.arange(shape.window[0]) * shape.dilation[0] * cols * channels
+    if shape.groups == 1 and shape.dilation[1] == 1:
+        starts = rows
+    else:
+        taps = np.arange(shape.window[1]) * shape.dilation[1] * channels
+        starts = (rows[:, None] + taps).reshape(-1)
+    weights = weights.reshape(*weights.shape[:2], len(starts), -1)
+    lanes = -(-weights.shape[3] // kernel.lane_values)
+    pieces = -(-lanes // most_lanes)
+    lanes = -(-lanes // pieces)
+    values = lanes * kernel.lane_values
+    missing = pieces * values - weights.shape[3]
+    if missing:
+        weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, missing)))
+    segments = (starts[:, None] + np.arange(pieces) * values).reshape(-1)
+    return segments, lanes, weights.reshape(*weights.shape[:2], len(segments), values)
+
+
+def _cut_outputs(shape: Shape, kernel: MicroKernel) -> Tiles:
+    """Cut every row of outputs into runs; the last of a row reaches back."""
+    (channels, _, _), (_, out_rows, out_cols) = shape.ifm, shape.ofm
+    row_step = shape.stride[0] * shape.touched[1] * channels
+    pixel_step = shape.stride[1] * channels
+    cols = np.arange(0, out_cols, kernel.run_pixels)
+    begins = np.minimum(cols, max(out_cols - kernel.run_pixels, 0))
+    ends = np.minimum(kernel.run_pixels, out_cols - begins)
+    rows = np.arange(out_rows)[:, None]
+    runs = np.stack(
+        [
+            (rows * row_step + begins * pixel_step).reshape(-1),
+            (rows * out_cols + begins).reshape(-1),
+            np.tile(cols - begins, out_rows),
+            np.tile(ends, out_rows),
+        ],
+        axis=1,
+    )
+    spare = np.zeros((-len(runs) % RUNS, 4), np.int64)
+    # A depthwise layer has little use for a value: all of its channels have to be near.
+    strip_runs = RUNS if shape.is_depthwise else _STRIP_RUNS
+    return Tiles(np.concatenate([runs, spare]), pixel_step, strip_runs)
+
+
+def _pack_filters(
+    kernel: MicroKernel, blocks: NDArray[np.int64], weights: NDArray[Any], dtype: Weights
+) -> NDArray[Any]:
+    """Give [planes, blocks, segments, lanes, filters, values]."""
+    planes, _, segments, values = weights.shape
+    lanes = values // kernel.lane_values
+    packed = aligned(
+        (planes, len(blocks), segments, lanes, kernel.filters, kernel.lane_values), dtype
+    )
+    packed[:] = 0
+    for block, (first, count, _) in enumerate(blocks.tolist()):
+        part = weights[:, first : first + count].reshape(planes, count, segments, lanes, -1)
+        packed[:, block, :, :, :count] = part.transpose(0, 2, 3, 1, 4)
+    return packed

@@ -1,0 +1,270 @@
+"""The output stage of a tile: wrap, bias, rounding shift, clamp, narrow store, counts."""
+
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from accel_sim.kernels.micro_kernels import Plain, PlainDepthwise
+
+_I64 = ir.IntType(64)
+_BYTES = ir.IntType(8).as_pointer()
+_LANES = 16
+
+START, BIAS, HALF, SHIFT, SIGN, ODD, TOGETHER = range(7)
+"""Rows of `Stage.constants`."""
+LOW, HIGH, CLIP_LOW, CLIP_HIGH, UNUSED_BITS = range(5)
+"""Places in `Stage.limits`."""
+
+
+class Stage(NamedTuple):
+    """The output stage of a layer, in integers of 32 or 64 bits that hold all it computes.
+
+    With ``t = wrap(acc + start)`` and ``u = t + bias``, the raw value is ``clip((u + half +
+    (u < 0 ? sign : 0) + (u >> shift & odd)) >> shift)``. Any rounding is such a sum: what is
+    added before the shift decides which values it carries over an integer.
+
+    Attributes
+    ----------
+    constants : int32 or int64[blocks, 7, filters]
+        By filter: start, bias, half, shift, sign and odd as above, and the sum of start, bias
+        and half.
+    limits : int32 or int64[5]
+        Lowest and highest raw value that is stored; values below and above which count as
+        clipped by the format; and the bits that the accumulator has not.
+    is_simple
+        Whether nothing wraps and the rounding needs `half` alone.
+    """
+
+    constants: NDArray[Any]
+    limits: NDArray[Any]
+    is_simple: bool
+
+
+def _finish_plain(kernel, acc, rows, constants, limits, is_simple, size, ofm, place, step):
+    """`finish` in loops: one output after another."""
+    low, high, unused = limits[LOW], limits[HIGH], limits[UNUSED_BITS]
+    clip_low, clip_high = limits[CLIP_LOW], limits[CLIP_HIGH]
+    overflows = saturations = 0
+    for row in range(rows[0], rows[1]):
+        for k in range(acc.shape[1]):
+            total = acc[row, k] + constants[START, k]
+            wrapped = (total << unused) >> unused
+            overflows += wrapped != total
+            value = wrapped + constants[BIAS, k]
+            shift = constants[SHIFT, k]
+            added = constants[HALF, k] + ((value >> shift) & constants[ODD, k])
+            if value < 0:
+                added += constants[SIGN, k]
+            rounded = (value + added) >> shift
+            saturations += rounded < clip_low or rounded > clip_high
+            raw = min(max(rounded, low), high)
+            if size == 1:
+                ofm[place + k] = raw & 255
+            else:
+                for byte in range(size):
+                    ofm[place + k * size + byte] = (raw >> (8 * byte)) & 255
+        place += step
+    return overflows, saturations
+
+
+@intrinsic
+def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, ofm, place, step):
+    """Turn the sums of some pixels of a tile into outputs.
+
+    Parameters
+    ----------
+    kernel : MicroKernel
+    acc : int32 or int64[pixels, filters]
+    rows : (int64, int64)
+        The first pixel, and the one behind the last.
+    constants, limits, is_simple
+        Of the `Stage`, for these filters.
+    size : int64
+        Bytes of an output, 1, 2 or 4; as many low bits of it are stored.
+    ofm : uint8[bytes]
+    place, step : int64
+        Where the first pixel goes, and how far the next is, in bytes.
+
+    Returns
+    -------
+    tuple of int64
+        Sums that left the accumulator, and outputs that the format clipped.
+    """
+    counts = types.UniTuple(types.int64, 2)
+    pair = types.UniTuple(types.int64, 2)
+    signature = counts(
+        kernel, acc, pair, constants, limits, types.boolean, types.int64, ofm, types.int64,
+        types.int64,
+    )  # fmt: skip
+
+    def codegen(context, builder, signature, args):
+        if kernel.instance_class in (Plain, PlainDepthwise):
+            return context.compile_internal(builder, _finish_plain, signature, args)
+
+        def array(position):
+            return context.make_array(signature.args[position])(context, builder, args[position])
+
+        emit = _TileStage(builder, acc.dtype)
+        operands = {
+            "acc": array(1).data,
+            "rows": [builder.extract_value(args[2], end) for end in range(2)],
+            "filters": builder.extract_value(array(1).shape, 1),
+            "constants": array(3).data,
+            "limits": array(4).data,
+            "size": args[6],
+            "ofm": array(7).data,
+            "place": args[8],
+            "step": args[9],
+        }
+        simple, general, done = (
+            builder.append_basic_block(name) for name in ("simple", "general", "done")
+        )
+        builder.cbranch(args[5], simple, general)
+        found = []
+        for begin, is_simple_one in ((simple, True), (general, False)):
+            builder.position_at_end(begin)
+            results = emit.run(is_simple=is_simple_one, **operands)
+            found.append((builder.block, results))
+            builder.branch(done)
+        builder.position_at_end(done)
+        merged = []
+        for which in range(2):
+            phi = builder.phi(_I64)
+            for origin, results in found:
+                phi.add_incoming(results[which], origin)
+            merged.append(phi)
+        return context.make_tuple(builder, signature.return_type, merged)
+
+    return signature, codegen
+
+
+finish: Any = _finish
+"""As its callers see it, without the typing context."""
+
+
+class _TileStage:
+    """Writes the loop over the pixels of a tile, and over vectors of its filters."""
+
+    def __init__(self, builder, wide):
+        self._b = builder
+        self._element = ir.IntType(wide.bitwidth)
+        self._vector = ir.VectorType(self._element, _LANES)
+
+    def _load(self, pointer, index):
+        place = self._b.bitcast(self._b.gep(pointer, [index]), self._vector.as_pointer())
+        loaded = self._b.load(place)
+        loaded.align = self._element.width // 8
+        return loaded
+
+    def _spread(self, scalar):
+        undefined = ir.Constant(self._vector, ir.Undefined)
+        first = self._b.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        return self._b.shuffle_vector(first, undefined, mask)
+
+    def _sum_up(self, vector):
+        reduce = cgutils.get_or_insert_function(
+            self._b.module,
+            ir.FunctionType(self._element, [self._vector]),
+            f"llvm.vector.reduce.add.v{_LANES}i{self._element.width}",
+        )
+        total = self._b.call(reduce, [vector])
+        return total if self._element.width == 64 else self._b.sext(total, _I64)
+
+    def run(self, *, acc, rows, filters, constants, limits, size, ofm, place, step, is_simple):
+        """Loop over pixels; return both counts."""
+        b = self._b
+        zeros = ir.Constant(self._vector, [0] * _LANES)
+        bounds = [
+            self._spread(b.load(b.gep(limits, [ir.Constant(_I64, index)])))
+            for index in range(UNUSED_BITS + 1)
+        ]
+        entry = b.block
+        head, body, vector_end, pixel_end, done = (
+            b.append_basic_block(name) for name in ("head", "vector", "more", "pixel", "end")
+        )
+        b.branch(head)
+
+        b.position_at_end(head)
+        row, out = b.phi(_I64), b.phi(_I64)
+        outer_counts = [b.phi(self._vector) for _ in range(2)]
+        row.add_incoming(rows[0], entry)
+        out.add_incoming(place, entry)
+        for count in outer_counts:
+            count.add_incoming(zeros, entry)
+        b.cbranch(b.icmp_signed("<", row, rows[1]), body, done)
+
+        b.position_at_end(body)
+        k = b.phi(_I64)
+        counts = [b.phi(self._vector) for _ in range(2)]
+        k.add_incoming(ir.Constant(_I64, 0), head)
+        for count, before in zip(counts, outer_counts, strict=True):
+            count.add_incoming(before, head)
+
+        def constant(index):
+            return self._load(constants, b.add(k, b.mul(filters, ir.Constant(_I64, index))))
+
+        total = self._load(acc, b.add(k, b.mul(row, filters)))
+        rounded, events = self._round(total, constant, bounds, is_simple)
+        new_counts = [b.sub(count, event) for count, event in zip(counts, events, strict=True)]
+        raw = self._clip(rounded, bounds[LOW], bounds[HIGH])
+        self._store(raw, b.gep(ofm, [b.add(out, b.mul(k, size))]), size, vector_end)
+
+        b.position_at_end(vector_end)
+        next_k = b.add(k, ir.Constant(_I64, _LANES))
+        k.add_incoming(next_k, vector_end)
+        for count, after in zip(counts, new_counts, strict=True):
+            count.add_incoming(after, vector_end)
+        b.cbranch(b.icmp_signed("<", next_k, filters), body, pixel_end)
+
+        b.position_at_end(pixel_end)
+        row.add_incoming(b.add(row, ir.Constant(_I64, 1)), pixel_end)
+        out.add_incoming(b.add(out, step), pixel_end)
+        for count, after in zip(outer_counts, new_counts, strict=True):
+            count.add_incoming(after, pixel_end)
+        b.branch(head)
+
+        b.position_at_end(done)
+        return [self._sum_up(count) for count in outer_counts]
+
+    def _store(self, raw, place, size, after):
+        b = self._b
+        blocks = {width: b.append_basic_block(f"bytes{width}") for width in (4, 2, 1)}
+        switch = b.switch(size, blocks[4])
+        for width, block in blocks.items():
+            switch.add_case(ir.Constant(_I64, width), block)
+            b.position_at_end(block)
+            narrow = ir.VectorType(ir.IntType(8 * width), _LANES)
+            stored = raw if narrow == self._vector else b.trunc(raw, narrow)
+            b.store(stored, b.bitcast(place, narrow.as_pointer())).align = 1
+            b.branch(after)
+
+    def _round(self, total, constant, bounds, is_simple):
+        """Give the rounded value, and -1 where a sum overflows or an output is clipped."""
+        b = self._b
+        if is_simple:
+            overflow = ir.Constant(self._vector, [0] * _LANES)
+            rounded = b.ashr(b.add(total, constant(TOGETHER)), constant(SHIFT))
+        else:
+            unused, shift = bounds[UNUSED_BITS], constant(SHIFT)
+            total = b.add(total, constant(START))
+            wrapped = b.ashr(b.shl(total, unused), unused)
+            overflow = b.sext(b.icmp_signed("!=", wrapped, total), self._vector)
+            value = b.add(wrapped, constant(BIAS))
+            width = ir.Constant(self._vector, [self._element.width - 1] * _LANES)
+            of_sign = b.and_(b.ashr(value, width), constant(SIGN))
+            of_odd = b.and_(b.ashr(value, shift), constant(ODD))
+            added = b.add(b.add(value, constant(HALF)), b.add(of_sign, of_odd))
+            rounded = b.ashr(added, shift)
+        is_low = b.icmp_signed("<", rounded, bounds[CLIP_LOW])
+        is_high = b.icmp_signed(">", rounded, bounds[CLIP_HIGH])
+        return rounded, (overflow, b.sext(b.or_(is_low, is_high), self._vector))
+
+    def _clip(self, value, low, high):
+        b = self._b
+        value = b.select(b.icmp_signed("<", value, low), low, value)
+        return b.select(b.icmp_signed(">", value, high), high, value)

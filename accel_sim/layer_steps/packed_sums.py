@@ -1,0 +1,213 @@
+"""Layers of the array on micro-kernels: their sums proved, packed and finished."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.accumulator_range import sum_range
+from accel_sim.kernels.micro_drivers import Parts, Workspace, convolve
+from accel_sim.kernels.micro_kernels import RUNS, Family, Path
+from accel_sim.kernels.micro_layout import (
+    Layout,
+    Shape,
+    aligned,
+    find_family,
+    find_offset,
+    lay_out,
+)
+from accel_sim.kernels.micro_moves import pack_map, unpack_map
+from accel_sim.kernels.micro_stage import Stage
+from accel_sim.layer_steps.output_stage import prepare_output_stage
+from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
+from accel_sim.layer_steps.step import Events, Raw
+from quantizer.fixedpoint.qformat import QFormat
+from quantizer.network.layers import MacLayer
+from quantizer.quantized import QuantizedNetwork
+
+_NO_LIMIT = 1 << 30
+_PART_LANES = 64
+"""Of a segment where sums are taken apart: with 8-bit weights each fits 32 bits."""
+_PLANE_BITS = 8
+
+Packed = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedLayer:
+    """A layer ready for its micro-kernel.
+
+    Attributes
+    ----------
+    parts
+        None where sums and output stage fit 32 bits.
+    offset
+        What packed maps are shifted by.
+    """
+
+    layout: Layout
+    stage: Stage
+    parts: Parts | None
+    offset: int
+    ofm: QFormat
+
+    def pack(self, ifm: Raw) -> Packed:
+        """Store a map [C, H, W] for the micro-kernel."""
+        shape = self.layout.shape
+        packed = np.full(self.layout.size, self.offset, self.layout.maps)
+        channels, cols = shape.ifm[0], shape.touched[1]
+        top, left = shape.first_pads
+        row_step = cols * channels
+        first = top * row_step + left * channels
+        pack_map(ifm.reshape(shape.ifm), self.offset, row_step, first, packed)
+        return packed
+
+    def pack_rows(self, ifm: Raw) -> Packed:
+        """Store vectors [M, C] for the micro-kernel."""
+        packed = np.full(self.layout.size, self.offset, self.layout.maps)
+        packed[: ifm.size] = ifm.reshape(-1) + self.offset
+        return packed
+
+    def run(self, packed: Packed) -> tuple[Packed, Events]:
+        """Run one image; give the ofm as [P*Q, K] in integers as narrow as its format."""
+        layout = self.layout
+        pixels, filters = RUNS * layout.kernel.run_pixels, layout.kernel.filters
+        stored = _storage(self.ofm)
+        sums = aligned((pixels, filters), np.int32 if self.parts is None else np.int64)
+        work = Workspace(
+            sums=sums,
+            part=sums if self.parts is None else aligned((pixels, filters), np.int32),
+            spare=np.empty(layout.kernel.run_pixels * filters * stored.itemsize, np.uint8),
+        )
+        channels, rows, cols = layout.shape.ofm
+        ofm = np.empty((rows * cols, channels), stored)
+        events = convolve(
+            layout.kernel,
+            packed,
+            layout.filters,
+            self.parts,
+            layout.tiles,
+            self.stage,
+            work,
+            stored.itemsize,
+            ofm.reshape(-1).view(np.uint8),
+        )
+        return ofm, Events(accumulator_overflows=int(events[0]), output_saturations=int(events[1]))
+
+    def unpack(self, stored: Packed) -> Raw:
+        """Widen an ofm to [K, P*Q]."""
+        ofm = np.empty(stored.shape[::-1], np.int32)
+        unpack_map(stored, ofm)
+        return ofm
+
+
+def _storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
+    size = 1 if fmt.bits <= 8 else 2 if fmt.bits <= 16 else 4
+    # Wider than 16 bits, unsigned values are stored as their low bits everywhere.
+    return np.dtype(f"{'i' if fmt.signed or size == 4 else 'u'}{size}")
+
+
+def pack_layer(
+    network: QuantizedNetwork, layer: MacLayer, shape: Shape, path: Path
+) -> PackedLayer | None:
+    """Prepare a layer of which no sum has to be added up in order.
+
+    Parameters
+    ----------
+    shape
+        Of the layer, whose weights are ``[K, C/groups, R, S]`` or ``[K, C]``.
+    path
+        Whose micro-kernels to use.
+
+    Returns
+    -------
+    PackedLayer or None
+        None where the micro-kernels cannot hold the operands, or an output stage shifts left.
+    """
+    raw = network.weights[layer.weights].raw
+    raw = raw.reshape(*raw.shape[:2], *shape.window)
+    ifm = network.formats[layer.ifm]
+    rules = prepare_output_stage(network, layer)
+    low, high = sum_range(network, layer)
+    wraps = not _holds(rules.acc_bits, low, high)
+    fits = _holds(32, low, high)
+    # Plain loops compute in 64 bits whatever they store.
+    is_narrow = fits and bool(path.features) and fits_32_bits(rules, wraps, low, high)
+    family = find_family(path, ifm.bits, raw, is_narrow)
+    if family is None or (rules.shift < 0).any():
+        return None
+    raw = raw.astype(np.int16, copy=False)
+    offset = find_offset(family.maps, ifm.raw_min, ifm.raw_max)
+    found = _lay_out_whole(family, shape, raw, offset) if fits else None
+    if found is None:
+        found = _lay_out_parts(family, shape, raw, ifm, offset)
+    if found is None:
+        return None
+    layout, parts = found
+    starts = parts.starts[0] if is_narrow else np.zeros_like(parts.starts[0])
+    return PackedLayer(
+        layout=layout,
+        stage=arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64),
+        parts=None if is_narrow else parts,
+        offset=offset,
+        ofm=network.formats[layer.ofm],
+    )
+
+
+def _holds(bits: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
+    half = 1 << (bits - 1)
+    return bool(((low >= -half) & (high < half)).all())
+
+
+def _lay_out_whole(
+    family: Family, shape: Shape, raw: NDArray[np.int16], offset: int
+) -> tuple[Layout, Parts]:
+    """Lay out sums that fit 32 bits."""
+    layout = lay_out(family, shape, [raw], _NO_LIMIT)
+    (sums,) = layout.packed_weights.sum(axis=(2, 3, 5), dtype=np.int64)
+    ranges = np.array([(0, 0, len(layout.filters.segments), 0)])
+    return layout, Parts(ranges=ranges, starts=(-offset * sums).astype(np.int32)[np.newaxis])
+
+
+def _lay_out_parts(
+    family: Family, shape: Shape, raw: NDArray[np.int16], ifm: QFormat, offset: int
+) -> tuple[Layout, Parts] | None:
+    """Lay out sums in parts that fit 32 bits; give None if a few products do not fit."""
+    half = 1 << (_PLANE_BITS - 1)
+    low = ((raw + np.int32(half)) & (2 * half - 1)) - half
+    for planes in ([raw], [low, (raw - low) >> _PLANE_BITS]):
+        layout = lay_out(family, shape, planes, _PART_LANES)
+        parts = _take_apart(layout, ifm, offset)
+        if parts is not None:
+            return layout, parts
+    return None
+
+
+def _take_apart(layout: Layout, ifm: QFormat, offset: int) -> Parts | None:
+    """Cut the segments of every plane where the sum might leave 32 bits.
+
+    Gives None where one segment does.
+    """
+    weights = layout.packed_weights
+    # [planes, blocks, segments, filters]; zero lies between them, as in `sum_range`.
+    positive = np.maximum(weights, 0).sum(axis=(3, 5), dtype=np.int64)
+    negative = np.minimum(weights, 0).sum(axis=(3, 5), dtype=np.int64)
+    lowest = positive * ifm.raw_min + negative * ifm.raw_max
+    highest = positive * ifm.raw_max + negative * ifm.raw_min
+    segments = len(layout.filters.segments)
+    ranges, starts = [], []
+    for plane in range(len(weights)):
+        first = 0
+        while first < segments:
+            low = lowest[plane, :, first:].cumsum(axis=1).min(axis=(0, 2))
+            high = highest[plane, :, first:].cumsum(axis=1).max(axis=(0, 2))
+            count = int(((low >= -(1 << 31)) & (high < 1 << 31)).sum())
+            if not count:
+                return None
+            last = first + count
+            ranges.append((plane, first, last, plane * _PLANE_BITS))
+            sums = (positive + negative)[plane, :, first:last].sum(axis=1)
+            starts.append((-offset * sums).astype(np.int32))
+            first = last
+    return Parts(ranges=np.array(ranges), starts=np.array(starts))

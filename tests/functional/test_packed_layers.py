@@ -1,0 +1,184 @@
+"""Are layers on micro-kernels exact, on every path that the host supports?"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from numpy.typing import NDArray
+
+from accel_sim.functional import ExactNetwork
+from accel_sim.kernels.micro_kernels import HOST_PATHS, Path, find_paths
+from accel_sim.layer_steps import mac_layers
+from accel_sim.layer_steps.step import Events
+from quantizer.fixedpoint.qformat import Overflow, QFormat, Rounding
+from quantizer.network.layers import Conv, Dense
+from quantizer.quantized import NumericRules
+from tests.functional.by_hand import constant, conv, dense, quantized, signed, unsigned
+from tests.functional.packed_layers import Case, convolutions, dense_layers, expect
+from tests.oracles import layers_int64
+
+MANY = settings(max_examples=250, derandomize=True, deadline=None)
+ON_EVERY_PATH = pytest.mark.parametrize("path", HOST_PATHS, ids=lambda path: path.name)
+
+
+def run(case: Case, path: Path) -> tuple[NDArray[np.int32], Events]:
+    """Outputs [K, P*Q] of one path."""
+    is_dense = isinstance(case.layer, Dense)
+    prepare: Callable[..., Any] = mac_layers.prepare_dense if is_dense else mac_layers.prepare_conv
+    ofm, events = prepare(case.network, case.layer, case.plan, path)({"x": case.ifm})
+    filters = len(case.network.weights["w"].raw)
+    return ofm.T if is_dense else ofm.reshape(filters, -1), events
+
+
+def check(case: Case) -> None:
+    expected = expect(case)
+    for path in HOST_PATHS:
+        ofm, events = run(case, path)
+        assert ofm.tolist() == expected.raw, path.name
+        assert events.accumulator_overflows == expected.overflows, path.name
+        assert events.output_saturations == expected.saturations, path.name
+
+
+@MANY
+@given(case=convolutions())
+def test_convolutions_equal_big_integers(case: Case) -> None:
+    check(case)
+
+
+@MANY
+@given(case=dense_layers())
+def test_dense_layers_equal_big_integers(case: Case) -> None:
+    check(case)
+
+
+def test_the_paths_of_this_host_are_told(record_property: Callable[[str, str], None]) -> None:
+    names = [path.name for path in HOST_PATHS]
+    record_property("note", f"layers ran on micro-kernels of {', '.join(names)}")
+    assert names[-1] == "plain"
+
+
+@pytest.mark.parametrize(
+    ("features", "names"),
+    [
+        ("avx512f avx512bw avx512vl avx512dq avx512vnni avx2", ["avx512_vnni", "avx2", "plain"]),
+        ("avx512f avx512bw avx512vl avx512dq avx2", ["avx2", "plain"]),
+        ("avx2 avxvnni", ["avx2", "plain"]),
+        ("neon", ["plain"]),
+        ("", ["plain"]),
+    ],
+)
+def test_a_processor_runs_what_it_has_instructions_for(features: str, names: list[str]) -> None:
+    has = features.split()
+    assert [path.name for path in find_paths(lambda feature: feature in has)] == names
+
+
+LARGE = {
+    "several blocks of filters, several strips of pixels": ((70, 12, 41), (70, 3, 3), 1),
+    "a depthwise layer of two blocks and a part": ((67, 9, 15), (67, 3, 3), 67),
+    "groups as wide as a block and wider": ((6, 5, 9), (80, 2, 2), 2),
+    "long rows of products": ((530, 2, 9), (33, 1, 1), 1),
+}
+
+
+@ON_EVERY_PATH
+@pytest.mark.parametrize(("map_bits", "weight_bits"), [(8, 8), (16, 8), (16, 16)])
+@pytest.mark.parametrize(("ifm", "window", "groups"), LARGE.values(), ids=LARGE)
+def test_a_large_layer_is_exact(
+    path: Path,
+    map_bits: int,
+    weight_bits: int,
+    ifm: tuple[int, int, int],
+    window: tuple[int, int, int],
+    groups: int,
+) -> None:
+    rng = np.random.default_rng(0)
+    half = 1 << (weight_bits - 1)
+    weights = rng.integers(-half, half, (window[0], ifm[0] // groups, *window[1:]))
+    x = rng.integers(0, 1 << map_bits, ifm)
+    axes = layers_int64.window_axes({"strides": (1, 2), "pads": (1, 0, 1, 2)}, ifm[1:], window[1:])
+    sums = layers_int64.convolve(x[np.newaxis], weights, *axes, groups)[0]
+    layer = Conv(
+        name="conv", ifm="x", ofm="y", weights="w", bias=None, stride=(1, 2), pads=(1, 0, 1, 2),
+        dilation=(1, 1), groups=groups, clamp=None,
+    )  # fmt: skip
+    shift = int(sums.max()).bit_length() - 15
+    network = quantized(
+        layer,
+        maps={"x": (unsigned(map_bits, 0), ifm), "y": (signed(16, -shift), sums.shape)},
+        weights={"w": constant(weights, 0, bits=weight_bits)},
+        rules=NumericRules(accumulator_bits=48, requantize_rounding=Rounding.TO_NEG),
+    )
+    found, events = mac_layers.prepare_conv(network, layer, None, path)({"x": x.astype(np.int32)})
+    np.testing.assert_array_equal(found, np.clip(sums >> shift, -(2**15), 2**15 - 1))
+    assert events == Events(output_saturations=int((sums >> shift < -(2**15)).sum()))
+
+
+@ON_EVERY_PATH
+@pytest.mark.parametrize(
+    ("ifm", "x", "weight"),
+    [
+        (unsigned(8, 0), 255, -128),
+        (signed(8, 0), -128, -128),
+        (signed(16, 0), -(2**15), -(2**15)),
+        (signed(16, 0), -(2**15), 2**15 - 1),
+        (unsigned(16, 0), 2**16 - 1, -(2**15)),
+        (unsigned(16, 0), 2**16 - 1, 127),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("channels", [1, 2, 700, 4096])
+@pytest.mark.parametrize("acc_bits", [20, 32, 48])
+def test_the_widest_operands_are_exact(
+    path: Path, acc_bits: int, channels: int, ifm: QFormat, x: int, weight: int
+) -> None:
+    network = quantized(
+        dense(),
+        maps={"x": (ifm, (1, channels)), "y": (signed(32, 0), (1, 3))},
+        weights={"w": constant(np.full((3, channels), weight), 0)},
+        rules=NumericRules(accumulator_bits=acc_bits),
+    )
+    total = channels * x * weight
+    half = 1 << (acc_bits - 1)
+    wrapped = (total + half) % (2 * half) - half
+    raw = min(max(wrapped, -(2**31)), 2**31 - 1)
+    step = mac_layers.prepare_dense(network, dense(), None, path)
+    ofm, events = step({"x": np.full((1, channels), x, np.int32)})
+    assert ofm.tolist() == [[raw] * 3]
+    assert events.accumulator_overflows == 3 * (wrapped != total)
+    assert events.output_saturations == 3 * (raw != wrapped)
+
+
+@settings(MANY, max_examples=60)
+@given(case=convolutions(Overflow.SAT))
+def test_what_may_saturate_is_added_in_order_on_every_path(case: Case) -> None:
+    (first, first_events), *others = (run(case, path) for path in HOST_PATHS)
+    for ofm, events in others:
+        assert ofm.tolist() == first.tolist()
+        assert events == first_events
+    if not first_events.accumulator_overflows:
+        # Nothing saturated: then the order did not matter.
+        expected = expect(case)
+        assert expected.overflows == 0
+        assert first.tolist() == expected.raw
+        assert first_events.output_saturations == expected.saturations
+
+
+@ON_EVERY_PATH
+def test_threads_do_not_change_a_bit(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-128, 128, (37, 5, 1, 1))
+    network = quantized(
+        conv(),
+        maps={"x": (signed(8, 0), (5, 30, 30)), "y": (signed(8, -6), (37, 30, 30))},
+        weights={"w": constant(weights, 0, bits=8)},
+    )
+    exact = ExactNetwork(network, path=path)
+    images = rng.integers(-128, 128, (12, 5, 30, 30)).astype(np.float64)
+    one_by_one = [exact.run(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        for alone, beside in zip(one_by_one, pool.map(exact.run, images), strict=True):
+            np.testing.assert_array_equal(alone.tensors["y"], beside.tensors["y"])
+            assert alone.events == beside.events
