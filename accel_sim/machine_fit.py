@@ -9,6 +9,9 @@ from quantizer.network.graph import Network
 from quantizer.network.layers import MacLayer
 from quantizer.quantized import BitWidths, QuantizedNetwork
 
+COSTS_ALONE = "--no-values gives costs alone, "
+"""What a run can do on a machine that has no values."""
+
 
 def check_fit(
     hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths
@@ -36,22 +39,26 @@ def check_fit(
     _check_work(graph, not all(nest.kind.is_free for nest in nests))
 
 
-def check_values(hardware: HardwareConfig) -> None:
+def check_values(hardware: HardwareConfig, *, otherwise: str = "") -> None:
     """Refuse to compute values on a machine that cuts bits off its partial sums.
+
+    Parameters
+    ----------
+    otherwise
+        What can be done without them, such as `COSTS_ALONE`.
 
     Raises
     ------
     InputError
-        Naming the ``--set`` that would keep them, and how to get costs alone.
+        Naming the ``--set`` that would keep them.
     """
     precision = hardware.precision
     if not precision.keeps_psums_exact:
         raise InputError(
             f"{hardware.name}: precision.psum_storage_bits",
             f"partial sums of {precision.accumulator_bits} bits are cut to "
-            f"{precision.psum_storage_bits} in memory, which is not simulated; --no-values gives "
-            f"costs alone, --set precision.psum_storage_bits={precision.accumulator_bits} keeps "
-            "them whole",
+            f"{precision.psum_storage_bits} in memory, which is not simulated; {otherwise}"
+            f"--set precision.psum_storage_bits={precision.accumulator_bits} keeps them whole",
         )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
-from accel_sim.machine_fit import check_signs, check_values, find_schedules
+from accel_sim.machine_fit import COSTS_ALONE, check_signs, check_values, find_schedules
 from accel_sim.performance import LayerActivity, LayerPerformance, price_layers
 from accel_sim.report.bottleneck import double_bottleneck
 from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
@@ -111,7 +111,7 @@ def simulate(
     if isinstance(network, QuantizedNetwork):
         if images is not None:
             check_memory(network.network, keeps_maps=save is not None)
-            check_values(hardware)
+            check_values(hardware, otherwise=COSTS_ALONE)
         check_signs(hardware, network)
         network = replace(network, rules=hardware.numeric_rules)
     elif images is not None:

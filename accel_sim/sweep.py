@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
-from accel_sim.machine_fit import check_signs, find_schedules
+from accel_sim.machine_fit import COSTS_ALONE, check_signs, check_values, find_schedules
 from accel_sim.report.document import ReportDocument
 from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
@@ -70,7 +70,15 @@ def run_sweep(
         Images that one call of `quantize` counts as, in progress.
     progress
         Called with steps done and steps in all, in images.
+
+    Raises
+    ------
+    InputError
+        What `simulate` refuses; of values, before the first point runs.
     """
+    if images is not None:
+        for point in points:
+            check_values(point.hardware, otherwise=COSTS_ALONE)
     steps = image_steps, 0 if images is None else len(images)
     done = _Steps(
         total=steps[0] * len({_formats_key(point) for point in points})

@@ -6,6 +6,7 @@ from accel_sim.builtin import find_builtin
 from accel_sim.hardware.load import load_hardware
 from accel_sim.simulation import choose_bits, simulate
 from accel_sim.sweep import SweepPoint, run_sweep, to_records
+from quantizer.errors import InputError
 from quantizer.network.images import Preprocessing, load_images
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
@@ -123,3 +124,17 @@ def test_saturating_machines_share_formats_and_have_values_of_their_own(network,
     for result in results[:2]:
         quantized = quantize(network, images, result.point.bits)
         assert result.report.values == simulate(result.point.hardware, quantized, images).values
+
+
+def test_a_sweep_of_values_refuses_cut_sums_before_its_first_point(network, images):
+    def quantize_never(hardware, bits, progress):
+        raise AssertionError("ran before it was refused")
+
+    points = [point(8), point(8, "precision.psum_storage_bits=16")]
+    with pytest.raises(InputError) as caught:
+        next(run_sweep(points, quantize_never, images, image_steps=0, progress=lambda *_: None))
+    assert str(caught.value) == (
+        "edge_16x16: precision.psum_storage_bits: partial sums of 32 bits are cut to 16 in "
+        "memory, which is not simulated; --no-values gives costs alone, "
+        "--set precision.psum_storage_bits=32 keeps them whole"
+    )

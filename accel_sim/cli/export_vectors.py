@@ -101,7 +101,7 @@ def export_vectors(
         tune_measure=tune_measure,
     )
 
-    from accel_sim.golden_vectors.export import check_batch, find_layers
+    from accel_sim.golden_vectors.export import check_batch, check_machine, find_layers
     from accel_sim.golden_vectors.export import export_vectors as export
     from accel_sim.golden_vectors.files import check_directory
     from accel_sim.hardware.load import load_hardware
@@ -126,6 +126,7 @@ def export_vectors(
     # What holds no images is refused above.
     assert workload.images is not None
     find_layers(workload.network, layer)
+    check_machine(machine)
     check_batch(machine, workload.images)
     if formats is None and not workload.is_quantized:
         check_fit(machine, workload.network, widths)

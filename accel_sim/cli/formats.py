@@ -53,12 +53,18 @@ def quantize_for(
     ------
     InputError
         If an option has no use with the method, or a quantized file none on the machine; or
-        if there are no images to tune on.
+        if there are no images to tune on, or no values on the machine.
     """
     qonnx = workload.qonnx
     tuning = request.tuning
     if tuning is not None and workload.calibration is None:
         raise InputError("--tune", "needs images to tune on; give --calibration")
+    if tuning is not None and hardware is not None and not hardware.precision.keeps_psums_exact:
+        raise InputError(
+            "--tune",
+            f"is judged by values, and {hardware.name} has none: its partial sums are cut in "
+            "memory (precision.psum_storage_bits), which is not simulated; leave it out",
+        )
     if qonnx is None and workload.calibration is None and request.formats is None:
         return workload.network
     from accel_sim.hardware.choices import Activations

@@ -87,7 +87,7 @@ def simulate(
 
     from accel_sim.dram_trace import check_traceable, write_trace
     from accel_sim.hardware.load import load_hardware
-    from accel_sim.machine_fit import check_fit, find_schedules
+    from accel_sim.machine_fit import COSTS_ALONE, check_fit, check_values, find_schedules
     from accel_sim.report.as_csv import layer_records, to_csv_bytes
     from accel_sim.report.as_json import to_json_bytes
     from accel_sim.report.as_npz import TensorStore
@@ -114,6 +114,8 @@ def simulate(
     )
     workload = load_workload(request)
     refuse_numbers(workload, numbers.given | as_widths(weight_bits, activation_bits))
+    if workload.images is not None:
+        check_values(machine, otherwise=COSTS_ALONE)
     if formats is None and not workload.is_quantized:
         check_fit(machine, workload.network, widths)
     with progress_bar("Quantizing") as progress:

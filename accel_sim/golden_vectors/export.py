@@ -99,14 +99,22 @@ def check_batch(hardware: HardwareConfig, images: ImageSet) -> None:
         )
 
 
-def check_modes(hardware: HardwareConfig) -> None:
-    """Refuse a machine with composable multipliers.
+def check_machine(hardware: HardwareConfig) -> None:
+    """Refuse machines of which no vectors are written, whatever the layers.
 
     Raises
     ------
     InputError
-        Whatever the layers; how to export without modes.
+        A row-stationary array, partial sums that memory cuts, or composable multipliers; how to
+        export without.
     """
+    if array_axes(hardware.mac_array.dataflow).has_passes:
+        raise InputError(
+            hardware.name,
+            f"no vectors are written of a {hardware.mac_array.dataflow} array; expected one of the "
+            "other dataflows",
+        )
+    check_values(hardware)
     if hardware.precision.modes:
         raise InputError(
             "precision.modes",
@@ -146,20 +154,13 @@ def export_vectors(
     Raises
     ------
     InputError
-        What `simulate` refuses; composable multipliers; no such layer; fewer images than the
-        batch; the directory cannot be written or has too little room.
+        What `simulate` refuses; what `check_machine` does; no such layer; fewer images than
+        the batch; the directory cannot be written or has too little room.
     """
-    check_values(hardware)
+    check_machine(hardware)
     check_signs(hardware, network)
-    if array_axes(hardware.mac_array.dataflow).has_passes:
-        raise InputError(
-            hardware.name,
-            f"no vectors are written of a {hardware.mac_array.dataflow} array; expected one of the "
-            "other dataflows",
-        )
     network = replace(network, rules=hardware.numeric_rules)
     chosen = find_layers(network.network, layer)
-    check_modes(hardware)
     check_batch(hardware, images)
     schedules = find_schedules(hardware, network, network.bits)
     exact = ExactNetwork(network, collect_plans(schedules))
