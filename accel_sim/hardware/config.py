@@ -5,6 +5,7 @@ their units. Options of later versions are refused here by name, so that a key t
 accepted always has an effect.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -22,6 +23,7 @@ from accel_sim.hardware.choices import (
 from accel_sim.hardware.mapping_options import MappingOptions
 from accel_sim.hardware.precision import Precision
 from accel_sim.hardware.section import Section
+from quantizer.errors import nearest
 from quantizer.quantized import NumericRules
 
 
@@ -190,12 +192,14 @@ class HardwareConfig(Section):
 
     @model_validator(mode="after")
     def _has_fitted_keys(self) -> "HardwareConfig":
+        keys, seen = list(_dotted_keys(self)), set()
         for fitted in self.fitted:
-            section: object = self
-            for name in fitted.key.split("."):
-                if not isinstance(section, Section) or name not in type(section).model_fields:
-                    raise ValueError(f"fitted: this machine has no key {fitted.key!r}")
-                section = getattr(section, name)
+            if fitted.key not in keys:
+                suggestion = nearest(fitted.key, keys) or "; expected one such as mac_array.rows"
+                raise ValueError(f"fitted: this machine has no value at {fitted.key!r}{suggestion}")
+            if fitted.key in seen:
+                raise ValueError(f"fitted: {fitted.key} is named twice; expected one entry for it")
+            seen.add(fitted.key)
         return self
 
     @property
@@ -207,3 +211,13 @@ class HardwareConfig(Section):
             accumulator_bits=self.precision.accumulator_bits,
             accumulator_overflow=self.precision.accumulator_overflow,
         )
+
+
+def _dotted_keys(section: Section, above: str = "") -> Iterator[str]:
+    """Keys that have a value, as ``--set`` takes them."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _dotted_keys(value, f"{above}{name}.")
+        elif value is not None:
+            yield f"{above}{name}"

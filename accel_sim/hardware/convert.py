@@ -54,7 +54,8 @@ def _convert_section(tree: Tree, model: type[Model], path: str) -> Model:
         raise complain(*_split_complaint(error)) from None
     for key, field in model.model_fields.items():
         if field.is_required() and key not in values:
-            raise InputError(tree.where, f"{prefix}missing key {key!r}")
+            others = f"; the file leaves {path} out, give all of its keys" if tree.is_added else ""
+            raise InputError(tree.where, f"{prefix}missing key {key!r}{others}")
     try:
         return model.model_validate(values)
     except ValidationError as error:

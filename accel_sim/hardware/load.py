@@ -138,7 +138,7 @@ def _override(tree: Section, override: str) -> None:
         if depth < len(parents):
             if name not in section.entries:
                 section.places[name] = where
-                section.entries[name] = Section(where=where)
+                section.entries[name] = Section(where=where, is_added=True)
             section = section.entries[name]
     assert isinstance(section, Section)
     section.places[last] = where

@@ -36,11 +36,18 @@ class Listing:
 
 @dataclass(slots=True, kw_only=True)
 class Section:
-    """A mapping; `places` tells where each key stands."""
+    """A mapping; `places` tells where each key stands.
+
+    Attributes
+    ----------
+    is_added
+        Whether an override made it, for a key of a section that the file leaves out.
+    """
 
     where: str
     entries: dict[str, "Tree"] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    is_added: bool = False
 
 
 Tree = Scalar | Listing | Section

@@ -308,7 +308,43 @@ def test_a_fitted_value_names_a_key_of_its_machine():
     fitted = "fitted=[{key: mac_array.pipeline_cycles, reason: none}]"
     assert load_hardware("edge_16x16", [fitted]).fitted[0].key == "mac_array.pipeline_cycles"
     wrong = complaint("edge_16x16", [fitted.replace("cycles", "cycle")])
-    assert wrong.endswith("fitted: this machine has no key 'mac_array.pipeline_cycle'")
+    assert wrong.endswith(
+        "fitted: this machine has no value at 'mac_array.pipeline_cycle'; did you mean "
+        "'mac_array.pipeline_cycles'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        # A key that may be in a file, but is not in this one.
+        ("precision.psum_storage_bits", "; did you mean 'precision.accumulator_bits'?"),
+        ("power_mW", "; expected one such as mac_array.rows"),
+        ("mac_array", "; did you mean 'mac_array.rows'?"),  # a section is not a value
+    ],
+)
+def test_a_fitted_key_has_a_value(key, problem):
+    wrong = complaint("edge_16x16", [f"fitted=[{{key: {key}, reason: none}}]"])
+    assert wrong.endswith(f"fitted: this machine has no value at {key!r}{problem}")
+
+
+def test_a_key_is_fitted_once():
+    one = "{key: mac_array.rows, reason: none}"
+    assert complaint("edge_16x16", [f"fitted=[{one}, {one}]"]).endswith(
+        "fitted: mac_array.rows is named twice; expected one entry for it"
+    )
+
+
+def test_one_key_of_a_section_that_the_file_leaves_out_is_not_enough():
+    for machine, key, missing in (
+        ("tpu_256x256", "buffers.ofm.port_bits", "capacity_KiB"),
+        ("edge_16x16", "mac_array.networks.ifm_bits", "weight_bits"),
+    ):
+        section = key.rpartition(".")[0]
+        assert complaint(machine, [f"{key}=64"]) == (
+            f"--set {key}=64: {section}: missing key {missing!r}; the file leaves {section} out, "
+            "give all of its keys"
+        )
 
 
 MEMORY = "{capacity_KiB: 64, port_bits: 128, ports: 1r1w, banks: 2, double_buffered: true}"
