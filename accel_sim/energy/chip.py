@@ -10,6 +10,7 @@ from accel_sim.energy.scaling import constant_times, scaled_constant
 from accel_sim.energy.sram import BufferCosts, buffer_costs
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.devices import mac_grid, table_constants
+from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.traffic import BufferAccesses, DramBytes
@@ -94,7 +95,7 @@ class LayerEvents:
 def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
     """Resolve every constant of a machine."""
     technology, buffers = hardware.technology, hardware.buffers
-    mac = mac_energy(hardware)
+    mac, gated_mac = mac_constants(hardware)
     psum = buffers.psum if buffers.psum != "in_ofm" else None
     ifm = buffer_costs("ifm", buffers.ifm, technology)
     weights = buffer_costs("weights", buffers.weights, technology)
@@ -104,7 +105,7 @@ def energy_constants(hardware: HardwareConfig) -> EnergyConstants:
     memories = [costs for name in buffers.memories if (costs := by_operand[name]) is not None]
     return EnergyConstants(
         mac=mac,
-        gated_mac=_gated_mac(mac, gated_fraction(hardware.precision)),
+        gated_mac=gated_mac,
         drained_psum=_drained_psum(hardware),
         register_files=_register_files(hardware),
         addition=scaled_constant("add_32", technology),
@@ -127,9 +128,16 @@ def in_mode(
     if nest.mode is None:
         return constants
     layout = lay_out_reduction(nest, array_axes(hardware.mac_array.dataflow))
-    mac = mac_energy(hardware, nest.mode, layout.products_per_pe)
-    gated_mac = _gated_mac(mac, gated_fraction(hardware.precision, nest.mode))
+    mac, gated_mac = mac_constants(hardware, nest.mode, layout.products_per_pe)
     return replace(constants, mac=mac, gated_mac=gated_mac)
+
+
+def mac_constants(
+    hardware: HardwareConfig, mode: MultiplierMode | None = None, products_per_pe: int = 1
+) -> tuple[Constant, Constant]:
+    """Energy of a MAC that computes, and of one whose operands stand still; see `mac_energy`."""
+    mac = mac_energy(hardware, mode, products_per_pe)
+    return mac, _gated_mac(mac, gated_fraction(hardware.precision, mode))
 
 
 def layer_energy(
@@ -230,13 +238,15 @@ def _drained_psum(hardware: HardwareConfig) -> Constant:
     """Energy of a sum that leaves the array.
 
     One that stayed in it goes through the registers of the rows below; one that ran down
-    its column, from MAC to MAC or through a tree, leaves at the foot in a single move.
+    its column, from MAC to MAC or through a tree, leaves at the foot in a single move. It is as
+    wide as the accumulator, or as the words of the register files that it was in.
     """
-    array = hardware.mac_array
+    array, precision = hardware.mac_array, hardware.precision
     register = scaled_constant("register_bit", hardware.technology)
-    bits = hardware.precision.accumulator_bits
+    axes = array_axes(array.dataflow)
+    bits = precision.stored_psum_bits if axes.has_passes else precision.accumulator_bits
     moves, way = 1.0, "1 move at the foot of its column"
-    if array_axes(array.dataflow).keeps_sums:
+    if axes.keeps_sums:
         moves = (array.rows + 1) / 2
         way = f"{moves:g} moves, the mean over {array.rows} rows"
     note = f"; times {bits} bits and {way}"

@@ -58,8 +58,9 @@ def mac_energy(
         value=cell.value * relative,
         low=cell.low * relative,
         high=cell.high * relative,
-        source=f"{cell.source}; times {relative:.3g} for {activation}x{weight} bits and "
-        f"{_describe_adders(hardware, adders, products_per_pe)} (own synthesis, nangate45)",
+        source=f"{cell.source}; times {relative:.3g} for {activation}-bit activations, "
+        f"{weight}-bit weights and {_describe_adders(hardware, adders, products_per_pe)} "
+        "(own synthesis, nangate45)",
     )
 
 

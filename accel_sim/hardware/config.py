@@ -2,7 +2,7 @@
 
 Physical quantities have no default: what is not in the file is an error. Keys carry
 their units. Options of later versions are refused here by name, so that a key that is
-accepted always has an effect.
+accepted always has an effect; `fitted` alone is for the reader.
 """
 
 from collections.abc import Iterator

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from accel_sim.hardware.choices import Along, Depthwise
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.precision import MultiplierMode
-from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
+from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 
 
@@ -22,17 +22,14 @@ def choose_mode(nest: LoopNest, hardware: HardwareConfig) -> LoopNest:
     ]
 
     def rank(mode: MultiplierMode) -> tuple[int, int]:
-        used = min(mode.macs_per_pe, _most_in_use(nest, hardware, mode.along))
-        return -used, mode.weight_bits * mode.activation_bits
+        in_use = _count_in_use(replace(nest, mode=mode), hardware)
+        return -in_use, mode.weight_bits * mode.activation_bits
 
     return replace(nest, mode=min(holding, key=rank, default=None))
 
 
-def _most_in_use(nest: LoopNest, hardware: HardwareConfig, along: Along) -> int:
-    """Products that a group offers to one processing element in one cycle."""
-    array = hardware.mac_array
-    if along is Along.FILTERS:
-        return nest.filters
-    if array_axes(array.dataflow).has_trees and array.depthwise is not Depthwise.NATIVE:
-        return nest.channels  # trees take one tap at a time
-    return nest.reduction
+def _count_in_use(nest: LoopNest, hardware: HardwareConfig) -> int:
+    """Count the products of a processing element in one cycle, as a layer lies in its mode."""
+    joined = join_groups(nest, hardware.mac_array)
+    layout = lay_out_reduction(joined, array_axes(hardware.mac_array.dataflow))
+    return layout.products_per_pe * joined.filters_per_pe

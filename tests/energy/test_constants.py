@@ -225,6 +225,17 @@ def test_a_sum_that_runs_down_its_column_leaves_in_one_move(dataflow):
     assert leaving.source.endswith("times 32 bits and 1 move at the foot of its column")
 
 
+def test_a_sum_of_register_files_leaves_as_wide_as_it_lies_there():
+    wide, narrow = (
+        energy_constants(
+            load_hardware("eyeriss_12x14", [f"precision.psum_storage_bits={bits}"])
+        ).drained_psum
+        for bits in (32, 16)
+    )
+    assert narrow.value * 2 == pytest.approx(wide.value)
+    assert narrow.source.endswith("times 16 bits and 1 move at the foot of its column")
+
+
 def test_an_idle_cycle_costs_clock_leakage_and_background():
     hardware = machine()
     constants = energy_constants(hardware)

@@ -63,6 +63,22 @@ def test_a_mode_counts_for_what_the_layer_can_use_of_it():
     assert choose_mode(layer(4, 4, channels=1), trees).mode.along == "filters"
 
 
+def test_on_native_groups_a_mode_counts_by_whether_any_lie_there():
+    """Rows take all products of groups side by side, but channels of those that are alone."""
+    trees = ["channel_parallel", "drain=hidden", "depthwise=native", "cols=8"]
+    keys = tuple(f"mac_array.{key}" for key in (f"dataflow={trees[0]}", *trees[1:]))
+    hardware = machine(FOUR, FOUR_FILTERS, keys=keys)
+    window = {"channels": 1, "filter_rows": 3, "filter_cols": 3}
+    assert (
+        choose_mode(layer(4, 4, filters=1, groups=4, **window), hardware).mode.along == "reduction"
+    )
+    assert choose_mode(layer(4, 4, **window), hardware).mode.along == "filters"
+    # Groups of more filters than half of the columns hold are alone, unless a mode holds them.
+    alone = layer(4, 4, filters=5, groups=4, **window)
+    assert choose_mode(alone, machine(FOUR, keys=keys)).mode.along == "reduction"
+    assert choose_mode(alone, hardware).mode.along == "filters"
+
+
 def test_layers_off_the_array_have_no_mode():
     nest = random_nest(np.random.default_rng(0), Kind.ADD)
     assert choose_mode(replace(nest, ifm_bits=4), machine(FOUR)).mode is None

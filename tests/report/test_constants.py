@@ -30,5 +30,10 @@ def test_all_constants_are_named_once(name):
             one for one in shown if (one.value, one.source) == (constant.value, constant.source)
         ]
         assert same, constant.name
-    modes = [what for what in listed if what.startswith("mac ")]
-    assert len(modes) == len(machine.precision.modes)
+    for prefix in ("mac ", "gated mac "):
+        modes = [what for what in listed if what.startswith(prefix)]
+        assert len(modes) == len(machine.precision.modes)
+    for mode in machine.precision.modes:
+        what = f"mac w{mode.weight_bits} a{mode.activation_bits} along {mode.along}"
+        assert listed[f"gated {what}"].value < listed[what].value < listed["mac"].value
+        assert f" {mode.weight_bits}-bit weights" in listed[what].source
