@@ -21,6 +21,7 @@ from accel_sim.mapping.access_counts import (
 )
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.enumerate_tiles import check_smallest_tile, enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
 from accel_sim.mapping.loop_nest import Kind, LoopNest
@@ -31,7 +32,6 @@ from accel_sim.mapping.residency import Stay, find_stays, keep_map
 from accel_sim.mapping.row_stationary import check_register_files
 from accel_sim.mapping.search_cost import SearchCost
 from accel_sim.mapping.tile import LayerMapping
-from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
 from accel_sim.mapping.traffic import (
     NO_BUFFER_ACCESSES,
     NO_DRAM_BYTES,

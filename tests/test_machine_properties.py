@@ -16,10 +16,11 @@ from accel_sim.hardware.load import load_hardware
 from accel_sim.layer_steps.planned_sums import plan_sums
 from accel_sim.mapping.access_counts import DramBits, count_dram_bits, count_tiles
 from accel_sim.mapping.accumulation import plan_accumulation
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.loop_orders import LOOP_ORDERS
 from accel_sim.mapping.tile import Tile
-from accel_sim.mapping.tile_space import enumerate_tiles, stored_bits
+from accel_sim.mapping.tile_space import stored_bits
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.pipeline import cut_tiles, device_cycles, device_stream
 from accel_sim.timing.schedule_rules import schedule_rules

@@ -10,9 +10,9 @@ from accel_sim.energy.mac import mac_energy
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.load import load_hardware, shipped_machines
 from accel_sim.mapping.access_counts import count_dram_bits, count_tiles
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.loop_orders import LOOP_ORDERS
-from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.performance import (
     Bound,
     LayerActivity,

@@ -15,12 +15,13 @@ from accel_sim.hardware.buffers import Buffers
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.array_counts import count_array
+from accel_sim.mapping.buffer_needs import most_kept_weight_bits
 from accel_sim.mapping.lane_counts import count_lanes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_counts import count_passes
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
 from accel_sim.mapping.tile import Loop, LoopOrder
-from accel_sim.mapping.tile_space import TileSpace, most_kept_weight_bits
+from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 
 Counts = NDArray[np.int64]

@@ -2,10 +2,11 @@
 
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.mapping_options import Pin
+from accel_sim.mapping.buffer_needs import needed_bits
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles, keeps_reduction
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE
-from accel_sim.mapping.tile_space import enumerate_tiles, keeps_reduction, needed_bits
 from quantizer.errors import InputError
 
 

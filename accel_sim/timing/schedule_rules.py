@@ -9,9 +9,9 @@ from accel_sim.hardware.buffers import OPERANDS, Buffer
 from accel_sim.hardware.choices import Ports
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
+from accel_sim.mapping.buffer_needs import most_kept_weight_bits
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.stored_bits import moved_bits, stored_bits
-from accel_sim.mapping.tile_space import most_kept_weight_bits
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.mac_array import ArrayRules, array_rules
 from accel_sim.timing.pass_cycles import NetworkRules

@@ -16,11 +16,11 @@ from accel_sim.mapping.access_counts import (
     total_buffer_accesses,
     total_dram_bytes,
 )
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
 from accel_sim.mapping.stored_bits import stored_bits
 from accel_sim.mapping.tile import Loop
-from accel_sim.mapping.tile_space import enumerate_tiles
 from tests.mapping.random_layers import (
     DATAFLOWS,
     FOLDING,

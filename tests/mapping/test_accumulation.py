@@ -11,9 +11,9 @@ from accel_sim.hardware.choices import Along
 from accel_sim.hardware.load import load_hardware
 from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.mapping.accumulation import plan_accumulation
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import LoopNest
-from accel_sim.mapping.tile_space import enumerate_tiles
 from tests.accumulation_plans import for_oracle
 from tests.mapping.random_layers import DATAFLOWS, FOLDING, in_random_mode, random_nest
 from tests.oracles import additions

@@ -7,10 +7,10 @@ import pytest
 
 from accel_sim.hardware.choices import Along
 from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.folds import list_folds
 from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.tile import LayerMapping, Loop
-from accel_sim.mapping.tile_space import enumerate_tiles
 from tests.mapping.random_layers import (
     FOLDING,
     as_problem,

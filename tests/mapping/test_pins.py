@@ -9,9 +9,9 @@ from accel_sim.energy.chip import energy_constants
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.load import load_hardware
 from accel_sim.hardware.mapping_options import Pin, PinnedTile
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.pins import check_pin
-from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.tile_search import search_tiles
 from quantizer.errors import InputError
 from tests.mapping.random_layers import DATAFLOWS, random_machine, random_nest

@@ -5,12 +5,12 @@ from itertools import product
 import numpy as np
 import pytest
 
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.input_extent import Axis, cut_axis, list_positions
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.stored_bits import stored_bits
-from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing import address_runs
 from accel_sim.timing.dram_windows import READS, WRITES
 from accel_sim.timing.tensor_layout import most_runs, tile_addresses

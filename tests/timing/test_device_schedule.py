@@ -9,9 +9,9 @@ import pytest
 
 from accel_sim.hardware.devices import dram_devices, find_dram_device
 from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
-from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.pipeline import (
     cut_tiles,

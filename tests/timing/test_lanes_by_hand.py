@@ -17,9 +17,9 @@ from accel_sim.mapping.access_counts import (
     total_buffer_accesses,
     total_dram_bytes,
 )
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
 from accel_sim.mapping.loop_orders import loop_orders
-from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from quantizer.network.graph import Network

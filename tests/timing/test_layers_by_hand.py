@@ -9,10 +9,10 @@ import numpy as np
 
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.access_counts import count_tiles
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.loop_orders import LOOP_ORDERS
-from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from accel_sim.mapping.access_counts import count_dram_bits, count_tiles
-from accel_sim.mapping.tile_space import enumerate_tiles
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.timing.pipeline import layer_cycles, list_steps, tile_sizes
 from accel_sim.timing.schedule_kernel import (
     AFTERWARDS_START,

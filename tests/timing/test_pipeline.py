@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from accel_sim.hardware.choices import Along, Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
-from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules

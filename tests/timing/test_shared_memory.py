@@ -6,8 +6,8 @@ import pytest
 from accel_sim.energy.chip import energy_constants
 from accel_sim.hardware.choices import Ports
 from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.enumerate_tiles import check_smallest_tile, enumerate_tiles
 from accel_sim.mapping.loop_orders import LOOP_ORDERS
-from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from quantizer.errors import InputError

@@ -24,11 +24,11 @@ from accel_sim.mapping.access_counts import (
     total_buffer_accesses,
     total_dram_bytes,
 )
+from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.tile import Loop
-from accel_sim.mapping.tile_space import enumerate_tiles
 from accel_sim.timing.cycle_bound import (
     bound_busy_cycles,
     bound_cycles,

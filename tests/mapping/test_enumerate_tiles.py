@@ -9,10 +9,10 @@ from accel_sim.hardware.buffers import OPERANDS
 from accel_sim.hardware.choices import Along
 from accel_sim.hardware.load import load_hardware
 from accel_sim.hardware.precision import MultiplierMode
+from accel_sim.mapping.enumerate_tiles import check_smallest_tile, enumerate_tiles
 from accel_sim.mapping.input_extent import Axis, cut_axis
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.stored_bits import stored_bits
-from accel_sim.mapping.tile_space import check_smallest_tile, enumerate_tiles
 from quantizer.errors import InputError
 from tests.mapping.random_layers import DATAFLOWS, let_maps_stay, random_machine, random_nest
 
