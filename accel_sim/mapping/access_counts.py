@@ -20,7 +20,7 @@ from accel_sim.mapping.lane_counts import count_lanes
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_counts import count_passes
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
-from accel_sim.mapping.tile import Loop, LoopOrder
+from accel_sim.mapping.tile import LOOP_NUMBERS, Loop, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.mapping.traffic import Accesses, BufferAccesses, DramBytes
 
@@ -73,9 +73,9 @@ class TileCounts:
         return self.group_tiles * self.pixel_tiles * self.filter_tiles * self.channel_tiles
 
     def cut_loops(self) -> Counts:
-        """Find the loops that run more than once: a bit for each loop, by its place in `Loop`."""
+        """Find the loops that run more than once: a bit for each, by its number; int64[n]."""
         cut = np.zeros(len(self.group_tiles), np.int64)
-        for number, loop in enumerate(Loop):
+        for loop, number in LOOP_NUMBERS.items():
             cut |= (self.trips(loop) > 1).astype(np.int64) << number
         return cut
 
@@ -283,9 +283,8 @@ def _count_visits(
     -------
     int64[order, n]
     """
-    numbers = {loop: number for number, loop in enumerate(Loop)}
     inside = np.array([
-        sum(1 << numbers[loop] for loop in order[order.index(independent) + 1 :])
+        sum(1 << LOOP_NUMBERS[loop] for loop in order[order.index(independent) + 1 :])
         for order in loop_orders
     ])  # fmt: skip
     visits: Counts = np.where(cut & inside[:, np.newaxis], tiles.trips(independent), 1)

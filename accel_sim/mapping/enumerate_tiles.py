@@ -1,5 +1,6 @@
 """All tiles of a layer that fit the buffers."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -45,7 +46,9 @@ def check_smallest_tile(nest: LoopNest, hardware: HardwareConfig) -> None:
         if needed_bytes > need.buffer.tile_bytes:
             halves = 2 if need.buffer.double_buffered else 1
             halved = " in each of its halves" if need.buffer.double_buffered else ""
-            enough_KiB = -(-needed_bytes * halves // 1024)
+            # Banks are of whole bytes.
+            step_KiB = need.buffer.banks // math.gcd(need.buffer.banks, 1024)
+            enough_KiB = -(-needed_bytes * halves // (1024 * step_KiB)) * step_KiB
             is_free = hardware.mapping.reduction is Reduction.FREE
             which = "" if is_free else " that keeps the reduction fixed"
             raise InputError(

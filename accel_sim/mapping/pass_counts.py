@@ -88,7 +88,8 @@ def count_passes(
     )
 
 
-BEATS, FILTER_STEPS, CHANNEL_CYCLES, IFM_WORDS, FILTER_PASSES, N_PASS_SERIES = range(6)
+BEATS, FILTER_STEPS, CHANNEL_CYCLES, IFM_WORDS, FILTER_PASSES, PSUM_WORDS, SUM_PARTS = range(7)
+N_PASS_SERIES = 7
 """Places in `sum_pass_series`."""
 
 
@@ -97,11 +98,12 @@ def sum_pass_series(nest: LoopNest, hardware: HardwareConfig, space: TileSpace) 
 
     A tile takes as many cycles as the product of its groups, beats, filter steps and cycles of
     the channels, without what fills and drains the array; it reads as many words of the ifm as
-    the product of its groups, words, filter passes and channels.
+    the product of its groups, words, filter passes and channels; and as many words of sums leave
+    the array as the product of its outputs per filter, words of sums, and parts of a sum.
 
     Returns
     -------
-    int64[n, 5, 3]: the sum, that of the first tile and that of the last.
+    int64[n, 7, 3]: the sum, that of the first tile and that of the last.
     """
     row_sizes, col_sizes = (
         np.array([cut.outputs[0] for cut in cuts]) for cuts in (space.rows, space.cols)
@@ -162,14 +164,20 @@ def _sum_series(
             steps = take_steps(here, shape.filters, shape.filter_sets)
             of_tile[FILTER_STEPS, place] = steps.of_pe
             of_tile[FILTER_PASSES, place] = steps.passes
+            of_tile[PSUM_WORDS, place] = count_sum_words(
+                here, shape.filters, layer.psum_bits, layer.psum_port_bits
+            )
         for place, here in ((1, channels), (2, last_channels)):
             steps = take_steps(here, shape.channels, shape.channel_sets)
             cycles = row_folds * (layer.filter_cols * steps.of_pe + steps.passes)
             of_tile[CHANNEL_CYCLES, place] = cycles
+            of_tile[SUM_PARTS, place] = row_folds * steps.passes
         for which, times in (
             (FILTER_STEPS, whole_filters),
             (FILTER_PASSES, whole_filters),
+            (PSUM_WORDS, whole_filters),
             (CHANNEL_CYCLES, whole_channels),
+            (SUM_PARTS, whole_channels),
         ):
             of_tile[which, 0] = times * of_tile[which, 1] + of_tile[which, 2]
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,16 @@ class SearchCost:
     per_cycle: float
     is_times_cycles: bool
 
-    def price(self, fixed: NDArray[np.float64], cycles: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Cost of schedules of known fixed part and cycles."""
-        cost = fixed + self.per_cycle * cycles
-        return cost * cycles if self.is_times_cycles else cost
+    @overload
+    def price(self, fixed: float, cycles: int) -> float: ...
 
-    def price_one(self, fixed: float, cycles: int) -> float:
-        """Cost of one schedule."""
+    @overload
+    def price(
+        self, fixed: NDArray[np.float64], cycles: NDArray[np.int64]
+    ) -> NDArray[np.float64]: ...
+
+    def price(self, fixed: Any, cycles: Any) -> Any:
+        """Cost of a schedule, or of many, of known fixed part and cycles."""
         cost = fixed + self.per_cycle * cycles
         return cost * cycles if self.is_times_cycles else cost
 

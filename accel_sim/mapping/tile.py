@@ -16,6 +16,9 @@ class Loop(StrEnum):
     CHANNELS = "channels"
 
 
+LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
+"""Loops as compiled code numbers them."""
+
 LoopOrder = tuple[Loop, Loop, Loop, Loop]
 """From outermost to innermost."""
 

@@ -37,8 +37,11 @@ def bound_busy_cycles(nest: LoopNest, hardware: HardwareConfig, tiles: TileCount
         )
         networks = hardware.mac_array.networks
         if networks is not None:
-            bits = tiles.ifm_reads * buffers.ifm.port_bits
-            least = np.maximum(least, bits // networks.ifm_bits)
+            ifm_bits = tiles.ifm_reads * buffers.ifm.port_bits
+            least = np.maximum(least, ifm_bits // networks.ifm_bits)
+            # Of the sums that leave, those that come back.
+            psum_bits = tiles.psum_writes * buffers.psum_memory.port_bits
+            least = np.maximum(least, psum_bits // networks.psum_bits)
     else:
         least = np.full_like(tiles.steps, -(-nest.outputs * nest.reduction // lanes))
     none = np.zeros_like(least)

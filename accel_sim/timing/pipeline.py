@@ -15,7 +15,7 @@ from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_tables import NO_PASSES, PassTables, pass_tables
 from accel_sim.mapping.search_cost import MANY_CYCLES
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
-from accel_sim.mapping.tile import Loop, LoopOrder, Tile
+from accel_sim.mapping.tile import LOOP_NUMBERS, Loop, LoopOrder, Tile
 from accel_sim.mapping.tile_space import Cut, TileSpace, col_axis, row_axis
 from accel_sim.timing.dram_schedule import TOO_LONG, Limit, time_transfers
 from accel_sim.timing.dram_windows import (
@@ -41,10 +41,6 @@ from accel_sim.timing.schedule_kernel import (
 from accel_sim.timing.schedule_rules import ScheduleRules
 from accel_sim.timing.tensor_layout import TileAddresses, most_runs, tile_addresses
 from accel_sim.timing.tile_walk import N_LOOPS
-
-LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
-"""Loops as the kernel numbers them."""
-
 
 CAUSES = tuple(field.name for field in fields(LayerCycles))
 """Of cycles, as the kernel numbers them."""

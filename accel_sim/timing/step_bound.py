@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.mapping.tile import Loop, LoopOrder
+from accel_sim.mapping.tile import LOOP_NUMBERS, LoopOrder
 from accel_sim.timing import tile_series as of
 from accel_sim.timing.mac_array import ArrayRules
 from accel_sim.timing.schedule_kernel import is_double_buffered
@@ -21,7 +21,6 @@ from quantizer.fixedpoint.jit import jit
 
 Counts = NDArray[np.int64]
 
-LOOP_NUMBERS = {loop: number for number, loop in enumerate(Loop)}
 N_SETS = 1 << N_LOOPS
 """Sets of loops, a bit for each."""
 
@@ -42,6 +41,7 @@ CHANNELS_OF_FILTERS = Factors(of.GROUPS, of.PIXEL_TRIPS, of.FILTERS, of.CHANNELS
 OUTPUTS = Factors(of.GROUPS, of.PIXELS, of.FILTERS, of.LAST_CHANNELS)
 PASS_CYCLES = Factors(of.GROUPS, of.BEATS, of.FILTER_PLACES, of.REDUCTION)
 PASS_IFM_WORDS = Factors(of.GROUPS, of.IFM_WORDS, of.FILTER_PASSES, of.CHANNELS)
+PASS_PSUM_WORDS = Factors(of.GROUPS, of.PIXELS, of.PSUM_WORDS, of.SUM_PARTS)
 PRODUCTS = Factors(of.GROUPS, of.PIXELS, of.FILTER_PLACES, of.REDUCTION)
 
 
@@ -65,7 +65,6 @@ class Kind(NamedTuple):
 
 def bound_steps(
     rules: ScheduleRules,
-    reduction: int,
     series: Counts,
     all_busy: Counts,
     orders: Sequence[LoopOrder],
@@ -74,8 +73,6 @@ def bound_steps(
 
     Parameters
     ----------
-    reduction
-        Operands that meet in one output.
     series
         int64[n, quantity, 3], from `tile_series.tile_series`.
     all_busy
@@ -87,14 +84,13 @@ def bound_steps(
     """
     numbers = np.array([[LOOP_NUMBERS[loop] for loop in order] for order in orders], np.int64)
     bounds = np.empty((len(orders), len(series)), np.int64)
-    _bound_tiles(rules, reduction, series, all_busy, numbers, bounds)
+    _bound_tiles(rules, series, all_busy, numbers, bounds)
     return bounds
 
 
 @jit
 def _bound_tiles(
     rules: ScheduleRules,
-    reduction: int,
     all_series: Counts,
     all_busy: Counts,
     orders: Counts,
@@ -117,9 +113,9 @@ def _bound_tiles(
                 if not outside >> loop & 1:
                     kind = Kind(loop, outside)
                     overlapped[loop, outside], apart[loop, outside] = _bound_kind(
-                        rules, reduction, series, kind
+                        rules, series, kind
                     )
-        last = _busy(rules, reduction, series, Kind(-1, 0))
+        last = _busy(rules, series, Kind(-1, 0))
         for number in range(len(orders)):
             outside = 0
             all_overlapped, all_apart = last, 0
@@ -133,9 +129,7 @@ def _bound_tiles(
 
 
 @jit
-def _bound_kind(
-    rules: ScheduleRules, reduction: int, series: Counts, kind: Kind
-) -> tuple[int, int]:
+def _bound_kind(rules: ScheduleRules, series: Counts, kind: Kind) -> tuple[int, int]:
     """Cycles of all steps of a kind at least, and of transfers apart from their computation."""
     if series[kind.loop, of.TOTAL] == 1:
         return 0, 0
@@ -171,21 +165,23 @@ def _bound_kind(
     if not is_double_buffered(rules, OFM):
         stored = _sum_steps(series, OUTPUTS, kind, of.LAST) * rules.dram_ofm_bits
         apart += stored * rules.write_cycles // rules.write_bits
-    return max(_busy(rules, reduction, series, kind), hidden), apart
+    return max(_busy(rules, series, kind), hidden), apart
 
 
 @jit
-def _busy(rules: ScheduleRules, reduction: int, series: Counts, kind: Kind) -> int:
+def _busy(rules: ScheduleRules, series: Counts, kind: Kind) -> int:
     """Cycles that array and lanes work in the steps of one kind, ports left out."""
     elements = _sum_steps(series, OUTPUTS, kind, of.LAST)
     array = 0
     if not rules.is_mac:
-        elements *= reduction
+        elements *= rules.taps
     elif rules.has_passes:
         array = _sum_steps(series, PASS_CYCLES, kind, of.LAST)
         if rules.network.ifm_bits > 0:
             words = _sum_steps(series, PASS_IFM_WORDS, kind, of.LAST)
             array = max(array, words * rules.ifm_port.port_bits // rules.network.ifm_bits)
+            words = _sum_steps(series, PASS_PSUM_WORDS, kind, of.LAST)
+            array = max(array, words * rules.psum_port.port_bits // rules.network.psum_bits)
     else:
         array = _array_busy(rules.array, series, kind)
     steps = _sum_steps(series, STEPS, kind, of.LAST)

@@ -10,7 +10,7 @@ from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.access_counts import TileCounts, count_dram_bits_by_order, count_tiles
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.search_cost import SearchCost
-from accel_sim.mapping.tile import Loop, LoopOrder
+from accel_sim.mapping.tile import LOOP_NUMBERS, LoopOrder
 from accel_sim.mapping.tile_space import TileSpace
 from accel_sim.timing.cycle_bound import (
     bound_busy_cycles,
@@ -127,7 +127,7 @@ def choose_trials(
 ) -> Trials:
     """Pick what a block may offer below a limit, and bound it more closely."""
     series = tile_series(nest, hardware, tables, block.space, block.tiles)
-    closer = bound_steps(rules, nest.reduction, series, block.busy, block.space.orders)
+    closer = bound_steps(rules, series, block.busy, block.space.orders)
     is_offered = (block.cost_bounds <= limit) & _differs_from_earlier_orders(block)
     order, tile = np.nonzero(is_offered)
     cycle_bound = np.maximum(block.cycle_bounds, closer + block.edges)[order, tile]
@@ -153,10 +153,9 @@ def _differs_from_earlier_orders(block: TileBlock) -> NDArray[np.bool_]:
 @cache
 def _list_new_orders(orders: tuple[LoopOrder, ...]) -> NDArray[np.bool_]:
     """Whether an order is a new one for each set of loops that are cut, bool[order, set]."""
-    loops = tuple(Loop)
-    is_new = np.empty((len(orders), 1 << len(loops)), np.bool_)
-    for cut in range(1 << len(loops)):
-        left = {loop for number, loop in enumerate(loops) if cut >> number & 1}
+    is_new = np.empty((len(orders), 1 << len(LOOP_NUMBERS)), np.bool_)
+    for cut in range(1 << len(LOOP_NUMBERS)):
+        left = {loop for loop, number in LOOP_NUMBERS.items() if cut >> number & 1}
         known = [tuple(loop for loop in order if loop in left) for order in orders]
         is_new[:, cut] = [known.index(order) == number for number, order in enumerate(known)]
     return is_new

@@ -261,7 +261,7 @@ class _Search:
         return self._priced[order, candidate]
 
     def _cost_of(self, fixed: float, cycles: LayerCycles) -> float:
-        return self._blocks[0].cost.price_one(fixed, cycles.total)
+        return self._blocks[0].cost.price(fixed, cycles.total)
 
     def _size(self, candidate: int) -> TileSizes:
         if candidate not in self._sizes:

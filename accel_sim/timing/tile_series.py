@@ -37,8 +37,9 @@ LAST_CHANNELS = 14
 LEAST_INPUTS = 15
 # Of a row-stationary array the beats that a tile of pixels takes, where places of filters and of
 # products are its steps along filters and its cycles along channels; words of the ifm that a pass
-# of filters reads, and those passes.
-BEATS, IFM_WORDS, FILTER_PASSES, N_QUANTITIES = 16, 17, 18, 19
+# of filters reads, and those passes; words of the sums of one output position, and the parts in
+# which a sum leaves the array.
+BEATS, IFM_WORDS, FILTER_PASSES, PSUM_WORDS, SUM_PARTS, N_QUANTITIES = 16, 17, 18, 19, 20, 21
 
 # Parts of a series.
 TOTAL, FIRST, LAST, N_PARTS = 0, 1, 2, 3
@@ -137,6 +138,8 @@ def tile_series(
         series[:, REDUCTION] = passes[:, pass_counts.CHANNEL_CYCLES]
         series[:, IFM_WORDS] = passes[:, pass_counts.IFM_WORDS]
         series[:, FILTER_PASSES] = passes[:, pass_counts.FILTER_PASSES]
+        series[:, PSUM_WORDS] = passes[:, pass_counts.PSUM_WORDS]
+        series[:, SUM_PARTS] = passes[:, pass_counts.SUM_PARTS]
     return series
 
 

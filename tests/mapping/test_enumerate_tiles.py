@@ -1,5 +1,6 @@
 """Are exactly the tiles that fit offered, and is a layer that never fits named?"""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -215,6 +216,18 @@ def test_without_double_buffering_the_whole_buffer_counts():
         "layer 'conv3': the smallest tile needs 4160 bytes of weights, buffers.weights holds 4096; "
         "--set buffers.weights.capacity_KiB=5 would hold it"
     )
+
+
+def test_the_capacity_that_is_advised_can_be_had():
+    """Six banks of whole bytes: only every third KiB. Two halves of 6800 bytes would fit in 14."""
+    keys = [*SMALL, "buffers.weights.capacity_KiB=12", "buffers.weights.banks=6"]
+    hardware = load_hardware("edge_16x16", keys)
+    nest = nest_of(filter_rows=85, filter_cols=80, output_rows=1, output_cols=1, pads=(40, 40))
+    with pytest.raises(InputError) as caught:
+        check_smallest_tile(nest, hardware)
+    (advice,) = re.findall(r"--set (\S+) would hold it", str(caught.value))
+    assert advice == "buffers.weights.capacity_KiB=15"
+    check_smallest_tile(nest, load_hardware("edge_16x16", [*keys, advice]))
 
 
 def test_byte_packing_rounds_every_operand_up():

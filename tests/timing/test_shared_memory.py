@@ -12,7 +12,7 @@ from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.schedule_rules import schedule_rules
 from quantizer.errors import InputError
 from tests.mapping.random_layers import DATAFLOWS, as_problem, random_machine, random_nest
-from tests.mapping.test_tile_space import nest_of
+from tests.mapping.test_enumerate_tiles import nest_of
 from tests.oracles.loop_nest_walk import walk
 from tests.timing.test_pipeline import busy_cycles
 from tests.timing.test_ports import run

@@ -245,7 +245,7 @@ def check_bounds(nest, hardware, space, tiles, moved, chosen):
     is_present = space.grid().any(axis=(2, 3))
     uncut = bound_uncut(nest, hardware, timing, space, is_present, cost_of(nest, hardware))
     rules = schedule_rules(nest, hardware)
-    closer = bound_steps(rules, nest.reduction, series, busy, loop_orders(nest)) + edges
+    closer = bound_steps(rules, series, busy, loop_orders(nest)) + edges
     for number, (order, bits) in enumerate(zip(loop_orders(nest), moved, strict=True)):
         coarse = bound_cycles(timing, busy, edges, batches, bits, waits)[chosen]
         close = closer[number, chosen]
