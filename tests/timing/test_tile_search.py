@@ -29,6 +29,7 @@ from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.tile import Loop
+from accel_sim.timing import tile_search
 from accel_sim.timing.cycle_bound import (
     bound_busy_cycles,
     bound_cycles,
@@ -62,8 +63,9 @@ SLOW_DRAM = (
 
 
 def small_case(
-    seed, objective, kind=Kind.MAC, dataflow="output_stationary", depthwise="serial", along=None
-):
+    seed, objective, kind=Kind.MAC, dataflow="output_stationary", depthwise="serial", along=None,
+    networks=None,
+):  # fmt: skip
     """Draw a layer and its machine, with a flat memory in odd cases, a device in others."""
     rng = np.random.default_rng(seed)
     nest = replace(random_nest(rng, kind), batch=1, groups=int(rng.integers(1, 3)))
@@ -74,6 +76,9 @@ def small_case(
         f"mapping.objective={objective}", f"mac_array.depthwise={depthwise}",
         f"post_processing.lanes={(16, 1, 3)[seed % 3]}",
     )  # fmt: skip
+    if networks is not None:
+        widths = zip(("ifm_bits", "psum_bits"), networks, strict=True)
+        overrides += [f"mac_array.networks.{name}={bits}" for name, bits in widths]
     hardware = random_machine(rng, *overrides, *keys, dataflow=dataflow)
     if depthwise != "serial":
         nest = random_groups(rng)
@@ -203,6 +208,27 @@ def test_the_size_of_blocks_changes_nothing(seed, objective):
 def test_bounds_are_never_above_the_cycles(seed, kind, dataflow, depthwise):
     objective = ("latency", "energy", "energy_delay", "dram_bytes")[seed % 4]
     case = small_case(seed, objective, kind, dataflow, depthwise)
+    check_bounds(*case, np.random.default_rng(seed).integers(0, len(case[2].feasible), 12))
+
+
+@pytest.mark.parametrize("promising", [1, 20])
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("seed", seeds(6, 40))
+def test_tiles_that_stay_uncounted_change_nothing(monkeypatch, seed, dataflow, promising):
+    """Spaces as small as these are counted as a whole, unless told otherwise."""
+    objective = ("latency", "energy", "energy_delay", "dram_bytes")[seed % 4]
+    nest, hardware, space, _, _ = small_case(seed, objective, dataflow=dataflow)
+    cost = cost_of(nest, hardware)
+    found = search_tiles(nest, hardware, space, cost)
+    monkeypatch.setattr(tile_search, "_FEW", 0)
+    monkeypatch.setattr(tile_search, "_PROMISING", promising)
+    assert search_tiles(nest, hardware, space, cost) == found
+
+
+@pytest.mark.parametrize("networks", [(3, 65536), (24, 65536), (65536, 3), (65536, 24), (8, 8)])
+@pytest.mark.parametrize("seed", seeds(5, 30))
+def test_bounds_behind_narrow_networks_are_never_above_the_cycles(seed, networks):
+    case = small_case(seed, "latency", dataflow="row_stationary", networks=networks)
     check_bounds(*case, np.random.default_rng(seed).integers(0, len(case[2].feasible), 12))
 
 
