@@ -213,7 +213,7 @@ def torch_float(layer: Layer) -> Run:
 
 
 @njit(nogil=True)
-def textbook(ifm, weights, stride, pad, shift, ofm):  # type: ignore[no-untyped-def]
+def textbook(ifm, weights, stride, pad, shift, ofm):
     """Seven loops, then ties to +infinity and clip to 0..255."""
     group_channels = weights.shape[1]
     group_filters = weights.shape[0] * group_channels // ifm.shape[0]
@@ -297,7 +297,7 @@ def print_stack(name: str, stack: Sequence[tuple[Layer, int]]) -> None:
 
 
 @njit(nogil=True)
-def count(n):  # type: ignore[no-untyped-def]
+def count(n):
     """Nothing but arithmetic in registers."""
     total = n
     for i in range(n):

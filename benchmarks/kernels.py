@@ -45,7 +45,7 @@ COLUMN_ROWS = 16
 
 
 @njit(nogil=True)
-def textbook_saturating(ifm, weights, stride, low, high, acc):  # type: ignore[no-untyped-def]
+def textbook_saturating(ifm, weights, stride, low, high, acc):
     """Seven loops over a padded map; every addition clamps."""
     for k in range(weights.shape[0]):
         for p in range(acc.shape[1]):
