@@ -7,37 +7,31 @@ import numpy as np
 import onnx
 import pytest
 
-from accel_sim.builtin import find_builtin
 from accel_sim.hardware.load import load_hardware
 from accel_sim.machine_fit import find_schedules
 from accel_sim.measure import measure_values
 from accel_sim.scheduling import collect_plans
 from accel_sim.simulation import choose_bits, simulate
 from quantizer.errors import InputError
-from quantizer.network.images import ImageSet, Preprocessing, load_images
+from quantizer.network.images import ImageSet, Preprocessing
 from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths
+from tests.digits import load_digits
 from tests.oracles.networks import random_network
 from tests.seeds import seeds
 
 EDGE = "edge_16x16"
-BUILTIN = find_builtin("digits")
 
 
 @pytest.fixture(scope="module")
 def network():
-    return load_onnx(BUILTIN.onnx_path)
+    return load_digits(20)[0]
 
 
 @pytest.fixture(scope="module")
-def images(network):
-    return load_images(
-        BUILTIN.test_path,
-        shape=network.shapes[network.input],
-        preprocessing=Preprocessing(mean=BUILTIN.mean, scale=BUILTIN.scale),
-        limit=20,
-    )
+def images():
+    return load_digits(20)[1]
 
 
 @pytest.fixture(scope="module")

@@ -2,31 +2,22 @@
 
 import pytest
 
-from accel_sim.builtin import find_builtin
 from accel_sim.hardware.load import load_hardware
 from accel_sim.simulation import choose_bits, simulate
 from accel_sim.sweep import SweepPoint, run_sweep, to_records
 from quantizer.errors import InputError
-from quantizer.network.images import Preprocessing, load_images
-from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
-
-BUILTIN = find_builtin("digits")
+from tests.digits import load_digits
 
 
 @pytest.fixture(scope="module")
 def network():
-    return load_onnx(BUILTIN.onnx_path)
+    return load_digits(10)[0]
 
 
 @pytest.fixture(scope="module")
-def images(network):
-    return load_images(
-        BUILTIN.test_path,
-        shape=network.shapes[network.input],
-        preprocessing=Preprocessing(mean=BUILTIN.mean, scale=BUILTIN.scale),
-        limit=10,
-    )
+def images():
+    return load_digits(10)[1]
 
 
 def point(weights: int, *overrides: str) -> SweepPoint:

@@ -3,18 +3,15 @@
 import numpy as np
 import pytest
 
-from accel_sim.builtin import find_builtin
 from accel_sim.hardware.load import load_hardware
 from accel_sim.simulation import simulate
 from quantizer.errors import InputError
 from quantizer.network import memory
-from quantizer.network.images import Preprocessing, load_images
 from quantizer.network.memory import available_bytes, estimate_bytes
-from quantizer.network.onnx_import import load_onnx
 from quantizer.quantize import quantize
 from quantizer.quantized import BitWidths
+from tests.digits import load_digits
 
-BUILTIN = find_builtin("digits")
 REFUSED = (
     r"digits: needs [\d.]+ MB of memory for \d+ images at once, and there are 0\.1 MB; expected"
 )
@@ -22,17 +19,12 @@ REFUSED = (
 
 @pytest.fixture(scope="module")
 def network():
-    return load_onnx(BUILTIN.onnx_path)
+    return load_digits(2)[0]
 
 
 @pytest.fixture(scope="module")
-def images(network):
-    return load_images(
-        BUILTIN.test_path,
-        shape=network.shapes[network.input],
-        preprocessing=Preprocessing(mean=BUILTIN.mean, scale=BUILTIN.scale),
-        limit=2,
-    )
+def images():
+    return load_digits(2)[1]
 
 
 def test_what_memory_cannot_hold_is_refused_before_an_image_runs(network, images, monkeypatch):
