@@ -19,8 +19,8 @@ from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.loop_orders import LOOP_ORDERS
-from accel_sim.mapping.tile import Tile
 from accel_sim.mapping.stored_bits import stored_bits
+from accel_sim.mapping.tile import Tile
 from accel_sim.timing.layer_cycles import LayerCycles
 from accel_sim.timing.pipeline import cut_tiles, device_cycles, device_stream
 from accel_sim.timing.schedule_rules import schedule_rules
