@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.kernels.micro_kernels import RUNS
-from accel_sim.kernels.micro_stage import finish
+from accel_sim.kernels.micro_stage import LANES, finish
 from accel_sim.kernels.micro_sums import multiply
 from quantizer.fixedpoint.jit import jit
 
@@ -131,7 +131,8 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
     for strip in range(0, n_runs, tiles.strip_runs):
         for block in range(n_blocks):
             first_filter, n_filters, channel = filters.blocks[block]
-            is_whole = n_filters == kernel.filters
+            # The stage writes whole vectors.
+            is_whole = n_filters % LANES == 0 or n_filters == kernel.filters
             for t in range(strip, min(strip + tiles.strip_runs, n_runs), RUNS):
                 starts = (tiles.runs[t, 0] + channel, tiles.runs[t + 1, 0] + channel)
                 if parts is None:
@@ -161,6 +162,7 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
                         kernel,
                         work.sums,
                         (run * kernel.run_pixels + first, run * kernel.run_pixels + last),
+                        n_filters if is_whole else kernel.filters,
                         stage.constants[block],
                         stage.limits,
                         stage.is_simple,

@@ -12,7 +12,8 @@ from accel_sim.kernels.micro_kernels import Plain, PlainDepthwise
 
 _I64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
-_LANES = 16
+LANES = 16
+"""Filters that are finished together."""
 
 START, BIAS, HALF, SHIFT, SIGN, ODD, TOGETHER = range(7)
 """Rows of `Stage.constants`."""
@@ -44,13 +45,13 @@ class Stage(NamedTuple):
     is_simple: bool
 
 
-def _finish_plain(kernel, acc, rows, constants, limits, is_simple, size, ofm, place, step):
+def _finish_plain(kernel, acc, rows, filters, constants, limits, is_simple, size, ofm, place, step):
     """`finish` in loops: one output after another."""
     low, high, unused = limits[LOW], limits[HIGH], limits[UNUSED_BITS]
     clip_low, clip_high = limits[CLIP_LOW], limits[CLIP_HIGH]
     overflows = saturations = 0
     for row in range(rows[0], rows[1]):
-        for k in range(acc.shape[1]):
+        for k in range(filters):
             total = acc[row, k] + constants[START, k]
             wrapped = (total << unused) >> unused
             overflows += wrapped != total
@@ -72,7 +73,9 @@ def _finish_plain(kernel, acc, rows, constants, limits, is_simple, size, ofm, pl
 
 
 @intrinsic
-def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, ofm, place, step):
+def _finish(
+    typingctx, kernel, acc, rows, filters, constants, limits, is_simple, size, ofm, place, step
+):
     """Turn the sums of some pixels of a tile into outputs.
 
     Parameters
@@ -81,6 +84,8 @@ def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, of
     acc : int32 or int64[pixels, filters]
     rows : (int64, int64)
         The first pixel, and the one behind the last.
+    filters : int64
+        How many of each pixel: a multiple of `LANES`.
     constants, limits, is_simple
         Of the `Stage`, for these filters.
     size : int64
@@ -97,8 +102,8 @@ def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, of
     counts = types.UniTuple(types.int64, 2)
     pair = types.UniTuple(types.int64, 2)
     signature = counts(
-        kernel, acc, pair, constants, limits, types.boolean, types.int64, ofm, types.int64,
-        types.int64,
+        kernel, acc, pair, types.int64, constants, limits, types.boolean, types.int64, ofm,
+        types.int64, types.int64,
     )  # fmt: skip
 
     def codegen(context, builder, signature, args):
@@ -112,18 +117,19 @@ def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, of
         operands = {
             "acc": array(1).data,
             "rows": [builder.extract_value(args[2], end) for end in range(2)],
-            "filters": builder.extract_value(array(1).shape, 1),
-            "constants": array(3).data,
-            "limits": array(4).data,
-            "size": args[6],
-            "ofm": array(7).data,
-            "place": args[8],
-            "step": args[9],
+            "row_length": builder.extract_value(array(1).shape, 1),
+            "filters": args[3],
+            "constants": array(4).data,
+            "limits": array(5).data,
+            "size": args[7],
+            "ofm": array(8).data,
+            "place": args[9],
+            "step": args[10],
         }
         simple, general, done = (
             builder.append_basic_block(name) for name in ("simple", "general", "done")
         )
-        builder.cbranch(args[5], simple, general)
+        builder.cbranch(args[6], simple, general)
         found = []
         for begin, is_simple_one in ((simple, True), (general, False)):
             builder.position_at_end(begin)
@@ -152,7 +158,7 @@ class _TileStage:
     def __init__(self, builder, wide):
         self._b = builder
         self._element = ir.IntType(wide.bitwidth)
-        self._vector = ir.VectorType(self._element, _LANES)
+        self._vector = ir.VectorType(self._element, LANES)
 
     def _load(self, pointer, index):
         place = self._b.bitcast(self._b.gep(pointer, [index]), self._vector.as_pointer())
@@ -163,22 +169,25 @@ class _TileStage:
     def _spread(self, scalar):
         undefined = ir.Constant(self._vector, ir.Undefined)
         first = self._b.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self._b.shuffle_vector(first, undefined, mask)
 
     def _sum_up(self, vector):
         reduce = cgutils.get_or_insert_function(
             self._b.module,
             ir.FunctionType(self._element, [self._vector]),
-            f"llvm.vector.reduce.add.v{_LANES}i{self._element.width}",
+            f"llvm.vector.reduce.add.v{LANES}i{self._element.width}",
         )
         total = self._b.call(reduce, [vector])
         return total if self._element.width == 64 else self._b.sext(total, _I64)
 
-    def run(self, *, acc, rows, filters, constants, limits, size, ofm, place, step, is_simple):
+    def run(
+        self, *, acc, rows, row_length, filters, constants, limits, size, ofm, place, step,
+        is_simple,
+    ):  # fmt: skip
         """Loop over pixels; return both counts."""
         b = self._b
-        zeros = ir.Constant(self._vector, [0] * _LANES)
+        zeros = ir.Constant(self._vector, [0] * LANES)
         bounds = [
             self._spread(b.load(b.gep(limits, [ir.Constant(_I64, index)])))
             for index in range(UNUSED_BITS + 1)
@@ -206,16 +215,16 @@ class _TileStage:
             count.add_incoming(before, head)
 
         def constant(index):
-            return self._load(constants, b.add(k, b.mul(filters, ir.Constant(_I64, index))))
+            return self._load(constants, b.add(k, b.mul(row_length, ir.Constant(_I64, index))))
 
-        total = self._load(acc, b.add(k, b.mul(row, filters)))
+        total = self._load(acc, b.add(k, b.mul(row, row_length)))
         rounded, events = self._round(total, constant, bounds, is_simple)
         new_counts = [b.sub(count, event) for count, event in zip(counts, events, strict=True)]
         raw = self._clip(rounded, bounds[LOW], bounds[HIGH])
         self._store(raw, b.gep(ofm, [b.add(out, b.mul(k, size))]), size, vector_end)
 
         b.position_at_end(vector_end)
-        next_k = b.add(k, ir.Constant(_I64, _LANES))
+        next_k = b.add(k, ir.Constant(_I64, LANES))
         k.add_incoming(next_k, vector_end)
         for count, after in zip(counts, new_counts, strict=True):
             count.add_incoming(after, vector_end)
@@ -238,7 +247,7 @@ class _TileStage:
         for width, block in blocks.items():
             switch.add_case(ir.Constant(_I64, width), block)
             b.position_at_end(block)
-            narrow = ir.VectorType(ir.IntType(8 * width), _LANES)
+            narrow = ir.VectorType(ir.IntType(8 * width), LANES)
             stored = raw if narrow == self._vector else b.trunc(raw, narrow)
             b.store(stored, b.bitcast(place, narrow.as_pointer())).align = 1
             b.branch(after)
@@ -247,7 +256,7 @@ class _TileStage:
         """Give the rounded value, and -1 where a sum overflows or an output is clipped."""
         b = self._b
         if is_simple:
-            overflow = ir.Constant(self._vector, [0] * _LANES)
+            overflow = ir.Constant(self._vector, [0] * LANES)
             rounded = b.ashr(b.add(total, constant(TOGETHER)), constant(SHIFT))
         else:
             unused, shift = bounds[UNUSED_BITS], constant(SHIFT)
@@ -255,7 +264,7 @@ class _TileStage:
             wrapped = b.ashr(b.shl(total, unused), unused)
             overflow = b.sext(b.icmp_signed("!=", wrapped, total), self._vector)
             value = b.add(wrapped, constant(BIAS))
-            width = ir.Constant(self._vector, [self._element.width - 1] * _LANES)
+            width = ir.Constant(self._vector, [self._element.width - 1] * LANES)
             of_sign = b.and_(b.ashr(value, width), constant(SIGN))
             of_odd = b.and_(b.ashr(value, shift), constant(ODD))
             added = b.add(b.add(value, constant(HALF)), b.add(of_sign, of_odd))

@@ -17,8 +17,8 @@ from accel_sim.kernels.micro_layout import (
     find_offset,
     lay_out,
 )
-from accel_sim.kernels.micro_moves import pack_map, unpack_map
 from accel_sim.kernels.micro_stage import Stage
+from accel_sim.layer_steps.feature_map import channels_last, storage
 from accel_sim.layer_steps.output_stage import prepare_output_stage
 from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
 from accel_sim.layer_steps.step import Events, Raw
@@ -44,36 +44,49 @@ class PackedLayer:
         None where sums and output stage fit 32 bits.
     offset
         What packed maps are shifted by.
+    ifm
+        Integers that maps come in.
     """
 
     layout: Layout
     stage: Stage
     parts: Parts | None
     offset: int
+    ifm: np.dtype[np.integer[Any]]
     ofm: QFormat
 
     def pack(self, ifm: Raw) -> Packed:
         """Store a map [C, H, W] for the micro-kernel."""
         shape = self.layout.shape
-        packed = np.full(self.layout.size, self.offset, self.layout.maps)
-        channels, cols = shape.ifm[0], shape.touched[1]
-        top, left = shape.first_pads
-        row_step = cols * channels
-        first = top * row_step + left * channels
-        pack_map(ifm.reshape(shape.ifm), self.offset, row_step, first, packed)
+        (channels, height, width), (rows, cols) = shape.ifm, shape.touched
+        (top, left), packed = shape.first_pads, self._empty()
+        inner = packed[: rows * cols * channels].reshape(rows, cols, channels)
+        inner = inner[top : top + height, left : left + width]
+        self._store(channels_last(ifm.reshape(shape.ifm), self.ifm), inner)
         return packed
 
     def pack_rows(self, ifm: Raw) -> Packed:
         """Store vectors [M, C] for the micro-kernel."""
-        packed = np.full(self.layout.size, self.offset, self.layout.maps)
-        packed[: ifm.size] = ifm.reshape(-1) + self.offset
+        packed = self._empty()
+        self._store(np.ascontiguousarray(ifm, self.ifm).reshape(-1), packed[: ifm.size])
         return packed
+
+    def _empty(self) -> Packed:
+        return np.full(self.layout.size, self.offset, self.layout.maps)
+
+    def _store(self, ifm: Raw, target: Packed) -> None:
+        """Copy a map in its own integers to where it is packed."""
+        if not self.offset:
+            target[:] = ifm
+        else:
+            # Only integers as wide as those of the packed map need it: modulo their width.
+            np.add(ifm.view(target.dtype), target.dtype.type(self.offset), out=target)
 
     def run(self, packed: Packed) -> tuple[Packed, Events]:
         """Run one image; give the ofm as [P*Q, K] in integers as narrow as its format."""
         layout = self.layout
         pixels, filters = RUNS * layout.kernel.run_pixels, layout.kernel.filters
-        stored = _storage(self.ofm)
+        stored = storage(self.ofm)
         sums = aligned((pixels, filters), np.int32 if self.parts is None else np.int64)
         work = Workspace(
             sums=sums,
@@ -94,18 +107,6 @@ class PackedLayer:
             ofm.reshape(-1).view(np.uint8),
         )
         return ofm, Events(accumulator_overflows=int(events[0]), output_saturations=int(events[1]))
-
-    def unpack(self, stored: Packed) -> Raw:
-        """Widen an ofm to [K, P*Q]."""
-        ofm = np.empty(stored.shape[::-1], np.int32)
-        unpack_map(stored, ofm)
-        return ofm
-
-
-def _storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
-    size = 1 if fmt.bits <= 8 else 2 if fmt.bits <= 16 else 4
-    # Wider than 16 bits, unsigned values are stored as their low bits everywhere.
-    return np.dtype(f"{'i' if fmt.signed or size == 4 else 'u'}{size}")
 
 
 def pack_layer(
@@ -151,6 +152,7 @@ def pack_layer(
         stage=arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64),
         parts=None if is_narrow else parts,
         offset=offset,
+        ifm=storage(ifm),
         ofm=network.formats[layer.ofm],
     )
 
