@@ -174,11 +174,13 @@ def find_contenders(model: onnx.ModelProto, images: NDArray[np.float32]) -> dict
     network = quantize(graph, shown, BitWidths())
     pool = ThreadPoolExecutor(THREADS)
 
-    def ours(exact: ExactNetwork) -> Run:
-        def score(index: int) -> object:
-            return exact.run(shown.real(index), keeps_maps=False).tensors[graph.output]
+    reals = [shown.real(index) for index in range(len(shown))]
 
-        return lambda: list(pool.map(score, range(len(images))))
+    def ours(exact: ExactNetwork) -> Run:
+        def score(real: NDArray[np.float64]) -> object:
+            return exact.run(real, keeps_maps=False).tensors[graph.output]
+
+        return lambda: list(pool.map(score, reals))
 
     def theirs(session: ort.InferenceSession) -> Run:
         return lambda: session.run(None, {"x": images})

@@ -157,6 +157,8 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
                                 work.sums[i, k] += np.int64(total) << power
                 for run in range(RUNS):
                     _, pixel, first, last = tiles.runs[t + run]
+                    if first == last:
+                        continue
                     place = (pixel + first) * step + first_filter * size
                     events = finish(
                         kernel,

@@ -83,7 +83,7 @@ def _finish(
     kernel : MicroKernel
     acc : int32 or int64[pixels, filters]
     rows : (int64, int64)
-        The first pixel, and the one behind the last.
+        The first pixel, and the one behind the last; one at least.
     filters : int64
         How many of each pixel: a multiple of `LANES`.
     constants, limits, is_simple
@@ -185,60 +185,60 @@ class _TileStage:
         self, *, acc, rows, row_length, filters, constants, limits, size, ofm, place, step,
         is_simple,
     ):  # fmt: skip
-        """Loop over pixels; return both counts."""
+        """Loop over vectors of filters, in them over pixels; return both counts."""
         b = self._b
-        zeros = ir.Constant(self._vector, [0] * LANES)
+        zero, one = ir.Constant(_I64, 0), ir.Constant(_I64, 1)
         bounds = [
             self._spread(b.load(b.gep(limits, [ir.Constant(_I64, index)])))
             for index in range(UNUSED_BITS + 1)
         ]
         entry = b.block
-        head, body, vector_end, pixel_end, done = (
-            b.append_basic_block(name) for name in ("head", "vector", "more", "pixel", "end")
+        outer, inner, stored, next_vector, done = (
+            b.append_basic_block(name) for name in ("filters", "pixel", "more", "next", "end")
         )
-        b.branch(head)
+        b.branch(outer)
 
-        b.position_at_end(head)
-        row, out = b.phi(_I64), b.phi(_I64)
-        outer_counts = [b.phi(self._vector) for _ in range(2)]
-        row.add_incoming(rows[0], entry)
-        out.add_incoming(place, entry)
-        for count in outer_counts:
-            count.add_incoming(zeros, entry)
-        b.cbranch(b.icmp_signed("<", row, rows[1]), body, done)
-
-        b.position_at_end(body)
+        b.position_at_end(outer)
         k = b.phi(_I64)
+        outer_counts = [b.phi(self._vector) for _ in range(2)]
+        k.add_incoming(zero, entry)
+        for count in outer_counts:
+            count.add_incoming(ir.Constant(self._vector, [0] * LANES), entry)
+        of_filters = [
+            self._load(constants, b.add(k, b.mul(row_length, ir.Constant(_I64, index))))
+            for index in range(TOGETHER + 1)
+        ]
+        first_out = b.add(place, b.mul(k, size))
+        b.branch(inner)
+
+        b.position_at_end(inner)
+        row, out = b.phi(_I64), b.phi(_I64)
         counts = [b.phi(self._vector) for _ in range(2)]
-        k.add_incoming(ir.Constant(_I64, 0), head)
-        for count, before in zip(counts, outer_counts, strict=True):
-            count.add_incoming(before, head)
-
-        def constant(index):
-            return self._load(constants, b.add(k, b.mul(row_length, ir.Constant(_I64, index))))
-
+        starts = [rows[0], first_out, *outer_counts]
+        for phi, start in zip([row, out, *counts], starts, strict=True):
+            phi.add_incoming(start, outer)
         total = self._load(acc, b.add(k, b.mul(row, row_length)))
-        rounded, events = self._round(total, constant, bounds, is_simple)
+        rounded, events = self._round(total, of_filters, bounds, is_simple)
         new_counts = [b.sub(count, event) for count, event in zip(counts, events, strict=True)]
         raw = self._clip(rounded, bounds[LOW], bounds[HIGH])
-        self._store(raw, b.gep(ofm, [b.add(out, b.mul(k, size))]), size, vector_end)
+        self._store(raw, b.gep(ofm, [out]), size, stored)
 
-        b.position_at_end(vector_end)
+        b.position_at_end(stored)
+        next_row = b.add(row, one)
+        nexts = [next_row, b.add(out, step), *new_counts]
+        for phi, after in zip([row, out, *counts], nexts, strict=True):
+            phi.add_incoming(after, stored)
+        b.cbranch(b.icmp_signed("<", next_row, rows[1]), inner, next_vector)
+
+        b.position_at_end(next_vector)
         next_k = b.add(k, ir.Constant(_I64, LANES))
-        k.add_incoming(next_k, vector_end)
-        for count, after in zip(counts, new_counts, strict=True):
-            count.add_incoming(after, vector_end)
-        b.cbranch(b.icmp_signed("<", next_k, filters), body, pixel_end)
-
-        b.position_at_end(pixel_end)
-        row.add_incoming(b.add(row, ir.Constant(_I64, 1)), pixel_end)
-        out.add_incoming(b.add(out, step), pixel_end)
+        k.add_incoming(next_k, next_vector)
         for count, after in zip(outer_counts, new_counts, strict=True):
-            count.add_incoming(after, pixel_end)
-        b.branch(head)
+            count.add_incoming(after, next_vector)
+        b.cbranch(b.icmp_signed("<", next_k, filters), outer, done)
 
         b.position_at_end(done)
-        return [self._sum_up(count) for count in outer_counts]
+        return [self._sum_up(count) for count in new_counts]
 
     def _store(self, raw, place, size, after):
         b = self._b
@@ -252,26 +252,27 @@ class _TileStage:
             b.store(stored, b.bitcast(place, narrow.as_pointer())).align = 1
             b.branch(after)
 
-    def _round(self, total, constant, bounds, is_simple):
+    def _round(self, total, constants, bounds, is_simple):
         """Give the rounded value, and -1 where a sum overflows or an output is clipped."""
         b = self._b
         if is_simple:
             overflow = ir.Constant(self._vector, [0] * LANES)
-            rounded = b.ashr(b.add(total, constant(TOGETHER)), constant(SHIFT))
+            rounded = b.ashr(b.add(total, constants[TOGETHER]), constants[SHIFT])
         else:
-            unused, shift = bounds[UNUSED_BITS], constant(SHIFT)
-            total = b.add(total, constant(START))
+            unused, shift = bounds[UNUSED_BITS], constants[SHIFT]
+            total = b.add(total, constants[START])
             wrapped = b.ashr(b.shl(total, unused), unused)
             overflow = b.sext(b.icmp_signed("!=", wrapped, total), self._vector)
-            value = b.add(wrapped, constant(BIAS))
+            value = b.add(wrapped, constants[BIAS])
             width = ir.Constant(self._vector, [self._element.width - 1] * LANES)
-            of_sign = b.and_(b.ashr(value, width), constant(SIGN))
-            of_odd = b.and_(b.ashr(value, shift), constant(ODD))
-            added = b.add(b.add(value, constant(HALF)), b.add(of_sign, of_odd))
+            of_sign = b.and_(b.ashr(value, width), constants[SIGN])
+            of_odd = b.and_(b.ashr(value, shift), constants[ODD])
+            added = b.add(b.add(value, constants[HALF]), b.add(of_sign, of_odd))
             rounded = b.ashr(added, shift)
-        is_low = b.icmp_signed("<", rounded, bounds[CLIP_LOW])
-        is_high = b.icmp_signed(">", rounded, bounds[CLIP_HIGH])
-        return rounded, (overflow, b.sext(b.or_(is_low, is_high), self._vector))
+        # As distances above the lower bound, modulo the width, one comparison is enough.
+        span = b.sub(bounds[CLIP_HIGH], bounds[CLIP_LOW])
+        is_clipped = b.icmp_unsigned(">", b.sub(rounded, bounds[CLIP_LOW]), span)
+        return rounded, (overflow, b.sext(is_clipped, self._vector))
 
     def _clip(self, value, low, high):
         b = self._b

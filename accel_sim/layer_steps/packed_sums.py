@@ -1,5 +1,6 @@
 """Layers of the array on micro-kernels: their sums proved, packed and finished."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from accel_sim.accumulator_range import sum_range
 from accel_sim.kernels.micro_drivers import Parts, Workspace, convolve
-from accel_sim.kernels.micro_kernels import RUNS, Family, Path
+from accel_sim.kernels.micro_kernels import RUNS, Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
     Layout,
     Shape,
@@ -34,6 +35,19 @@ _PLANE_BITS = 8
 Packed = NDArray[np.integer[Any]]
 
 
+class _Rooms(threading.local):
+    """Room for one tile of a layer; every thread makes its own."""
+
+    def __init__(self, kernel: MicroKernel, has_parts: bool, size: int) -> None:
+        shape = (RUNS * kernel.run_pixels, kernel.filters)
+        sums = aligned(shape, np.int64 if has_parts else np.int32)
+        self.work = Workspace(
+            sums=sums,
+            part=aligned(shape, np.int32) if has_parts else sums,
+            spare=np.empty(kernel.run_pixels * kernel.filters * size, np.uint8),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedLayer:
     """A layer ready for its micro-kernel.
@@ -44,8 +58,8 @@ class PackedLayer:
         None where sums and output stage fit 32 bits.
     offset
         What packed maps are shifted by.
-    ifm
-        Integers that maps come in.
+    ifm, ofm
+        Integers that maps are kept in.
     """
 
     layout: Layout
@@ -53,7 +67,8 @@ class PackedLayer:
     parts: Parts | None
     offset: int
     ifm: np.dtype[np.integer[Any]]
-    ofm: QFormat
+    ofm: np.dtype[np.integer[Any]]
+    rooms: "_Rooms"
 
     def pack(self, ifm: Raw) -> Packed:
         """Store a map [C, H, W] for the micro-kernel."""
@@ -85,16 +100,8 @@ class PackedLayer:
     def run(self, packed: Packed) -> tuple[Packed, Events]:
         """Run one image; give the ofm as [P*Q, K] in integers as narrow as its format."""
         layout = self.layout
-        pixels, filters = RUNS * layout.kernel.run_pixels, layout.kernel.filters
-        stored = storage(self.ofm)
-        sums = aligned((pixels, filters), np.int32 if self.parts is None else np.int64)
-        work = Workspace(
-            sums=sums,
-            part=sums if self.parts is None else aligned((pixels, filters), np.int32),
-            spare=np.empty(layout.kernel.run_pixels * filters * stored.itemsize, np.uint8),
-        )
         channels, rows, cols = layout.shape.ofm
-        ofm = np.empty((rows * cols, channels), stored)
+        ofm = np.empty((rows * cols, channels), self.ofm)
         events = convolve(
             layout.kernel,
             packed,
@@ -102,8 +109,8 @@ class PackedLayer:
             self.parts,
             layout.tiles,
             self.stage,
-            work,
-            stored.itemsize,
+            self.rooms.work,
+            self.ofm.itemsize,
             ofm.reshape(-1).view(np.uint8),
         )
         return ofm, Events(accumulator_overflows=int(events[0]), output_saturations=int(events[1]))
@@ -147,13 +154,15 @@ def pack_layer(
         return None
     layout, parts = found
     starts = parts.starts[0] if is_narrow else np.zeros_like(parts.starts[0])
+    ofm = storage(network.formats[layer.ofm])
     return PackedLayer(
         layout=layout,
         stage=arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64),
         parts=None if is_narrow else parts,
         offset=offset,
         ifm=storage(ifm),
-        ofm=network.formats[layer.ofm],
+        ofm=ofm,
+        rooms=_Rooms(layout.kernel, not is_narrow, ofm.itemsize),
     )
 
 
