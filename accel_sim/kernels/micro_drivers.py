@@ -95,7 +95,9 @@ class Workspace(NamedTuple):
 @jit
 def _copy_outputs(spare, spare_step, n_bytes, n_pixels, ofm, place, step):
     for _ in range(n_pixels):
-        ofm[place : place + n_bytes] = spare[:n_bytes]
+        # Between slices, an assignment compiles the strings of its error message: two seconds.
+        for byte in range(n_bytes):
+            ofm[place + byte] = spare[byte]
         spare, place = spare[spare_step:], place + step
 
 

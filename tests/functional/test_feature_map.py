@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -71,6 +71,7 @@ def test_a_format_is_kept_in_the_narrowest_integers(fmt: QFormat, name: str) -> 
     assert storage(fmt) == np.dtype(name)
 
 
+@settings(deadline=None)
 @given(
     bits=st.integers(2, 16),
     frac_bits=st.integers(-64, 64),
