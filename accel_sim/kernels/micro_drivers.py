@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.kernels.micro_kernels import RUNS
+from accel_sim.kernels.micro_order import add_in_order
 from accel_sim.kernels.micro_stage import finish
 from accel_sim.kernels.micro_sums import multiply
 from quantizer.fixedpoint.jit import jit
@@ -83,12 +84,18 @@ class Workspace(NamedTuple):
         Of 64 bits where they are taken apart.
     part : int32[runs * run_pixels, filters]
         The sums of a part; not used where there are none.
+    levels : int32[levels, runs * run_pixels, filters]
+        Sums in order, of which the last level is `sums`; none where any order will do.
+    clamps : int64[runs * run_pixels]
+        Additions that clamped, by pixel.
     spare : uint8[run_pixels * filters * bytes]
         Outputs of an incomplete block.
     """
 
     sums: NDArray[Any]
     part: NDArray[np.int32]
+    levels: NDArray[np.int32]
+    clamps: NDArray[np.int64]
     spare: NDArray[np.uint8]
 
 
@@ -100,7 +107,7 @@ def _copy_outputs(spare, spare_step, n_bytes, n_pixels, ofm, place, step):
 
 
 @jit
-def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
+def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
     """Run one image through a layer.
 
     Parameters
@@ -109,6 +116,8 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
     ifm : uint8, int16 or int32[values]
         Packed map.
     filters : PackedFilters
+    order : Order or None
+        None where additions may take any.
     parts : Parts or None
         None where sums and output stage fit 32 bits.
     tiles : Tiles
@@ -122,7 +131,8 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
     Returns
     -------
     tuple of int64
-        Sums that left the accumulator, and outputs that the format clipped.
+        Sums that left the accumulator, or additions that clamped; and outputs that the format
+        clipped.
     """
     n_runs, n_blocks, n_segments = len(tiles.runs), len(filters.blocks), len(filters.segments)
     segment_weights = filters.lanes * kernel.filters * kernel.lane_values
@@ -134,7 +144,12 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
             is_whole = n_filters == kernel.filters
             for t in range(strip, min(strip + tiles.strip_runs, n_runs), RUNS):
                 starts = (tiles.runs[t, 0] + channel, tiles.runs[t + 1, 0] + channel)
-                if parts is None:
+                if order is not None:
+                    add_in_order(
+                        kernel, ifm, starts, tiles.pixel_step, order, block, work.levels,
+                        work.clamps,
+                    )  # fmt: skip
+                elif parts is None:
                     multiply(
                         kernel, ifm, starts, tiles.pixel_step, filters.weights,
                         block * n_segments * segment_weights, filters.lanes, filters.segments,
@@ -157,6 +172,9 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
                 for run in range(RUNS):
                     _, pixel, first, last = tiles.runs[t + run]
                     place = (pixel + first) * step + first_filter * size
+                    if order is not None:
+                        row = run * kernel.run_pixels
+                        overflows += work.clamps[row + first : row + last].sum()
                     events = finish(
                         kernel,
                         work.sums,

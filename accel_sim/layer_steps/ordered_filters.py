@@ -43,6 +43,20 @@ class Taps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFilters:
+    """Filters of one layer of which some sum might saturate.
+
+    Attributes
+    ----------
+    is_open
+        bool[K].
+    """
+
+    sums: PlannedSums
+    is_open: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderedFilters:
     """Filters of one layer that are added up in order.
 
@@ -104,22 +118,13 @@ class OrderedFilters:
         return clamps
 
 
-def order_filters(
-    network: QuantizedNetwork,
-    layer: MacLayer,
-    plan: AccumulationPlan,
-    taps: Taps,
-    pixels: Indices,
-) -> OrderedFilters | None:
+def find_open_filters(
+    network: QuantizedNetwork, layer: MacLayer, plan: AccumulationPlan, taps: Taps
+) -> OpenFilters | None:
     """Find the filters of which some sum might saturate.
 
     Gives None if there are none: if no level of the plan saturates, or if all are proven
     not to.
-
-    Parameters
-    ----------
-    pixels
-        int64[m]: place of every output in a row of accumulators.
 
     Raises
     ------
@@ -138,21 +143,18 @@ def order_filters(
         max(-ifm.raw_min, ifm.raw_max) * largest_weight,
     )
     is_open = ~find_proven_channels(network, layer, sums.narrowest_bits)
-    if not is_open.any():
-        return None
-    return arrange_filters(sums, taps, is_open, pixels)
+    return OpenFilters(sums=sums, is_open=is_open) if is_open.any() else None
 
 
-def arrange_filters(
-    sums: PlannedSums, taps: Taps, is_open: NDArray[np.bool_], pixels: Indices
-) -> OrderedFilters:
+def arrange_filters(found: OpenFilters, taps: Taps, pixels: Indices) -> OrderedFilters:
     """Lay out operands of filters for the kernel, the longer side along its lanes.
 
     Parameters
     ----------
-    is_open
-        bool[K]: which filters to run.
+    pixels
+        int64[m]: place of every output in a row of accumulators.
     """
+    sums, is_open = found.sums, found.is_open
     channel, tap = np.divmod(sums.order.products, taps.offsets.size)
     group_filters = len(taps.weights) // taps.groups
     filters = tuple(

@@ -18,6 +18,7 @@ from accel_sim.kernels.micro_layout import (
     lay_out,
 )
 from accel_sim.kernels.micro_moves import pack_map, unpack_map
+from accel_sim.kernels.micro_order import Order
 from accel_sim.kernels.micro_stage import Stage
 from accel_sim.layer_steps.output_stage import prepare_output_stage
 from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
@@ -40,6 +41,8 @@ class PackedLayer:
 
     Attributes
     ----------
+    order
+        None where additions may take any.
     parts
         None where sums and output stage fit 32 bits.
     offset
@@ -48,6 +51,7 @@ class PackedLayer:
 
     layout: Layout
     stage: Stage
+    order: Order | None
     parts: Parts | None
     offset: int
     ofm: QFormat
@@ -74,10 +78,17 @@ class PackedLayer:
         layout = self.layout
         pixels, filters = RUNS * layout.kernel.run_pixels, layout.kernel.filters
         stored = _storage(self.ofm)
-        sums = aligned((pixels, filters), np.int32 if self.parts is None else np.int64)
+        levels = aligned(
+            (0 if self.order is None else len(self.order.bits), pixels, filters), np.int32
+        )
+        sums = levels[-1] if len(levels) else None
+        if sums is None:
+            sums = aligned((pixels, filters), np.int32 if self.parts is None else np.int64)
         work = Workspace(
             sums=sums,
             part=sums if self.parts is None else aligned((pixels, filters), np.int32),
+            levels=levels,
+            clamps=np.empty(pixels, np.int64),
             spare=np.empty(layout.kernel.run_pixels * filters * stored.itemsize, np.uint8),
         )
         channels, rows, cols = layout.shape.ofm
@@ -86,6 +97,7 @@ class PackedLayer:
             layout.kernel,
             packed,
             layout.filters,
+            self.order,
             self.parts,
             layout.tiles,
             self.stage,
@@ -149,6 +161,7 @@ def pack_layer(
     return PackedLayer(
         layout=layout,
         stage=arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64),
+        order=None,
         parts=None if is_narrow else parts,
         offset=offset,
         ofm=network.formats[layer.ofm],

@@ -1,0 +1,279 @@
+"""Layers whose additions may clamp, on micro-kernels: their order, cut, bounded and packed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.accumulator_range import sum_range
+from accel_sim.kernels.micro_kernels import Family, MicroKernel, Path
+from accel_sim.kernels.micro_layout import (
+    Layout,
+    Shape,
+    arrange,
+    choose_kernel,
+    find_offset,
+    pack_filters,
+)
+from accel_sim.kernels.micro_order import Lanes, Order
+from accel_sim.layer_steps.ordered_lanes import (
+    SPAN_PRODUCTS,
+    Indices,
+    LaneCut,
+    Places,
+    cut_lanes,
+    cut_spans,
+    find_ends,
+    number_chunks,
+)
+from accel_sim.layer_steps.output_stage import prepare_output_stage
+from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
+from accel_sim.layer_steps.packed_sums import PackedLayer
+from accel_sim.layer_steps.planned_sums import PlannedSums
+from quantizer.fixedpoint.qformat import QFormat
+from quantizer.network.layers import MacLayer
+from quantizer.quantized import QuantizedNetwork
+
+_CHUNK_PRODUCTS = (4, 8, 16, 32, 64)
+_LANES_PER_CHECK = 2
+"""Lanes that take as long as to look whether the sums are within their guards."""
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reaches:
+    """How far sums of consecutive products can go, whatever the map holds.
+
+    Attributes
+    ----------
+    down, up
+        int64[K, 1 + n]: of the products before each, as `sum_range` bounds them.
+    """
+
+    down: NDArray[np.int64]
+    up: NDArray[np.int64]
+
+    def of_parts(self, ends: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Lowest and highest sum of each part, int64[K, parts] each."""
+        cuts = np.concatenate([[0], ends])
+        return np.diff(self.down[:, cuts]), np.diff(self.up[:, cuts])
+
+    def fit(self, ends: Indices, bits: int) -> Flags:
+        """Tell of which filters every part stays within so many bits, bool[K]."""
+        low, high = self.of_parts(ends)
+        half = 1 << (bits - 1)
+        fits: Flags = ((low >= -half) & (high < half)).all(axis=1)
+        return fits
+
+
+def pack_in_order(
+    network: QuantizedNetwork, layer: MacLayer, shape: Shape, sums: PlannedSums, path: Path
+) -> PackedLayer | None:
+    """Prepare a layer of which some sum might saturate.
+
+    Parameters
+    ----------
+    shape
+        As of `pack_layer`.
+    path
+        Whose micro-kernels to use; the plain one has none for this.
+
+    Returns
+    -------
+    PackedLayer or None
+        None where sums or output stage need more than 32 bits, the output stage shifts left,
+        maps would have to be shifted, or the order matters to trees or to sums that wrap.
+    """
+    raw = network.weights[layer.weights].raw.astype(np.int16, copy=False)
+    ifm = network.formats[layer.ifm]
+    rules = prepare_output_stage(network, layer)
+    family = _find_family(path, ifm, raw)
+    if family is None or not sums.is_narrow or (rules.shift < 0).any():
+        return None
+    if not fits_32_bits(rules, True, *sum_range(network, layer)):
+        return None
+    weights = raw.reshape(len(raw), -1)[:, sums.order.products]
+    reaches = _find_reaches(weights, ifm)
+    levels = sums.levels
+    fits = np.array(
+        [
+            reaches.fit(find_ends(parts - parts[0]), bits)
+            for parts, bits in zip(sums.order.sums, levels.bits.tolist(), strict=True)
+        ]
+    )
+    only_chains_clamp = levels.saturates & (levels.tree_rows < 0)
+    if not fits[~only_chains_clamp].all():
+        return None
+    shape, kernel = choose_kernel(family, shape)
+    places = _find_places(shape, sums)
+    layout, order = _lay_out(family, kernel, shape, places, sums, weights, reaches, fits)
+    starts = np.zeros((len(layout.filters.blocks), kernel.filters), np.int32)
+    return PackedLayer(
+        layout=layout,
+        stage=arrange_stage(layout, rules, False, starts, np.int32),
+        order=order,
+        parts=None,
+        offset=0,
+        ofm=network.formats[layer.ofm],
+    )
+
+
+def _find_family(path: Path, ifm: QFormat, raw: NDArray[np.int16]) -> Family | None:
+    """Find micro-kernels that hold the operands as they are: each addition has its own sum."""
+    if not path.features:
+        return None
+    for family in path.families:
+        holds = family.holds(ifm.bits, raw)
+        if holds and not find_offset(family.maps, ifm.raw_min, ifm.raw_max):
+            return family
+    return None
+
+
+def _find_reaches(weights: NDArray[np.int16], ifm: QFormat) -> _Reaches:
+    wide = np.zeros((len(weights), 1 + weights.shape[1]), np.int64)
+    wide[:, 1:] = weights
+    positive, negative = np.maximum(wide, 0), np.minimum(wide, 0)
+    return _Reaches(
+        down=np.cumsum(positive * ifm.raw_min + negative * ifm.raw_max, axis=1),
+        up=np.cumsum(positive * ifm.raw_max + negative * ifm.raw_min, axis=1),
+    )
+
+
+def _find_places(shape: Shape, sums: PlannedSums) -> Places:
+    rows, cols = (
+        np.arange(taps) * dilation
+        for taps, dilation in zip(shape.window, shape.dilation, strict=True)
+    )
+    offsets = (rows[:, None] * shape.touched[1] + cols) * shape.ifm[0]
+    channels, taps = np.divmod(sums.order.products, offsets.size)
+    return Places(channels=channels, taps=taps, offsets=offsets.reshape(-1))
+
+
+def _lay_out(
+    family: Family,
+    kernel: MicroKernel,
+    shape: Shape,
+    places: Places,
+    sums: PlannedSums,
+    weights: NDArray[np.int16],
+    reaches: _Reaches,
+    fits: Flags,
+) -> tuple[Layout, Order]:
+    """Pack the products of a layer in all ways that its tiles may need."""
+    bits, closes = sums.levels.bits, sums.levels.closes
+    n_values = kernel.lane_values
+    length = _choose_chunk_length(places, n_values, reaches, int(bits[-1]))
+    span_products = max(SPAN_PRODUCTS // length, 1) * length
+    span_ends = cut_spans(closes, len(bits), span_products)
+    chunk_numbers = number_chunks(span_ends, length)
+    chunks = cut_lanes(places, chunk_numbers, n_values)
+    begins = np.zeros(closes.size, np.int64)
+    begins[1:] = closes[:-1] > 0
+    begins[span_ends[:-1]] = 1
+    sum_numbers = np.cumsum(begins)
+    sum_ends = find_ends(sum_numbers)
+    of_sums = cut_lanes(places, sum_numbers, n_values)
+    products = places.of_products
+
+    read = int(products.max()) + (kernel.filters if shape.is_depthwise else n_values)
+    layout = arrange(
+        family, kernel, shape, chunks.offsets, _spread(weights, chunks, n_values), read
+    )
+    blocks = layout.filters.blocks
+    guards, has_room = _find_guards(reaches, find_ends(chunk_numbers), int(bits[-1]), fits[-1])
+    is_plain = _of_blocks(blocks, fits[0]) & (len(bits) > 1)
+    dtype = layout.filters.weights.dtype.type
+
+    def pack(cut: LaneCut, values: int, is_needed: bool) -> Lanes:
+        packed = np.empty(0, dtype)
+        if is_needed:
+            like = kernel._replace(lane_values=values)
+            packed = pack_filters(like, blocks, _spread(weights, cut, values), dtype).reshape(-1)
+        return Lanes(weights=packed, offsets=cut.offsets, ends=cut.ends)
+
+    one_by_one = LaneCut(
+        lanes=np.arange(products.size), values=np.zeros_like(products), offsets=products,
+        ends=sum_ends,
+    )  # fmt: skip
+    order = Order(
+        products=pack(one_by_one, 1, not is_plain.all()),
+        sums=pack(of_sums, n_values, bool(is_plain.any())),
+        chunks=Lanes(layout.filters.weights, chunks.offsets, chunks.ends),
+        spans=1 + np.stack([numbers[span_ends - 1] for numbers in (sum_numbers, chunk_numbers)], 1),
+        closes=closes[sum_ends - 1],
+        # Sums that cannot leave their bits never leave 32.
+        bits=np.where(sums.levels.saturates, bits, 32),
+        guards=_pack_guards(blocks, kernel, guards),
+        is_plain=is_plain,
+        is_quick=_of_blocks(blocks, fits[:-1].all(axis=0) & has_room),
+    )
+    return layout, order
+
+
+def _choose_chunk_length(places: Places, lane_values: int, reaches: _Reaches, bits: int) -> int:
+    """Find how many products a chunk should have.
+
+    Few lanes take little time; but where a chunk can add up much, sums are seldom so far from
+    their bounds that it may be added at once. So those that take least time of the lengths
+    whose chunks cannot cross half of the range; at least the shortest.
+    """
+    n_products, window = places.channels.size, lane_values * places.offsets.size
+    lengths = sorted({*_CHUNK_PRODUCTS, window, 2 * window, 4 * window})
+    cheapest, least = lengths[0], np.inf
+    for length in lengths:
+        parts = np.arange(n_products) // length
+        low, high = reaches.of_parts(find_ends(parts))
+        if length > lengths[0] and (high.max(axis=1) - low.min(axis=1)).max() > 1 << (bits - 1):
+            break
+        cut = cut_lanes(places, parts, lane_values)
+        time = cut.offsets.size + _LANES_PER_CHECK * cut.ends.size
+        if time < least:
+            cheapest, least = length, time
+        if length >= n_products:
+            break
+    return cheapest
+
+
+def _find_guards(
+    reaches: _Reaches, chunk_ends: Indices, bits: int, fits: Flags
+) -> tuple[NDArray[np.int64], Flags]:
+    """Between which sums each filter's chunks cannot clamp.
+
+    Returns
+    -------
+    tuple
+        int64[2, K]: lowest such sum, and from there to the highest; and whether there are
+        any, bool[K].
+    """
+    low, high = reaches.of_parts(chunk_ends)
+    half = 1 << (bits - 1)
+    lowest = -half - low.min(axis=1)
+    span = half - 1 - high.max(axis=1) - lowest
+    # A filter that never clamps needs no guards.
+    lowest, span = np.where(fits, 0, lowest), np.where(fits, (1 << 32) - 1, span)
+    return np.array([lowest, span]), span >= 0
+
+
+def _pack_guards(
+    blocks: NDArray[np.int64], kernel: MicroKernel, guards: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """By blocks of filters, as `micro_chains.add_chunks` takes them."""
+    packed = np.zeros((len(blocks), 2, kernel.filters), np.int64)
+    for block, (first, count, _) in enumerate(blocks.tolist()):
+        packed[block, 0, :count] = -guards[0, first : first + count]
+        packed[block, 1, :count] = guards[1, first : first + count]
+    return packed.astype(np.uint32).view(np.int32)
+
+
+def _of_blocks(blocks: NDArray[np.int64], flags: Flags) -> Flags:
+    """Whether a flag is set for all filters of each block."""
+    return np.array([flags[first : first + count].all() for first, count, _ in blocks.tolist()])
+
+
+def _spread(weights: NDArray[np.int16], cut: LaneCut, lane_values: int) -> NDArray[Any]:
+    """Weights as [1, K, lanes, values]."""
+    spread = np.zeros((1, len(weights), cut.offsets.size, lane_values), np.int16)
+    spread[0][:, cut.lanes, cut.values] = weights
+    return spread
