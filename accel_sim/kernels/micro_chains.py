@@ -5,7 +5,7 @@ registers, go on from there and are stored again; every addition that clamps is 
 bounds prove that none can, products meet as the processor likes best.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -15,55 +15,60 @@ from numba.extending import intrinsic
 from accel_sim.kernels.micro_kernels import RUNS
 from accel_sim.kernels.micro_sums import BYTES, I8, I16, I32, I64, QUADS, TileSums
 
-_MOST_SUMS = 16
-"""Vectors of sums that leave registers for what a clamped addition needs besides."""
-
 
 @intrinsic
 def _add_chunks(
-    typingctx, kernel, ifm, starts, pixel_step, weights, weight, lane, ends, offsets, guards, acc
-):
-    """Add chunks of products to the sums of a tile, unless an addition might clamp.
+    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, ends, chunks, guards, block,
+    levels,
+):  # fmt: skip
+    """Add chunks of products to the highest sums of a tile, unless an addition might clamp.
 
     A chunk may be added if the sum before it lies within the filter's guards. If one may not,
     nothing changes.
 
     Parameters
     ----------
-    kernel, ifm, starts, pixel_step, weights, weight
+    kernel, ifm, starts, pixel_step
         As of `micro_sums.multiply`.
-    lane : int64
-        Number of the first lane.
-    ends : int64[n]
-        Number of the lane behind each chunk.
-    offsets : int64[lanes]
-        What each lane reads, from where the pixels start.
-    guards : int32[2, filters]
+    weights, offsets, ends
+        See `micro_order.Lanes`.
+    chunks : (int64, int64)
+        The first, and the one behind the last.
+    guards : int32[blocks, 2, filters]
         What is added to a sum modulo ``2**32``, and what it may then be at most, unsigned.
-    acc : int32[runs * run_pixels, filters]
+    block : int64
+    levels : int32[levels, runs * run_pixels, filters]
 
     Returns
     -------
     bool
         Whether the chunks have been added.
     """
+    span = types.UniTuple(types.int64, 2)
     signature = types.boolean(
-        kernel, ifm, starts, types.int64, weights, types.int64, types.int64, ends, offsets,
-        guards, acc,
-    )  # fmt: skip
+        kernel, ifm, starts, types.int64, weights, offsets, ends, span, guards, types.int64, levels
+    )
 
     def codegen(context, builder, signature, args):
         read = _Arguments(context, builder, signature, args)
         emit = _TileChains(builder, kernel, ifm, weights)
+        first, last = read.pair(7)
+        before = builder.sub(first, ir.Constant(I64, 1))
+        is_later = builder.icmp_signed(">", first, ir.Constant(I64, 0))
+        # The first chunk begins with lane 0.
+        place = builder.select(is_later, before, ir.Constant(I64, 0))
+        lane = builder.load(builder.gep(read.array(6).data, [place]))
+        lane = builder.select(is_later, lane, ir.Constant(I64, 0))
         return emit.add_chunks(
             runs=emit.find_runs(read.data(1), args[2]),
             pixel_step=args[3],
-            weights=emit.at(read.data(4), args[5], emit.weight_bytes),
-            lane=args[6],
-            ends=read.array(7),
-            offsets=read.array(8).data,
-            guards=read.data(9),
-            acc=read.data(10),
+            weights=read.weights_of(4, args[9], read.length(5), lane, emit.lane_bytes),
+            lane=lane,
+            offsets=read.array(5).data,
+            ends=read.array(6).data,
+            chunks=(first, last),
+            guards=read.row(8, args[9]),
+            acc=read.row(10, builder.sub(read.length(10), ir.Constant(I64, 1))),
         )
 
     return signature, codegen
@@ -71,41 +76,53 @@ def _add_chunks(
 
 @intrinsic
 def _add_products(
-    typingctx, kernel, ifm, starts, pixel_step, weights, weight, offsets, bits, acc, clamps
-):
-    """Add one product after another to the sums of a tile, and clamp each time.
+    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, span, block, is_tense, bits,
+    levels, clamps,
+):  # fmt: skip
+    """Add one product after another to sums of the lowest level of a tile, clamped each time.
+
+    If there is a level above, sums start from zero and are added to that in the end.
 
     Parameters
     ----------
     kernel, ifm, starts, pixel_step
         As of `micro_sums.multiply`.
-    weights : int8 or int16[values]
-        One of every filter for each product, one product behind the other.
-    weight : int64
-        Where those of the first product start.
-    offsets : int64[n]
-        What each product reads, from where the pixels start.
-    bits : int64
-        Of the accumulator; with a product, its range does not leave 32 bits.
-    acc : int32[runs * run_pixels, filters]
+    weights, offsets
+        See `micro_order.Lanes`.
+    span : (int64, int64)
+        The first product, and the one behind the last.
+    block : int64
+    is_tense : bool
+        Whether clamps are expected; otherwise to find that there are none takes less time.
+    bits : int64[levels]
+        Of sums; with what is added to them, their range does not leave 32 bits.
+    levels : int32[levels, runs * run_pixels, filters]
     clamps : int64[runs * run_pixels]
         To which the clamps at each pixel are added.
     """
+    pair = types.UniTuple(types.int64, 2)
     signature = types.void(
-        kernel, ifm, starts, types.int64, weights, types.int64, offsets, types.int64, acc, clamps
-    )
+        kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, types.boolean,
+        bits, levels, clamps,
+    )  # fmt: skip
 
     def codegen(context, builder, signature, args):
         read = _Arguments(context, builder, signature, args)
         emit = _TileChains(builder, kernel, ifm, weights)
+        first, last = read.pair(6)
         emit.add_products(
-            runs=emit.find_runs(read.data(1), args[2]),
-            pixel_step=args[3],
-            weights=emit.at(read.data(4), args[5], emit.weight_bytes),
-            offsets=read.array(6),
-            bits=args[7],
-            acc=read.data(8),
-            clamps=read.array(9).data,
+            products=_Products(
+                runs=emit.find_runs(read.data(1), args[2]),
+                pixel_step=args[3],
+                weights=read.weights_of(4, args[7], read.length(5), first, emit.product_bytes),
+                offsets=read.array(5).data,
+                span=(first, last),
+            ),
+            is_tense=args[8],
+            bits=read.array(9).data,
+            has_above=builder.icmp_signed(">", read.length(9), ir.Constant(I64, 1)),
+            levels=read.data(10),
+            clamps=read.array(11).data,
         )
         return context.get_dummy_value()
 
@@ -113,26 +130,68 @@ def _add_products(
 
 
 @intrinsic
-def _add_sums(typingctx, kernel, lower, bits, upper, clamps):
-    """Add the sums of a tile to those of the level above, and clamp; empty the lower ones.
+def _add_lanes(
+    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, span, block, bits, levels, clamps
+):
+    """Add products in any order to a sum, and that to the second level of a tile, clamped.
+
+    Parameters
+    ----------
+    kernel, ifm, starts, pixel_step
+        As of `micro_sums.multiply`.
+    weights, offsets
+        See `micro_order.Lanes`.
+    span : (int64, int64)
+        The first lane, and the one behind the last.
+    block, bits, levels, clamps
+        As of `add_products`.
+    """
+    pair = types.UniTuple(types.int64, 2)
+    signature = types.void(
+        kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, bits, levels, clamps
+    )
+
+    def codegen(context, builder, signature, args):
+        read = _Arguments(context, builder, signature, args)
+        emit = _TileChains(builder, kernel, ifm, weights)
+        first, last = read.pair(6)
+        emit.add_lanes(
+            runs=emit.find_runs(read.data(1), args[2]),
+            pixel_step=args[3],
+            weights=read.weights_of(4, args[7], read.length(5), first, emit.lane_bytes),
+            offsets=read.array(5).data,
+            span=(first, last),
+            bits=builder.load(builder.gep(read.array(8).data, [ir.Constant(I64, 1)])),
+            acc=read.row(9, ir.Constant(I64, 1)),
+            clamps=read.array(10).data,
+        )
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def _add_sums(typingctx, kernel, level, bits, levels, clamps):
+    """Add the sums of a level of a tile to those of the next, clamped; empty the lower ones.
 
     Parameters
     ----------
     kernel : MicroKernel
-    lower : int32[runs * run_pixels, filters]
-    bits : int64
-        Of the level above.
-    upper : int32[runs * run_pixels, filters]
-    clamps : int64[runs * run_pixels]
-        To which the clamps at each pixel are added.
+    level : int64
+        The lower one.
+    bits, levels, clamps
+        As of `add_products`.
     """
-    signature = types.void(kernel, lower, types.int64, upper, clamps)
+    signature = types.void(kernel, types.int64, bits, levels, clamps)
 
     def codegen(context, builder, signature, args):
         read = _Arguments(context, builder, signature, args)
-        emit = _TileChains(builder, kernel)
-        emit.add_sums(
-            lower=read.data(1), bits=args[2], upper=read.data(3), clamps=read.array(4).data
+        above = builder.add(args[1], ir.Constant(I64, 1))
+        _TileChains(builder, kernel).add_sums(
+            lower=read.row(3, args[1]),
+            bits=builder.load(builder.gep(read.array(2).data, [above])),
+            upper=read.row(3, above),
+            clamps=read.array(4).data,
         )
         return context.get_dummy_value()
 
@@ -141,32 +200,58 @@ def _add_sums(typingctx, kernel, lower, bits, upper, clamps):
 
 add_chunks: Any = _add_chunks
 add_products: Any = _add_products
+add_lanes: Any = _add_lanes
 add_sums: Any = _add_sums
 """As their callers see them, without the typing context."""
 
 
 class _Arguments:
-    """Arrays among the arguments of an intrinsic."""
+    """Arrays and pairs among the arguments of an intrinsic."""
 
     def __init__(self, context, builder, signature, args):
-        self._context, self._builder = context, builder
+        self._context, self._b = context, builder
         self._signature, self._args = signature, args
 
     def array(self, position):
         """Fields of an array."""
         make = self._context.make_array(self._signature.args[position])
-        return make(self._context, self._builder, self._args[position])
+        return make(self._context, self._b, self._args[position])
+
+    def length(self, position):
+        """Of the first axis of an array."""
+        return self._b.extract_value(self.array(position).shape, 0)
 
     def data(self, position):
         """Address of an array's bytes."""
-        return self._builder.bitcast(self.array(position).data, BYTES)
+        return self._b.bitcast(self.array(position).data, BYTES)
+
+    def row(self, position, index):
+        """Address of an element along the first axis."""
+        stride = self._b.extract_value(self.array(position).strides, 0)
+        return self._b.gep(self.data(position), [self._b.mul(index, stride)])
+
+    def pair(self, position):
+        """Both values."""
+        return [self._b.extract_value(self._args[position], i) for i in range(2)]
+
+    def weights_of(self, position, block, lanes, lane, size):
+        """Address of a lane's weights, of `size` bytes each, so many lanes per block."""
+        index = self._b.add(self._b.mul(block, lanes), lane)
+        return self._b.gep(self.data(position), [self._b.mul(index, ir.Constant(I64, size))])
+
+
+class _Products(NamedTuple):
+    """Operands of some products: where runs start, and the rest as of `add_products`."""
+
+    runs: list[Any]
+    pixel_step: Any
+    weights: Any
+    offsets: Any
+    span: tuple[Any, Any]
 
 
 class _TileChains(TileSums):
-    """Writes the code of one micro-kernel.
-
-    Of the sums of a tile, ``[pixels, filters]`` in memory, registers hold some pixels.
-    """
+    """Writes the code of one micro-kernel."""
 
     def __init__(self, builder, kernel, ifm=None, weights=None):
         super().__init__(
@@ -176,6 +261,9 @@ class _TileChains(TileSums):
             0 if weights is None else weights.dtype.bitwidth // 8,
         )
         self._filters = self._vectors * self._lanes
+        self.lane_bytes = self._vectors * self._weights_size
+        self.product_bytes = self._filters * self.weight_bytes
+        self._pixels = RUNS * self._run_pixels
 
     def find_runs(self, ifm, starts):
         """Addresses where the runs of pixels start."""
@@ -188,227 +276,320 @@ class _TileChains(TileSums):
         lanes = ir.VectorType(I32, vector.count)
         return self._b.shuffle_vector(first, undefined, ir.Constant(lanes, [0] * vector.count))
 
-    def _bounds(self, bits):
+    def _zeros(self, vector):
+        return ir.Constant(vector, [0] * vector.count)
+
+    def _bounds(self, bits, lanes):
         """Lowest and highest number of so many bits, in all lanes."""
         one = ir.Constant(I32, 1)
         half = self._b.shl(one, self._b.sub(self._b.trunc(bits, I32), one))
+        vector = ir.VectorType(I32, lanes)
         low, high = self._b.neg(half), self._b.sub(half, one)
-        return self._splat(low, self._vector), self._splat(high, self._vector)
-
-    def _place(self, acc, index):
-        """Address of a vector of sums, counted through pixels."""
-        place = self._after(acc, index * self._lanes * 4)
-        return self._b.bitcast(place, self._vector.as_pointer())
-
-    def _load_row(self, base, number):
-        """Vectors of a row of [rows, filters]."""
-        return [
-            self._load(self._after(base, (number * self._vectors + v) * self._lanes * 4),
-                       self._vector, 4)
-            for v in range(self._vectors)
-        ]  # fmt: skip
-
-    # Chunks: as many lanes as there are, then one look at the sums.
-
-    def add_chunks(self, *, runs, pixel_step, weights, lane, ends, offsets, guards, acc):
-        """Loop over chunks, in them over lanes; store if all were within the guards."""
-        b = self._b
-        n_sums = RUNS * self._run_pixels * self._vectors
-        steps = self._steps(pixel_step)
-        biases, limits = self._load_row(guards, 0), self._load_row(guards, 1)
-        first_sums = [
-            b.add(self._load(self._place(acc, i), self._vector, 4), biases[i % self._vectors])
-            for i in range(n_sums)
-        ]
-        n_chunks = b.extract_value(ends.shape, 0)
-        entry = b.block
-        outer, inner, after, done = map(b.append_basic_block, ("chunk", "lane", "after", "done"))
-        b.branch(outer)
-
-        b.position_at_end(outer)
-        chunk, outer_lane, outer_w = b.phi(I64), b.phi(I64), b.phi(BYTES)
-        outer_sums = [b.phi(self._vector) for _ in range(n_sums)]
-        outer_peaks = [b.phi(self._vector) for _ in range(self._vectors)]
-        chunk.add_incoming(ir.Constant(I64, 0), entry)
-        outer_lane.add_incoming(lane, entry)
-        outer_w.add_incoming(weights, entry)
-        for phi, start in zip(outer_sums, first_sums, strict=True):
-            phi.add_incoming(start, entry)
-        for phi in outer_peaks:
-            phi.add_incoming(ir.Constant(self._vector, [0] * self._lanes), entry)
-        peaks = list(outer_peaks)
-        for i, total in enumerate(outer_sums):
-            v = i % self._vectors
-            peaks[v] = b.select(b.icmp_unsigned(">", total, peaks[v]), total, peaks[v])
-        end = b.load(b.gep(ends.data, [chunk]))
-        b.branch(inner)
-
-        b.position_at_end(inner)
-        inner_lane, w = b.phi(I64), b.phi(BYTES)
-        sums = [b.phi(self._vector) for _ in range(n_sums)]
-        for phi, start in zip(
-            [inner_lane, w, *sums], [outer_lane, outer_w, *outer_sums], strict=True
-        ):
-            phi.add_incoming(start, outer)
-        places = self._read_places(runs, offsets, inner_lane)
-        new_sums = self._add_lane(places, steps, w, sums)
-        next_lane = b.add(inner_lane, ir.Constant(I64, 1))
-        next_w = self._after(w, self._vectors * self._weights_size)
-        for phi, value in zip([inner_lane, w, *sums], [next_lane, next_w, *new_sums], strict=True):
-            phi.add_incoming(value, inner)
-        b.cbranch(b.icmp_signed("<", next_lane, end), inner, after)
-
-        b.position_at_end(after)
-        next_chunk = b.add(chunk, ir.Constant(I64, 1))
-        for phi, value in zip(
-            [chunk, outer_lane, outer_w, *outer_sums, *outer_peaks],
-            [next_chunk, next_lane, next_w, *new_sums, *peaks],
-            strict=True,
-        ):
-            phi.add_incoming(value, after)
-        b.cbranch(b.icmp_signed("<", next_chunk, n_chunks), outer, done)
-
-        b.position_at_end(done)
-        is_out = [
-            b.icmp_unsigned(">", peak, limit) for peak, limit in zip(peaks, limits, strict=True)
-        ]
-        any_out = is_out[0]
-        for other in is_out[1:]:
-            any_out = b.or_(any_out, other)
-        mask = ir.IntType(self._lanes)
-        may_add = b.icmp_unsigned("==", b.bitcast(any_out, mask), ir.Constant(mask, 0))
-        with b.if_then(may_add):
-            for i, total in enumerate(new_sums):
-                b.store(b.sub(total, biases[i % self._vectors]), self._place(acc, i)).align = 4
-        return may_add
-
-    def _read_places(self, runs, offsets, lane):
-        """Where the runs read a lane."""
-        offset = self._b.mul(
-            self._b.load(self._b.gep(offsets, [lane])), ir.Constant(I64, self.map_bytes)
-        )
-        return [self._b.gep(run, [offset]) for run in runs]
-
-    # Products: one per lane and addition.
-
-    def add_products(self, *, runs, pixel_step, weights, offsets, bits, acc, clamps):
-        """Loop over products, for as many pixels at a time as registers hold."""
-        b = self._b
-        wide = (self._vector, self._clamp_wide(*self._bounds(bits)))
-        if self._kind not in QUADS:
-            self._add_products(runs, pixel_step, weights, offsets, acc, clamps, *wide)
-            return
-        with b.if_else(b.icmp_signed("==", bits, ir.Constant(I64, 16))) as (is_16, is_other):
-            with is_16:
-                half = ir.VectorType(I16, 2 * self._lanes)
-                self._add_products(
-                    runs, pixel_step, weights, offsets, acc, clamps, half, self._saturate
-                )
-            with is_other:
-                self._add_products(runs, pixel_step, weights, offsets, acc, clamps, *wide)
-
-    def _add_products(self, runs, pixel_step, weights, offsets, acc, clamps, vector, add):
-        vectors = self._filters // vector.count
-        pixels = [(run, pixel) for run in range(RUNS) for pixel in range(self._run_pixels)]
-        at_once = len(pixels)
-        while at_once * vectors > _MOST_SUMS and at_once % 2 == 0:
-            at_once //= 2
-        for first in range(0, len(pixels), at_once):
-            self._loop_products(
-                runs, pixel_step, weights, offsets, acc, clamps, vector, add, first,
-                pixels[first : first + at_once],
-            )  # fmt: skip
-
-    def _loop_products(
-        self, runs, pixel_step, weights, offsets, acc, clamps, vector, add, first, pixels
-    ):
-        b = self._b
-        vectors = self._filters // vector.count
-        steps = self._steps(pixel_step)
-        memory = ir.VectorType(I32, vector.count)
-        rows = [
-            [
-                b.bitcast(
-                    self._after(acc, ((first + i) * vectors + v) * vector.count * 4),
-                    memory.as_pointer(),
-                )
-                for v in range(vectors)
-            ]
-            for i in range(len(pixels))
-        ]
-        first_sums = [self._narrow(self._load(place, memory, 4), vector) for row in rows
-                      for place in row]  # fmt: skip
-        first_counts = [b.load(b.gep(clamps, [ir.Constant(I64, first + i)]))
-                        for i in range(len(pixels))]  # fmt: skip
-        n_products = b.extract_value(offsets.shape, 0)
-        entry = b.block
-        loop, done = b.append_basic_block("product"), b.append_basic_block("done")
-        b.branch(loop)
-
-        b.position_at_end(loop)
-        product, w = b.phi(I64), b.phi(BYTES)
-        sums = [b.phi(vector) for _ in first_sums]
-        counts = [b.phi(I64) for _ in first_counts]
-        phis = [product, w, *sums, *counts]
-        for phi, start in zip(
-            phis, [ir.Constant(I64, 0), weights, *first_sums, *first_counts], strict=True
-        ):
-            phi.add_incoming(start, entry)
-        places = self._read_places(runs, offsets.data, product)
-        columns = [
-            self._widen_weights(self._after(w, v * vector.count * self.weight_bytes), vector)
-            for v in range(vectors)
-        ]
-        new_sums, new_counts = [], []
-        for i, (run, pixel) in enumerate(pixels):
-            place = b.gep(places[run], [steps[pixel]])
-            count = counts[i]
-            for v in range(vectors):
-                x = self._read_value(place, v, vector)
-                exact, held = add(sums[i * vectors + v], x, columns[v])
-                count = b.add(count, self._count(b.icmp_signed("!=", exact, held)))
-                new_sums.append(held)
-            new_counts.append(count)
-        next_product = b.add(product, ir.Constant(I64, 1))
-        next_w = self._after(w, self._filters * self.weight_bytes)
-        for phi, value in zip(phis, [next_product, next_w, *new_sums, *new_counts], strict=True):
-            phi.add_incoming(value, loop)
-        b.cbranch(b.icmp_signed("<", next_product, n_products), loop, done)
-
-        b.position_at_end(done)
-        for i, row in enumerate(rows):
-            for v, place in enumerate(row):
-                total = new_sums[i * vectors + v]
-                b.store(total if vector == memory else b.sext(total, memory), place).align = 4
-            b.store(new_counts[i], b.gep(clamps, [ir.Constant(I64, first + i)]))
-
-    def _narrow(self, loaded, vector):
-        return loaded if loaded.type == vector else self._b.trunc(loaded, vector)
-
-    def _widen_weights(self, place, vector):
-        """A weight in each lane, followed by zeros."""
-        narrow = ir.VectorType(ir.IntType(8 * self.weight_bytes), vector.count)
-        return self._b.zext(self._load(place, narrow), vector)
-
-    def _read_value(self, place, v, vector):
-        """A value of the map in every lane; what follows it meets weights of zero."""
-        if self._is_depthwise:
-            return self._load_channels(place, v)
-        return self._splat(self._load(place, vector.element), vector)
-
-    def _clamp_wide(self, low, high):
-        def add(total, x, w):
-            exact = self._dot(total, x, w)
-            return exact, self._clamp(exact, low, high)
-
-        return add
+        return self._splat(low, vector), self._splat(high, vector)
 
     def _clamp(self, exact, low, high):
         b = self._b
         above = b.select(b.icmp_signed("<", exact, low), low, exact)
         return b.select(b.icmp_signed(">", above, high), high, above)
 
-    def _saturate(self, total, x, w):
+    def _count(self, mask):
+        """How many lanes of a mask are set: counted beside the vector units."""
+        b = self._b
+        bits = b.zext(b.bitcast(mask, ir.IntType(mask.type.count)), I64)
+        one = ir.FunctionType(I64, [I64])
+        return b.call(cgutils.get_or_insert_function(b.module, one, "llvm.ctpop.i64"), [bits])
+
+    def _is_any(self, mask):
+        bits = ir.IntType(mask.type.count)
+        return self._b.icmp_unsigned("!=", self._b.bitcast(mask, bits), ir.Constant(bits, 0))
+
+    def _vector_at(self, acc, index, vector):
+        """Address of the vector of sums with that number, counted through pixels."""
+        return self._b.bitcast(self._after(acc, index * vector.count * 4), vector.as_pointer())
+
+    def _give(self, total, place, low, high):
+        """Add a sum to one in memory, and clamp it; give the number of clamps."""
+        b = self._b
+        exact = b.add(total, self._load(place, total.type, 4))
+        held = self._clamp(exact, low, high)
+        b.store(held, place).align = 4
+        return self._count(b.icmp_signed("!=", exact, held))
+
+    def _give_all(self, sums, acc, bits, clamps):
+        """Add the sums of some pixels to those in memory."""
+        b, vector = self._b, sums[0].type
+        low, high = self._bounds(bits, vector.count)
+        vectors = self._filters // vector.count
+        for first in range(0, len(sums), vectors):
+            place = b.gep(clamps, [ir.Constant(I64, first // vectors)])
+            count = b.load(place)
+            for i in range(first, first + vectors):
+                at = self._vector_at(acc, i, vector)
+                count = b.add(count, self._give(sums[i], at, low, high))
+            b.store(count, place)
+
+    def _loop(self, first, last, starts, step):
+        """Loop over `first <= index < last`, at least once; give the values of the last round.
+
+        `step` makes the values of a round from its index and those of the round before.
+        """
+        b = self._b
+        entry, body, done = b.block, b.append_basic_block("body"), b.append_basic_block("done")
+        b.branch(body)
+        b.position_at_end(body)
+        index = b.phi(I64)
+        phis = [b.phi(start.type) for start in starts]
+        values = step(index, phis)
+        following = b.add(index, ir.Constant(I64, 1))
+        for phi, start, value in zip(
+            [index, *phis], [first, *starts], [following, *values], strict=True
+        ):
+            phi.add_incoming(start, entry)
+            phi.add_incoming(value, b.block)
+        b.cbranch(b.icmp_signed("<", following, last), body, done)
+        b.position_at_end(done)
+        return values
+
+    def _loop_lanes(self, runs, pixel_step, weights, offsets, span, sums):
+        """Add lanes of products to the sums of a tile; give the place of the next weights too."""
+        steps = self._steps(pixel_step)
+
+        def step(lane, values):
+            w, *totals = values
+            places = self._find_places(runs, offsets, lane)
+            return [self._after(w, self.lane_bytes), *self._add_lane(places, steps, w, totals)]
+
+        w, *totals = self._loop(*span, [weights, *sums], step)
+        return w, totals
+
+    def _find_places(self, runs, offsets, lane):
+        """Where the runs read a lane."""
+        b = self._b
+        offset = b.mul(b.load(b.gep(offsets, [lane])), ir.Constant(I64, self.map_bytes))
+        return [b.gep(run, [offset]) for run in runs]
+
+    def add_lanes(self, *, runs, pixel_step, weights, offsets, span, bits, acc, clamps):
+        """Loop over lanes, then give the sums to the next level."""
+        zeros = [self._zeros(self._vector)] * (self._pixels * self._vectors)
+        _, sums = self._loop_lanes(runs, pixel_step, weights, offsets, span, zeros)
+        self._give_all(sums, acc, bits, clamps)
+
+    def add_sums(self, *, lower, bits, upper, clamps):
+        """Loop over pixels."""
+        b = self._b
+        row_bytes = ir.Constant(I64, self._filters * 4)
+        with cgutils.for_range(b, ir.Constant(I64, self._pixels)) as loop:
+            below, above = (b.gep(base, [b.mul(loop.index, row_bytes)]) for base in (lower, upper))
+            places = [self._vector_at(below, v, self._vector) for v in range(self._vectors)]
+            sums = [self._load(place, self._vector, 4) for place in places]
+            self._give_all(sums, above, bits, b.gep(clamps, [loop.index]))
+            for place in places:
+                b.store(self._zeros(self._vector), place).align = 4
+
+    # Chunks: as many lanes as there are, then one look at the sums.
+
+    def add_chunks(self, *, runs, pixel_step, weights, lane, offsets, ends, chunks, guards, acc):
+        """Loop over chunks, in them over lanes; store if all were within the guards."""
+        b, vector = self._b, self._vector
+        n_sums = self._pixels * self._vectors
+        places = [self._vector_at(acc, i, vector) for i in range(n_sums)]
+        biases, limits = (
+            [
+                self._load(self._vector_at(guards, row * self._vectors + v, vector), vector, 4)
+                for v in range(self._vectors)
+            ]
+            for row in range(2)
+        )
+        sums = [
+            b.add(self._load(place, vector, 4), biases[i % self._vectors])
+            for i, place in enumerate(places)
+        ]
+
+        def step(chunk, values):
+            w, first, peaks, totals = (
+                values[0], values[1], values[2 : 2 + self._vectors], values[2 + self._vectors :],
+            )  # fmt: skip
+            for i, total in enumerate(totals):
+                v = i % self._vectors
+                is_peak = b.icmp_unsigned(">", total, peaks[v])
+                peaks[v] = b.select(is_peak, total, peaks[v])
+            end = b.load(b.gep(ends, [chunk]))
+            w, totals = self._loop_lanes(runs, pixel_step, w, offsets, (first, end), totals)
+            return [w, end, *peaks, *totals]
+
+        starts = [weights, lane, *[self._zeros(vector)] * self._vectors, *sums]
+        _, _, *values = self._loop(*chunks, starts, step)
+        peaks, sums = values[: self._vectors], values[self._vectors :]
+        is_out = b.icmp_unsigned(">", peaks[0], limits[0])
+        for peak, limit in zip(peaks[1:], limits[1:], strict=True):
+            is_out = b.or_(is_out, b.icmp_unsigned(">", peak, limit))
+        may_add = b.not_(self._is_any(is_out))
+        with b.if_then(may_add):
+            for i, place in enumerate(places):
+                b.store(b.sub(sums[i], biases[i % self._vectors]), place).align = 4
+        return may_add
+
+    # Products: one per lane and addition.
+
+    def add_products(self, *, products, is_tense, bits, has_above, levels, clamps):
+        """Take as many pixels at a time as registers hold."""
+        b = self._b
+        lowest = b.load(bits)
+
+        def add_groups(vector, add, probe):
+            vectors = self._filters // vector.count
+            # Half of the registers are for what a clamped addition needs besides.
+            groups = RUNS if self._pixels * vectors > self._lanes else 1
+            with cgutils.for_range(b, ir.Constant(I64, groups)) as loop:
+                runs = products.runs
+                if groups > 1:
+                    is_first = b.icmp_signed("==", loop.index, ir.Constant(I64, 0))
+                    runs = [b.select(is_first, *runs)]
+                pixel = b.mul(loop.index, ir.Constant(I64, self._run_pixels))
+                acc = b.gep(levels, [b.mul(pixel, ir.Constant(I64, self._filters * 4))])
+                self._add_group(
+                    products._replace(runs=runs), vector, add, probe, is_tense, bits, has_above,
+                    acc, b.gep(clamps, [pixel]),
+                )  # fmt: skip
+
+        def add_wide():
+            low, high = self._bounds(lowest, self._lanes)
+            add_groups(self._vector, self._adder(low, high), (low, high))
+
+        if self._kind not in QUADS:
+            add_wide()
+            return
+        with b.if_else(b.icmp_signed("==", lowest, ir.Constant(I64, 16))) as (is_16, is_other):
+            with is_16:
+                add_groups(ir.VectorType(I16, 2 * self._lanes), self._add_saturated, None)
+            with is_other:
+                add_wide()
+
+    def _add_group(
+        self, products, vector, add, probe, is_tense, bits, has_above, acc, clamps
+    ):  # fmt: skip
+        """Add products to the sums of some pixels, and these to the level above."""
+        b = self._b
+        n_sums = len(products.runs) * self._run_pixels * (self._filters // vector.count)
+        memory = ir.VectorType(I32, vector.count)
+        places = [self._vector_at(acc, i, memory) for i in range(n_sums)]
+        starts = [
+            b.select(has_above, self._zeros(memory), self._load(place, memory, 4))
+            for place in places
+        ]
+        if memory != vector:
+            starts = [b.trunc(start, vector) for start in starts]
+        clamped, done = b.append_basic_block("clamped"), b.append_basic_block("finish")
+        probed = []
+        if probe is not None:
+            probing = b.append_basic_block("probe")
+            b.cbranch(is_tense, clamped, probing)
+            b.position_at_end(probing)
+            probed, is_out = self._probe(products, starts, *probe)
+            probing = b.block
+            b.cbranch(is_out, clamped, done)
+        else:
+            b.branch(clamped)
+        b.position_at_end(clamped)
+        sums = self._add_clamped(products, vector, add, starts, clamps)
+        clamped = b.block
+        b.branch(done)
+        b.position_at_end(done)
+        if probe is not None:
+            phis = [b.phi(vector) for _ in sums]
+            for phi, one, other in zip(phis, probed, sums, strict=True):
+                phi.add_incoming(one, probing)
+                phi.add_incoming(other, clamped)
+            sums = phis
+        if memory != vector:
+            sums = [b.sext(total, memory) for total in sums]
+        with b.if_else(has_above) as (is_fold, is_last):
+            with is_fold:
+                above = self._after(acc, self._pixels * self._filters * 4)
+                next_bits = b.load(b.gep(bits, [ir.Constant(I64, 1)]))
+                self._give_all(sums, above, next_bits, clamps)
+            with is_last:
+                for total, place in zip(sums, places, strict=True):
+                    b.store(total, place).align = 4
+
+    def _loop_products(self, products, vector, starts, add):
+        """Loop over products; `add` makes values of those before, the operands and a number."""
+        b = self._b
+        vectors = self._filters // vector.count
+        steps = self._steps(products.pixel_step)
+
+        def step(product, values):
+            w, *values = values
+            places = self._find_places(products.runs, products.offsets, product)
+            columns = [
+                self._widen_weights(self._after(w, v * vector.count * self.weight_bytes), vector)
+                for v in range(vectors)
+            ]
+            number = 0
+            for place in places:
+                for to_pixel in steps:
+                    pixel = b.gep(place, [to_pixel])
+                    for v in range(vectors):
+                        add(values, number, self._read_value(pixel, v, vector), columns[v])
+                        number += 1
+            return [self._after(w, self.product_bytes), *values]
+
+        return self._loop(*products.span, [products.weights, *starts], step)[1:]
+
+    def _probe(self, products, starts, low, high):
+        """Add without clamps; tell too whether there should have been one."""
+        b = self._b
+
+        def add(values, number, x, w):
+            values[number] = self._dot(values[number], x, w)
+            values[-1] = b.or_(values[-1], values[number])
+
+        # Counted from the lowest, sums in range have no bits above it.
+        shifted = [b.sub(start, low) for start in starts]
+        *sums, bits = self._loop_products(
+            products, self._vector, [*shifted, self._zeros(self._vector)], add
+        )
+        is_out = self._is_any(b.icmp_unsigned(">", bits, b.sub(high, low)))
+        return [b.add(total, low) for total in sums], is_out
+
+    def _add_clamped(self, products, vector, add_one, starts, clamps):
+        """Clamp after every addition; count at each pixel."""
+        b = self._b
+        n_sums, vectors = len(starts), self._filters // vector.count
+        counts = [b.gep(clamps, [ir.Constant(I64, i)]) for i in range(n_sums // vectors)]
+
+        def add(values, number, x, w):
+            exact, values[number] = add_one(values[number], x, w)
+            count = n_sums + number // vectors
+            is_clamped = b.icmp_signed("!=", exact, values[number])
+            values[count] = b.add(values[count], self._count(is_clamped))
+
+        values = self._loop_products(
+            products, vector, [*starts, *(b.load(place) for place in counts)], add
+        )
+        for place, count in zip(counts, values[n_sums:], strict=True):
+            b.store(count, place)
+        return values[:n_sums]
+
+    def _widen_weights(self, place, vector):
+        """Give a weight in each lane, followed by zeros."""
+        narrow = ir.VectorType(ir.IntType(8 * self.weight_bytes), vector.count)
+        return self._b.zext(self._load(place, narrow), vector)
+
+    def _read_value(self, place, v, vector):
+        """Give a value of the map in every lane; what follows it meets weights of zero."""
+        if self._is_depthwise:
+            return self._load_channels(place, v)
+        return self._splat(self._load(place, vector.element), vector)
+
+    def _adder(self, low, high):
+        def add(total, x, w):
+            exact = self._dot(total, x, w)
+            return exact, self._clamp(exact, low, high)
+
+        return add
+
+    def _add_saturated(self, total, x, w):
         """Add in 16 bits, where the processor clamps."""
         b, vector = self._b, total.type
         pairs = ir.VectorType(I8, 2 * vector.count)
@@ -420,38 +601,3 @@ class _TileChains(TileSums):
             b.module, ir.FunctionType(vector, [vector] * 2), f"llvm.sadd.sat.v{vector.count}i16"
         )
         return b.add(total, product), b.call(saturate, [total, product])
-
-    def _count(self, mask):
-        """How many lanes of a mask are set: counted beside the vector units."""
-        b = self._b
-        bits = b.zext(b.bitcast(mask, ir.IntType(mask.type.count)), I64)
-        return b.call(
-            cgutils.get_or_insert_function(
-                b.module, ir.FunctionType(I64, [I64]), "llvm.ctpop.i64"
-            ),
-            [bits],
-        )
-
-    # Sums of a level.
-
-    def add_sums(self, *, lower, bits, upper, clamps):
-        """Loop over pixels."""
-        b = self._b
-        low, high = self._bounds(bits)
-        row_bytes = ir.Constant(I64, self._filters * 4)
-        pixels = ir.Constant(I64, RUNS * self._run_pixels)
-        with cgutils.for_range(b, pixels) as loop:
-            below, above = (b.gep(base, [b.mul(loop.index, row_bytes)]) for base in (lower, upper))
-            place = b.gep(clamps, [loop.index])
-            count = b.load(place)
-            for v in range(self._vectors):
-                exact = b.add(
-                    self._load(self._place(below, v), self._vector, 4),
-                    self._load(self._place(above, v), self._vector, 4),
-                )
-                held = self._clamp(exact, low, high)
-                count = b.add(count, self._count(b.icmp_signed("!=", exact, held)))
-                b.store(held, self._place(above, v)).align = 4
-                zeros = ir.Constant(self._vector, [0] * self._lanes)
-                b.store(zeros, self._place(below, v)).align = 4
-            b.store(count, place)

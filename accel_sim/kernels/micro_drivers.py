@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.kernels.micro_kernels import RUNS
-from accel_sim.kernels.micro_order import add_in_order
+from accel_sim.kernels.micro_order import OrderWorkspace, add_in_order
 from accel_sim.kernels.micro_stage import finish
 from accel_sim.kernels.micro_sums import multiply
 from quantizer.fixedpoint.jit import jit
@@ -84,18 +84,15 @@ class Workspace(NamedTuple):
         Of 64 bits where they are taken apart.
     part : int32[runs * run_pixels, filters]
         The sums of a part; not used where there are none.
-    levels : int32[levels, runs * run_pixels, filters]
-        Sums in order, of which the last level is `sums`; none where any order will do.
-    clamps : int64[runs * run_pixels]
-        Additions that clamped, by pixel.
+    order : OrderWorkspace or None
+        Whose last level is `sums`; None where additions may take any order.
     spare : uint8[run_pixels * filters * bytes]
         Outputs of an incomplete block.
     """
 
     sums: NDArray[Any]
     part: NDArray[np.int32]
-    levels: NDArray[np.int32]
-    clamps: NDArray[np.int64]
+    order: OrderWorkspace | None
     spare: NDArray[np.uint8]
 
 
@@ -146,9 +143,8 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
                 starts = (tiles.runs[t, 0] + channel, tiles.runs[t + 1, 0] + channel)
                 if order is not None:
                     add_in_order(
-                        kernel, ifm, starts, tiles.pixel_step, order, block, work.levels,
-                        work.clamps,
-                    )  # fmt: skip
+                        kernel, ifm, starts, tiles.pixel_step, order, block, t // RUNS, work.order
+                    )
                 elif parts is None:
                     multiply(
                         kernel, ifm, starts, tiles.pixel_step, filters.weights,
@@ -174,7 +170,7 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
                     place = (pixel + first) * step + first_filter * size
                     if order is not None:
                         row = run * kernel.run_pixels
-                        overflows += work.clamps[row + first : row + last].sum()
+                        overflows += work.order.clamps[row + first : row + last].sum()
                     events = finish(
                         kernel,
                         work.sums,

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.kernels.micro_chains import add_chunks, add_products, add_sums
-from accel_sim.kernels.micro_sums import multiply
+from accel_sim.kernels.micro_chains import add_chunks, add_lanes, add_products, add_sums
 from quantizer.fixedpoint.jit import jit
+
+_RETRY = 8
+"""Tiles after which a span is tried the quick way again."""
 
 
 class Lanes(NamedTuple):
@@ -69,36 +71,27 @@ class Order(NamedTuple):
     is_quick: NDArray[np.bool_]
 
 
-@jit
-def _end_before(lanes, part):
-    return lanes.ends[part - 1] if part else 0
+class OrderWorkspace(NamedTuple):
+    """Room for one tile, and how its spans went in the tile before.
+
+    Attributes
+    ----------
+    levels : int32[levels, runs * run_pixels, filters]
+        Sums.
+    clamps : int64[runs * run_pixels]
+        Additions that clamped at each pixel.
+    is_quick, is_tense : bool[spans]
+        Whether chunks were added, and whether an addition clamped: neighbours are alike.
+    """
+
+    levels: NDArray[np.int32]
+    clamps: NDArray[np.int64]
+    is_quick: NDArray[np.bool_]
+    is_tense: NDArray[np.bool_]
 
 
 @jit
-def _add_sum(kernel, ifm, starts, pixel_step, order, block, number, levels, clamps):
-    """Add one sum of the lowest level, and give it to the levels above that it ends."""
-    if order.is_plain[block]:
-        lanes = order.sums
-        first, last = _end_before(lanes, number), lanes.ends[number]
-        size = kernel.filters * kernel.lane_values
-        multiply(
-            kernel, ifm, starts, pixel_step, lanes.weights,
-            (block * lanes.offsets.size + first) * size, 1, lanes.offsets[first:last], levels[0],
-        )  # fmt: skip
-    else:
-        lanes = order.products
-        first, last = _end_before(lanes, number), lanes.ends[number]
-        add_products(
-            kernel, ifm, starts, pixel_step, lanes.weights,
-            (block * lanes.offsets.size + first) * kernel.filters, lanes.offsets[first:last],
-            order.bits[0], levels[0], clamps,
-        )  # fmt: skip
-    for level in range(order.closes[number]):
-        add_sums(kernel, levels[level], order.bits[level + 1], levels[level + 1], clamps)
-
-
-@jit
-def add_in_order(kernel, ifm, starts, pixel_step, order, block, levels, clamps):
+def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
     """Add up one tile.
 
     Parameters
@@ -108,34 +101,48 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, levels, clamps):
     order : Order
     block : int
         Of filters.
-    levels : int32[levels, runs * run_pixels, filters]
+    tile : int
+        Number of the tile among those of the block.
+    work : OrderWorkspace
         Every element is overwritten; the last level is the accumulators.
-    clamps : int64[runs * run_pixels]
-        Is overwritten with the clamps at each pixel.
     """
+    levels, clamps, bits = work.levels, work.clamps, order.bits
+    products, sums, chunks = order.products, order.sums, order.chunks
     levels[:] = 0
     clamps[:] = 0
-    chunks = order.chunks
-    size = kernel.filters * kernel.lane_values
-    first_sum = first_chunk = 0
-    # Where one span clamped, the next one will.
-    is_calm = order.is_quick[block]
+    # No calls in the loops: to pass an order on takes longer than a short sum.
+    number = first_chunk = 0
     for span in range(len(order.spans)):
         last_sum, last_chunk = order.spans[span]
         is_added = False
-        if is_calm:
-            lane = _end_before(chunks, first_chunk)
+        if order.is_quick[block] and (work.is_quick[span] or tile % _RETRY == 0):
             is_added = add_chunks(
-                kernel, ifm, starts, pixel_step, chunks.weights,
-                (block * chunks.offsets.size + lane) * size, lane,
-                chunks.ends[first_chunk:last_chunk], chunks.offsets, order.guards[block],
-                levels[-1],
+                kernel, ifm, starts, pixel_step, chunks.weights, chunks.offsets, chunks.ends,
+                (first_chunk, last_chunk), order.guards, block, levels,
             )  # fmt: skip
-        if not is_added:
+            work.is_quick[span] = is_added
+        if is_added:
+            number = last_sum
+        else:
+            is_tense = work.is_tense[span] and tile % _RETRY != 0
             before = clamps.sum()
-            for number in range(first_sum, last_sum):
-                _add_sum(
-                    kernel, ifm, starts, pixel_step, order, block, number, levels, clamps
-                )
-            is_calm = order.is_quick[block] and clamps.sum() == before
-        first_sum, first_chunk = last_sum, last_chunk
+            lanes = sums if order.is_plain[block] else products
+            first_lane = lanes.ends[number - 1] if number else 0
+            while number < last_sum:
+                last_lane = lanes.ends[number]
+                if order.is_plain[block]:
+                    add_lanes(
+                        kernel, ifm, starts, pixel_step, sums.weights, sums.offsets,
+                        (first_lane, last_lane), block, bits, levels, clamps,
+                    )  # fmt: skip
+                else:
+                    add_products(
+                        kernel, ifm, starts, pixel_step, products.weights, products.offsets,
+                        (first_lane, last_lane), block, is_tense, bits, levels, clamps,
+                    )  # fmt: skip
+                for level in range(1, order.closes[number]):
+                    add_sums(kernel, level, bits, levels, clamps)
+                first_lane = last_lane
+                number += 1
+            work.is_tense[span] = clamps.sum() != before
+        first_chunk = last_chunk

@@ -18,7 +18,7 @@ from accel_sim.kernels.micro_layout import (
     lay_out,
 )
 from accel_sim.kernels.micro_moves import pack_map, unpack_map
-from accel_sim.kernels.micro_order import Order
+from accel_sim.kernels.micro_order import Order, OrderWorkspace
 from accel_sim.kernels.micro_stage import Stage
 from accel_sim.layer_steps.output_stage import prepare_output_stage
 from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
@@ -78,17 +78,15 @@ class PackedLayer:
         layout = self.layout
         pixels, filters = RUNS * layout.kernel.run_pixels, layout.kernel.filters
         stored = _storage(self.ofm)
-        levels = aligned(
-            (0 if self.order is None else len(self.order.bits), pixels, filters), np.int32
-        )
-        sums = levels[-1] if len(levels) else None
-        if sums is None:
+        of_order = self.order and make_room(layout, self.order)
+        if of_order is not None:
+            sums = of_order.levels[-1]
+        else:
             sums = aligned((pixels, filters), np.int32 if self.parts is None else np.int64)
         work = Workspace(
             sums=sums,
             part=sums if self.parts is None else aligned((pixels, filters), np.int32),
-            levels=levels,
-            clamps=np.empty(pixels, np.int64),
+            order=of_order,
             spare=np.empty(layout.kernel.run_pixels * filters * stored.itemsize, np.uint8),
         )
         channels, rows, cols = layout.shape.ofm
@@ -112,6 +110,17 @@ class PackedLayer:
         ofm = np.empty(stored.shape[::-1], np.int32)
         unpack_map(stored, ofm)
         return ofm
+
+
+def make_room(layout: Layout, order: Order) -> OrderWorkspace:
+    """Give room for the tiles of a layer."""
+    pixels = RUNS * layout.kernel.run_pixels
+    return OrderWorkspace(
+        levels=aligned((len(order.bits), pixels, layout.kernel.filters), np.int32),
+        clamps=np.empty(pixels, np.int64),
+        is_quick=np.ones(len(order.spans), np.bool_),
+        is_tense=np.zeros(len(order.spans), np.bool_),
+    )
 
 
 def _storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
