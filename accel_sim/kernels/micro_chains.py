@@ -99,9 +99,14 @@ def _add_products(
     levels : int32[levels, runs * run_pixels, filters]
     clamps : int64[runs * run_pixels]
         To which the clamps at each pixel are added.
+
+    Returns
+    -------
+    bool
+        Whether a sum of the lowest level was clamped.
     """
     pair = types.UniTuple(types.int64, 2)
-    signature = types.void(
+    signature = types.boolean(
         kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, types.boolean,
         bits, levels, clamps,
     )  # fmt: skip
@@ -110,7 +115,7 @@ def _add_products(
         read = _Arguments(context, builder, signature, args)
         emit = _TileChains(builder, kernel, ifm, weights)
         first, last = read.pair(6)
-        emit.add_products(
+        return emit.add_products(
             products=_Products(
                 runs=emit.find_runs(read.data(1), args[2]),
                 pixel_step=args[3],
@@ -124,7 +129,6 @@ def _add_products(
             levels=read.data(10),
             clamps=read.array(11).data,
         )
-        return context.get_dummy_value()
 
     return signature, codegen
 
@@ -435,6 +439,7 @@ class _TileChains(TileSums):
         """Take as many pixels at a time as registers hold."""
         b = self._b
         lowest = b.load(bits)
+        tally = cgutils.alloca_once_value(b, ir.Constant(I64, 0))
 
         def add_groups(vector, add, probe):
             vectors = self._filters // vector.count
@@ -449,24 +454,26 @@ class _TileChains(TileSums):
                 acc = b.gep(levels, [b.mul(pixel, ir.Constant(I64, self._filters * 4))])
                 self._add_group(
                     products._replace(runs=runs), vector, add, probe, is_tense, bits, has_above,
-                    acc, b.gep(clamps, [pixel]),
+                    acc, b.gep(clamps, [pixel]), tally,
                 )  # fmt: skip
 
         def add_wide():
             low, high = self._bounds(lowest, self._lanes)
             add_groups(self._vector, self._adder(low, high), (low, high))
 
-        if self._kind not in QUADS:
+        if self._kind in QUADS:
+            is_16_bits = b.icmp_signed("==", lowest, ir.Constant(I64, 16))
+            with b.if_else(is_16_bits) as (is_16, is_other):
+                with is_16:
+                    add_groups(ir.VectorType(I16, 2 * self._lanes), self._add_saturated, None)
+                with is_other:
+                    add_wide()
+        else:
             add_wide()
-            return
-        with b.if_else(b.icmp_signed("==", lowest, ir.Constant(I64, 16))) as (is_16, is_other):
-            with is_16:
-                add_groups(ir.VectorType(I16, 2 * self._lanes), self._add_saturated, None)
-            with is_other:
-                add_wide()
+        return b.icmp_signed("!=", b.load(tally), ir.Constant(I64, 0))
 
     def _add_group(
-        self, products, vector, add, probe, is_tense, bits, has_above, acc, clamps
+        self, products, vector, add, probe, is_tense, bits, has_above, acc, clamps, tally
     ):  # fmt: skip
         """Add products to the sums of some pixels, and these to the level above."""
         b = self._b
@@ -491,7 +498,7 @@ class _TileChains(TileSums):
         else:
             b.branch(clamped)
         b.position_at_end(clamped)
-        sums = self._add_clamped(products, vector, add, starts, clamps)
+        sums = self._add_clamped(products, vector, add, starts, clamps, tally)
         clamped = b.block
         b.branch(done)
         b.position_at_end(done)
@@ -552,11 +559,12 @@ class _TileChains(TileSums):
         is_out = self._is_any(b.icmp_unsigned(">", bits, b.sub(high, low)))
         return [b.add(total, low) for total in sums], is_out
 
-    def _add_clamped(self, products, vector, add_one, starts, clamps):
+    def _add_clamped(self, products, vector, add_one, starts, clamps, tally):
         """Clamp after every addition; count at each pixel."""
         b = self._b
         n_sums, vectors = len(starts), self._filters // vector.count
-        counts = [b.gep(clamps, [ir.Constant(I64, i)]) for i in range(n_sums // vectors)]
+        places = [b.gep(clamps, [ir.Constant(I64, i)]) for i in range(n_sums // vectors)]
+        counts = [b.load(place) for place in places]
 
         def add(values, number, x, w):
             exact, values[number] = add_one(values[number], x, w)
@@ -564,11 +572,12 @@ class _TileChains(TileSums):
             is_clamped = b.icmp_signed("!=", exact, values[number])
             values[count] = b.add(values[count], self._count(is_clamped))
 
-        values = self._loop_products(
-            products, vector, [*starts, *(b.load(place) for place in counts)], add
-        )
-        for place, count in zip(counts, values[n_sums:], strict=True):
+        values = self._loop_products(products, vector, [*starts, *counts], add)
+        total = b.load(tally)
+        for place, before, count in zip(places, counts, values[n_sums:], strict=True):
+            total = b.add(total, b.sub(count, before))
             b.store(count, place)
+        b.store(total, tally)
         return values[:n_sums]
 
     def _widen_weights(self, place, vector):

@@ -80,8 +80,10 @@ class OrderWorkspace(NamedTuple):
         Sums.
     clamps : int64[runs * run_pixels]
         Additions that clamped at each pixel.
-    is_quick, is_tense : bool[spans]
-        Whether chunks were added, and whether an addition clamped: neighbours are alike.
+    is_quick : bool[spans]
+        Whether its chunks were added: neighbours are alike.
+    is_tense : bool[sums]
+        Whether a product clamped.
     """
 
     levels: NDArray[np.int32]
@@ -124,8 +126,6 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
         if is_added:
             number = last_sum
         else:
-            is_tense = work.is_tense[span] and tile % _RETRY != 0
-            before = clamps.sum()
             lanes = sums if order.is_plain[block] else products
             first_lane = lanes.ends[number - 1] if number else 0
             while number < last_sum:
@@ -136,13 +136,12 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
                         (first_lane, last_lane), block, bits, levels, clamps,
                     )  # fmt: skip
                 else:
-                    add_products(
+                    work.is_tense[number] = add_products(
                         kernel, ifm, starts, pixel_step, products.weights, products.offsets,
-                        (first_lane, last_lane), block, is_tense, bits, levels, clamps,
+                        (first_lane, last_lane), block, work.is_tense[number], bits, levels, clamps,
                     )  # fmt: skip
                 for level in range(1, order.closes[number]):
                     add_sums(kernel, level, bits, levels, clamps)
                 first_lane = last_lane
                 number += 1
-            work.is_tense[span] = clamps.sum() != before
         first_chunk = last_chunk

@@ -65,7 +65,7 @@ def cut_lanes(places: Places, parts: Indices, lane_values: int) -> LaneCut:
     _, group = np.unique(parts * places.offsets.size + places.taps, return_inverse=True)
     first = np.full(group.max() + 1, places.channels.max())
     np.minimum.at(first, group, places.channels)
-    lane_in_group, values = np.divmod(places.channels - first[group], lane_values)
+    values = (places.channels - first[group]) % lane_values
     starts = places.of_products - values
     reach = int(starts.max()) + 1
     lane_keys, lanes = np.unique(parts * reach + starts, return_inverse=True)
@@ -100,7 +100,7 @@ def cut_spans(closes: Indices, levels: int, products: int) -> Indices:
 
 
 def number_chunks(span_ends: Indices, length: int) -> Indices:
-    """Number chunks of so many products; a span's last may be shorter."""
+    """Give each product the number of its chunk, of so many; a span's last may be shorter."""
     numbers, first, count = [], 0, 0
     for end in span_ends.tolist():
         numbers.append(count + np.arange(end - first) // length)

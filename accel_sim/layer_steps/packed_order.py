@@ -36,6 +36,7 @@ from quantizer.network.layers import MacLayer
 from quantizer.quantized import QuantizedNetwork
 
 _CHUNK_PRODUCTS = (4, 8, 16, 32, 64)
+_PART_PRODUCTS = 128
 _LANES_PER_CHECK = 2
 """Lanes that take as long as to look whether the sums are within their guards."""
 
@@ -169,10 +170,11 @@ def _lay_out(
     span_ends = cut_spans(closes, len(bits), span_products)
     chunk_numbers = number_chunks(span_ends, length)
     chunks = cut_lanes(places, chunk_numbers, n_values)
-    begins = np.zeros(closes.size, np.int64)
-    begins[1:] = closes[:-1] > 0
-    begins[span_ends[:-1]] = 1
-    sum_numbers = np.cumsum(begins)
+    if len(bits) == 1:
+        # One sum, which may be added in parts.
+        sum_numbers = number_chunks(span_ends, _PART_PRODUCTS)
+    else:
+        sum_numbers = np.cumsum(np.concatenate([[0], closes[:-1] > 0]))
     sum_ends = find_ends(sum_numbers)
     of_sums = cut_lanes(places, sum_numbers, n_values)
     products = places.of_products

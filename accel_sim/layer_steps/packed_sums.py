@@ -119,7 +119,7 @@ def make_room(layout: Layout, order: Order) -> OrderWorkspace:
         levels=aligned((len(order.bits), pixels, layout.kernel.filters), np.int32),
         clamps=np.empty(pixels, np.int64),
         is_quick=np.ones(len(order.spans), np.bool_),
-        is_tense=np.zeros(len(order.spans), np.bool_),
+        is_tense=np.zeros(len(order.closes), np.bool_),
     )
 
 
