@@ -77,7 +77,7 @@ def _add_chunks(
 @intrinsic
 def _add_products(
     typingctx, kernel, ifm, starts, pixel_step, weights, offsets, span, block, is_tense, bits,
-    levels, clamps,
+    levels, counted,
 ):  # fmt: skip
     """Add one product after another to sums of the lowest level of a tile, clamped each time.
 
@@ -97,25 +97,25 @@ def _add_products(
     bits : int64[levels]
         Of sums; with what is added to them, their range does not leave 32 bits.
     levels : int32[levels, runs * run_pixels, filters]
-    clamps : int64[runs * run_pixels]
-        To which the clamps at each pixel are added.
+    counted : int64[runs * run_pixels]
+        All bits set where clamps of a pixel count, else none.
 
     Returns
     -------
-    bool
-        Whether a sum of the lowest level was clamped.
+    tuple of int64
+        Clamps of the lowest level, and of the one above.
     """
     pair = types.UniTuple(types.int64, 2)
-    signature = types.boolean(
+    signature = pair(
         kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, types.boolean,
-        bits, levels, clamps,
+        bits, levels, counted,
     )  # fmt: skip
 
     def codegen(context, builder, signature, args):
         read = _Arguments(context, builder, signature, args)
         emit = _TileChains(builder, kernel, ifm, weights)
         first, last = read.pair(6)
-        return emit.add_products(
+        clamps = emit.add_products(
             products=_Products(
                 runs=emit.find_runs(read.data(1), args[2]),
                 pixel_step=args[3],
@@ -127,15 +127,16 @@ def _add_products(
             bits=read.array(9).data,
             has_above=builder.icmp_signed(">", read.length(9), ir.Constant(I64, 1)),
             levels=read.data(10),
-            clamps=read.array(11).data,
+            counted=read.array(11).data,
         )
+        return context.make_tuple(builder, pair, clamps)
 
     return signature, codegen
 
 
 @intrinsic
 def _add_lanes(
-    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, span, block, bits, levels, clamps
+    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, span, block, bits, levels, counted
 ):
     """Add products in any order to a sum, and that to the second level of a tile, clamped.
 
@@ -147,19 +148,24 @@ def _add_lanes(
         See `micro_order.Lanes`.
     span : (int64, int64)
         The first lane, and the one behind the last.
-    block, bits, levels, clamps
+    block, bits, levels, counted
         As of `add_products`.
+
+    Returns
+    -------
+    int64
+        Clamps.
     """
     pair = types.UniTuple(types.int64, 2)
-    signature = types.void(
-        kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, bits, levels, clamps
+    signature = types.int64(
+        kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, bits, levels, counted
     )
 
     def codegen(context, builder, signature, args):
         read = _Arguments(context, builder, signature, args)
         emit = _TileChains(builder, kernel, ifm, weights)
         first, last = read.pair(6)
-        emit.add_lanes(
+        return emit.add_lanes(
             runs=emit.find_runs(read.data(1), args[2]),
             pixel_step=args[3],
             weights=read.weights_of(4, args[7], read.length(5), first, emit.lane_bytes),
@@ -167,15 +173,14 @@ def _add_lanes(
             span=(first, last),
             bits=builder.load(builder.gep(read.array(8).data, [ir.Constant(I64, 1)])),
             acc=read.row(9, ir.Constant(I64, 1)),
-            clamps=read.array(10).data,
+            counted=read.array(10).data,
         )
-        return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def _add_sums(typingctx, kernel, level, bits, levels, clamps):
+def _add_sums(typingctx, kernel, level, bits, levels, counted):
     """Add the sums of a level of a tile to those of the next, clamped; empty the lower ones.
 
     Parameters
@@ -183,21 +188,25 @@ def _add_sums(typingctx, kernel, level, bits, levels, clamps):
     kernel : MicroKernel
     level : int64
         The lower one.
-    bits, levels, clamps
+    bits, levels, counted
         As of `add_products`.
+
+    Returns
+    -------
+    int64
+        Clamps.
     """
-    signature = types.void(kernel, types.int64, bits, levels, clamps)
+    signature = types.int64(kernel, types.int64, bits, levels, counted)
 
     def codegen(context, builder, signature, args):
         read = _Arguments(context, builder, signature, args)
         above = builder.add(args[1], ir.Constant(I64, 1))
-        _TileChains(builder, kernel).add_sums(
+        return _TileChains(builder, kernel).add_sums(
             lower=read.row(3, args[1]),
             bits=builder.load(builder.gep(read.array(2).data, [above])),
             upper=read.row(3, above),
-            clamps=read.array(4).data,
+            counted=read.array(4).data,
         )
-        return context.get_dummy_value()
 
     return signature, codegen
 
@@ -296,12 +305,17 @@ class _TileChains(TileSums):
         above = b.select(b.icmp_signed("<", exact, low), low, exact)
         return b.select(b.icmp_signed(">", above, high), high, above)
 
-    def _count(self, mask):
-        """How many lanes of a mask are set: counted beside the vector units."""
+    def _count(self, mask, counts):
+        """Count the lanes that are set, beside the vector units, if the pixel counts."""
         b = self._b
         bits = b.zext(b.bitcast(mask, ir.IntType(mask.type.count)), I64)
         one = ir.FunctionType(I64, [I64])
-        return b.call(cgutils.get_or_insert_function(b.module, one, "llvm.ctpop.i64"), [bits])
+        count = b.call(cgutils.get_or_insert_function(b.module, one, "llvm.ctpop.i64"), [bits])
+        return b.and_(count, counts)
+
+    def _load_counts(self, counted, pixels):
+        """Whether each pixel counts."""
+        return [self._b.load(self._b.gep(counted, [ir.Constant(I64, i)])) for i in range(pixels)]
 
     def _is_any(self, mask):
         bits = ir.IntType(mask.type.count)
@@ -311,26 +325,21 @@ class _TileChains(TileSums):
         """Address of the vector of sums with that number, counted through pixels."""
         return self._b.bitcast(self._after(acc, index * vector.count * 4), vector.as_pointer())
 
-    def _give(self, total, place, low, high):
-        """Add a sum to one in memory, and clamp it; give the number of clamps."""
-        b = self._b
-        exact = b.add(total, self._load(place, total.type, 4))
-        held = self._clamp(exact, low, high)
-        b.store(held, place).align = 4
-        return self._count(b.icmp_signed("!=", exact, held))
-
-    def _give_all(self, sums, acc, bits, clamps):
-        """Add the sums of some pixels to those in memory."""
+    def _give(self, sums, acc, bits, counted):
+        """Add the sums of some pixels to those in memory, and clamp; give the clamps."""
         b, vector = self._b, sums[0].type
         low, high = self._bounds(bits, vector.count)
         vectors = self._filters // vector.count
-        for first in range(0, len(sums), vectors):
-            place = b.gep(clamps, [ir.Constant(I64, first // vectors)])
-            count = b.load(place)
-            for i in range(first, first + vectors):
-                at = self._vector_at(acc, i, vector)
-                count = b.add(count, self._give(sums[i], at, low, high))
-            b.store(count, place)
+        counts = self._load_counts(counted, len(sums) // vectors)
+        clamps = ir.Constant(I64, 0)
+        for i, total in enumerate(sums):
+            place = self._vector_at(acc, i, vector)
+            exact = b.add(total, self._load(place, vector, 4))
+            held = self._clamp(exact, low, high)
+            b.store(held, place).align = 4
+            is_clamped = b.icmp_signed("!=", exact, held)
+            clamps = b.add(clamps, self._count(is_clamped, counts[i // vectors]))
+        return clamps
 
     def _loop(self, first, last, starts, step):
         """Loop over `first <= index < last`, at least once; give the values of the last round.
@@ -372,23 +381,26 @@ class _TileChains(TileSums):
         offset = b.mul(b.load(b.gep(offsets, [lane])), ir.Constant(I64, self.map_bytes))
         return [b.gep(run, [offset]) for run in runs]
 
-    def add_lanes(self, *, runs, pixel_step, weights, offsets, span, bits, acc, clamps):
+    def add_lanes(self, *, runs, pixel_step, weights, offsets, span, bits, acc, counted):
         """Loop over lanes, then give the sums to the next level."""
         zeros = [self._zeros(self._vector)] * (self._pixels * self._vectors)
         _, sums = self._loop_lanes(runs, pixel_step, weights, offsets, span, zeros)
-        self._give_all(sums, acc, bits, clamps)
+        return self._give(sums, acc, bits, counted)
 
-    def add_sums(self, *, lower, bits, upper, clamps):
+    def add_sums(self, *, lower, bits, upper, counted):
         """Loop over pixels."""
         b = self._b
+        tally = cgutils.alloca_once_value(b, ir.Constant(I64, 0))
         row_bytes = ir.Constant(I64, self._filters * 4)
         with cgutils.for_range(b, ir.Constant(I64, self._pixels)) as loop:
             below, above = (b.gep(base, [b.mul(loop.index, row_bytes)]) for base in (lower, upper))
             places = [self._vector_at(below, v, self._vector) for v in range(self._vectors)]
             sums = [self._load(place, self._vector, 4) for place in places]
-            self._give_all(sums, above, bits, b.gep(clamps, [loop.index]))
+            clamps = self._give(sums, above, bits, b.gep(counted, [loop.index]))
+            b.store(b.add(b.load(tally), clamps), tally)
             for place in places:
                 b.store(self._zeros(self._vector), place).align = 4
+        return b.load(tally)
 
     # Chunks: as many lanes as there are, then one look at the sums.
 
@@ -435,11 +447,11 @@ class _TileChains(TileSums):
 
     # Products: one per lane and addition.
 
-    def add_products(self, *, products, is_tense, bits, has_above, levels, clamps):
+    def add_products(self, *, products, is_tense, bits, has_above, levels, counted):
         """Take as many pixels at a time as registers hold."""
         b = self._b
         lowest = b.load(bits)
-        tally = cgutils.alloca_once_value(b, ir.Constant(I64, 0))
+        tallies = [cgutils.alloca_once_value(b, ir.Constant(I64, 0)) for _ in range(2)]
 
         def add_groups(vector, add, probe):
             vectors = self._filters // vector.count
@@ -454,7 +466,7 @@ class _TileChains(TileSums):
                 acc = b.gep(levels, [b.mul(pixel, ir.Constant(I64, self._filters * 4))])
                 self._add_group(
                     products._replace(runs=runs), vector, add, probe, is_tense, bits, has_above,
-                    acc, b.gep(clamps, [pixel]), tally,
+                    acc, b.gep(counted, [pixel]), tallies,
                 )  # fmt: skip
 
         def add_wide():
@@ -470,10 +482,10 @@ class _TileChains(TileSums):
                     add_wide()
         else:
             add_wide()
-        return b.icmp_signed("!=", b.load(tally), ir.Constant(I64, 0))
+        return [b.load(tally) for tally in tallies]
 
     def _add_group(
-        self, products, vector, add, probe, is_tense, bits, has_above, acc, clamps, tally
+        self, products, vector, add, probe, is_tense, bits, has_above, acc, counted, tallies
     ):  # fmt: skip
         """Add products to the sums of some pixels, and these to the level above."""
         b = self._b
@@ -498,7 +510,8 @@ class _TileChains(TileSums):
         else:
             b.branch(clamped)
         b.position_at_end(clamped)
-        sums = self._add_clamped(products, vector, add, starts, clamps, tally)
+        sums, clamps = self._add_clamped(products, vector, add, starts, counted)
+        b.store(b.add(b.load(tallies[0]), clamps), tallies[0])
         clamped = b.block
         b.branch(done)
         b.position_at_end(done)
@@ -514,7 +527,8 @@ class _TileChains(TileSums):
             with is_fold:
                 above = self._after(acc, self._pixels * self._filters * 4)
                 next_bits = b.load(b.gep(bits, [ir.Constant(I64, 1)]))
-                self._give_all(sums, above, next_bits, clamps)
+                clamps = self._give(sums, above, next_bits, counted)
+                b.store(b.add(b.load(tallies[1]), clamps), tallies[1])
             with is_last:
                 for total, place in zip(sums, places, strict=True):
                     b.store(total, place).align = 4
@@ -559,26 +573,20 @@ class _TileChains(TileSums):
         is_out = self._is_any(b.icmp_unsigned(">", bits, b.sub(high, low)))
         return [b.add(total, low) for total in sums], is_out
 
-    def _add_clamped(self, products, vector, add_one, starts, clamps, tally):
-        """Clamp after every addition; count at each pixel."""
+    def _add_clamped(self, products, vector, add_one, starts, counted):
+        """Clamp after every addition; give sums and clamps."""
         b = self._b
-        n_sums, vectors = len(starts), self._filters // vector.count
-        places = [b.gep(clamps, [ir.Constant(I64, i)]) for i in range(n_sums // vectors)]
-        counts = [b.load(place) for place in places]
+        vectors = self._filters // vector.count
+        counts = self._load_counts(counted, len(starts) // vectors)
 
         def add(values, number, x, w):
-            exact, values[number] = add_one(values[number], x, w)
-            count = n_sums + number // vectors
-            is_clamped = b.icmp_signed("!=", exact, values[number])
-            values[count] = b.add(values[count], self._count(is_clamped))
+            exact, held = add_one(values[number], x, w)
+            values[number] = held
+            clamps = self._count(b.icmp_signed("!=", exact, held), counts[number // vectors])
+            values[-1] = b.add(values[-1], clamps)
 
-        values = self._loop_products(products, vector, [*starts, *counts], add)
-        total = b.load(tally)
-        for place, before, count in zip(places, counts, values[n_sums:], strict=True):
-            total = b.add(total, b.sub(count, before))
-            b.store(count, place)
-        b.store(total, tally)
-        return values[:n_sums]
+        *sums, clamps = self._loop_products(products, vector, [*starts, ir.Constant(I64, 0)], add)
+        return sums, clamps
 
     def _widen_weights(self, place, vector):
         """Give a weight in each lane, followed by zeros."""

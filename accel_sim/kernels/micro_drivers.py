@@ -142,7 +142,12 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
             for t in range(strip, min(strip + tiles.strip_runs, n_runs), RUNS):
                 starts = (tiles.runs[t, 0] + channel, tiles.runs[t + 1, 0] + channel)
                 if order is not None:
-                    add_in_order(
+                    for run in range(RUNS):
+                        row = run * kernel.run_pixels
+                        _, _, first, last = tiles.runs[t + run]
+                        work.order.counted[row : row + kernel.run_pixels] = 0
+                        work.order.counted[row + first : row + last] = -1
+                    overflows += add_in_order(
                         kernel, ifm, starts, tiles.pixel_step, order, block, t // RUNS, work.order
                     )
                 elif parts is None:
@@ -168,9 +173,6 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
                 for run in range(RUNS):
                     _, pixel, first, last = tiles.runs[t + run]
                     place = (pixel + first) * step + first_filter * size
-                    if order is not None:
-                        row = run * kernel.run_pixels
-                        overflows += work.order.clamps[row + first : row + last].sum()
                     events = finish(
                         kernel,
                         work.sums,

@@ -78,8 +78,8 @@ class OrderWorkspace(NamedTuple):
     ----------
     levels : int32[levels, runs * run_pixels, filters]
         Sums.
-    clamps : int64[runs * run_pixels]
-        Additions that clamped at each pixel.
+    counted : int64[runs * run_pixels]
+        All bits set where a pixel's clamps count, else none.
     is_quick : bool[spans]
         Whether its chunks were added: neighbours are alike.
     is_tense : bool[sums]
@@ -87,7 +87,7 @@ class OrderWorkspace(NamedTuple):
     """
 
     levels: NDArray[np.int32]
-    clamps: NDArray[np.int64]
+    counted: NDArray[np.int64]
     is_quick: NDArray[np.bool_]
     is_tense: NDArray[np.bool_]
 
@@ -106,12 +106,17 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
     tile : int
         Number of the tile among those of the block.
     work : OrderWorkspace
-        Every element is overwritten; the last level is the accumulators.
+        Levels are overwritten; the last is the accumulators.
+
+    Returns
+    -------
+    int64
+        Additions that clamped, at the pixels that count.
     """
-    levels, clamps, bits = work.levels, work.clamps, order.bits
+    levels, bits = work.levels, order.bits
     products, sums, chunks = order.products, order.sums, order.chunks
     levels[:] = 0
-    clamps[:] = 0
+    clamps = 0
     # No calls in the loops: to pass an order on takes longer than a short sum.
     number = first_chunk = 0
     for span in range(len(order.spans)):
@@ -131,17 +136,21 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
             while number < last_sum:
                 last_lane = lanes.ends[number]
                 if order.is_plain[block]:
-                    add_lanes(
+                    clamps += add_lanes(
                         kernel, ifm, starts, pixel_step, sums.weights, sums.offsets,
-                        (first_lane, last_lane), block, bits, levels, clamps,
+                        (first_lane, last_lane), block, bits, levels, work.counted,
                     )  # fmt: skip
                 else:
-                    work.is_tense[number] = add_products(
+                    found = add_products(
                         kernel, ifm, starts, pixel_step, products.weights, products.offsets,
-                        (first_lane, last_lane), block, work.is_tense[number], bits, levels, clamps,
+                        (first_lane, last_lane), block, work.is_tense[number], bits, levels,
+                        work.counted,
                     )  # fmt: skip
+                    work.is_tense[number] = found[0] > 0
+                    clamps += found[0] + found[1]
                 for level in range(1, order.closes[number]):
-                    add_sums(kernel, level, bits, levels, clamps)
+                    clamps += add_sums(kernel, level, bits, levels, work.counted)
                 first_lane = last_lane
                 number += 1
         first_chunk = last_chunk
+    return clamps

@@ -117,7 +117,7 @@ def make_room(layout: Layout, order: Order) -> OrderWorkspace:
     pixels = RUNS * layout.kernel.run_pixels
     return OrderWorkspace(
         levels=aligned((len(order.bits), pixels, layout.kernel.filters), np.int32),
-        clamps=np.empty(pixels, np.int64),
+        counted=np.empty(pixels, np.int64),
         is_quick=np.ones(len(order.spans), np.bool_),
         is_tense=np.zeros(len(order.closes), np.bool_),
     )

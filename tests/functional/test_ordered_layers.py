@@ -1,6 +1,5 @@
 """Are layers that saturate exact on micro-kernels: every sum, every clamp, on every path?"""
 
-
 import numpy as np
 from hypothesis import given, settings
 from numpy.typing import NDArray
