@@ -81,11 +81,11 @@ class Workspace(NamedTuple):
     Attributes
     ----------
     sums : int32 or int64[runs * run_pixels, filters]
-        Of 64 bits where they are taken apart.
+        Of 64 bits where they are taken apart, or the output stage needs that.
     part : int32[runs * run_pixels, filters]
         The sums of a part; not used where there are none.
     order : OrderWorkspace or None
-        Whose last level is `sums`; None where additions may take any order.
+        None where additions may take any order.
     spare : uint8[run_pixels * filters * bytes]
         Outputs of an incomplete block.
     """
@@ -150,6 +150,7 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
                     overflows += add_in_order(
                         kernel, ifm, starts, tiles.pixel_step, order, block, t // RUNS, work.order
                     )
+                    work.sums[:] = work.order.levels[-1]
                 elif parts is None:
                     multiply(
                         kernel, ifm, starts, tiles.pixel_step, filters.weights,

@@ -90,8 +90,10 @@ def prepare_conv(
     if packed is not None:
         return _run_packed_conv(packed, layer.ifm, ofm_image)
     rows, cols = geometry.acc_shape
-    ordered = found and arrange_filters(found, taps, _flat_pixels(ofm_image[1:], cols))
-    sums = _ConvSums(taps=taps, ordered=ordered)
+    pixels = _flat_pixels(ofm_image[1:], cols)
+    sums = _ConvSums(
+        taps=taps, ordered=None if found is None else arrange_filters(found, taps, pixels)
+    )
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
@@ -160,7 +162,7 @@ def prepare_transposed_conv(
             whole = _fill_window(taps, phase.places, geometry.window)
             pixels = _flat_pixels(phase.shape, geometry.padded_cols)
             found = find_open_filters(network, layer, plan, whole)
-            ordered = found and arrange_filters(found, whole, pixels)
+            ordered = None if found is None else arrange_filters(found, whole, pixels)
         phases.append((phase, _ConvSums(taps=taps, ordered=ordered)))
     stage = prepare_output_stage(network, layer)
 
@@ -229,7 +231,7 @@ def prepare_dense(
     packed = _pack(network, layer, shape, found, path)
     if packed is not None:
         return _run_packed_dense(packed, layer.ifm)
-    ordered = found and arrange_filters(found, taps, np.arange(positions))
+    ordered = None if found is None else arrange_filters(found, taps, np.arange(positions))
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:

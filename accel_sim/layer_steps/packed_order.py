@@ -61,12 +61,11 @@ class _Reaches:
         cuts = np.concatenate([[0], ends])
         return np.diff(self.down[:, cuts]), np.diff(self.up[:, cuts])
 
-    def fit(self, ends: Indices, bits: int) -> Flags:
+    def stay_within(self, ends: Indices, bits: int) -> Flags:
         """Tell of which filters every part stays within so many bits, bool[K]."""
         low, high = self.of_parts(ends)
         half = 1 << (bits - 1)
-        fits: Flags = ((low >= -half) & (high < half)).all(axis=1)
-        return fits
+        return np.asarray(((low >= -half) & (high < half)).all(axis=1))
 
 
 def pack_in_order(
@@ -84,36 +83,36 @@ def pack_in_order(
     Returns
     -------
     PackedLayer or None
-        None where sums or output stage need more than 32 bits, the output stage shifts left,
-        maps would have to be shifted, or the order matters to trees or to sums that wrap.
+        None where sums need more than 32 bits, the output stage shifts left, maps would have to
+        be shifted, or the order matters to trees or to sums that wrap.
     """
     raw = network.weights[layer.weights].raw.astype(np.int16, copy=False)
     ifm = network.formats[layer.ifm]
     rules = prepare_output_stage(network, layer)
-    family = _find_family(path, ifm, raw)
-    if family is None or not sums.is_narrow or (rules.shift < 0).any():
+    family = _find_family(path, ifm, raw, sums.is_narrow)
+    if family is None or not sums.is_word or (rules.shift < 0).any():
         return None
-    if not fits_32_bits(rules, True, *sum_range(network, layer)):
-        return None
+    # Accumulators may hold all that wrapped ones may.
+    fits = fits_32_bits(rules, True, *sum_range(network, layer))
     weights = raw.reshape(len(raw), -1)[:, sums.order.products]
     reaches = _find_reaches(weights, ifm)
     levels = sums.levels
-    fits = np.array(
+    stays = np.array(
         [
-            reaches.fit(find_ends(parts - parts[0]), bits)
+            reaches.stay_within(find_ends(parts - parts[0]), bits)
             for parts, bits in zip(sums.order.sums, levels.bits.tolist(), strict=True)
         ]
     )
     only_chains_clamp = levels.saturates & (levels.tree_rows < 0)
-    if not fits[~only_chains_clamp].all():
+    if not stays[~only_chains_clamp].all():
         return None
     shape, kernel = choose_kernel(family, shape)
     places = _find_places(shape, sums)
-    layout, order = _lay_out(family, kernel, shape, places, sums, weights, reaches, fits)
+    layout, order = _lay_out(family, kernel, shape, places, sums, weights, reaches, stays)
     starts = np.zeros((len(layout.filters.blocks), kernel.filters), np.int32)
     return PackedLayer(
         layout=layout,
-        stage=arrange_stage(layout, rules, False, starts, np.int32),
+        stage=arrange_stage(layout, rules, False, starts, np.int32 if fits else np.int64),
         order=order,
         parts=None,
         offset=0,
@@ -121,11 +120,14 @@ def pack_in_order(
     )
 
 
-def _find_family(path: Path, ifm: QFormat, raw: NDArray[np.int16]) -> Family | None:
+def _find_family(
+    path: Path, ifm: QFormat, raw: NDArray[np.int16], is_narrow: bool
+) -> Family | None:
     """Find micro-kernels that hold the operands as they are: each addition has its own sum."""
     if not path.features:
         return None
-    for family in path.families:
+    # Those of 8-bit operands have no additions that leave 32 bits.
+    for family in path.families if is_narrow else path.families[-1:]:
         holds = family.holds(ifm.bits, raw)
         if holds and not find_offset(family.maps, ifm.raw_min, ifm.raw_max):
             return family
@@ -160,7 +162,7 @@ def _lay_out(
     sums: PlannedSums,
     weights: NDArray[np.int16],
     reaches: _Reaches,
-    fits: Flags,
+    stays: Flags,
 ) -> tuple[Layout, Order]:
     """Pack the products of a layer in all ways that its tiles may need."""
     bits, closes = sums.levels.bits, sums.levels.closes
@@ -184,8 +186,8 @@ def _lay_out(
         family, kernel, shape, chunks.offsets, _spread(weights, chunks, n_values), read
     )
     blocks = layout.filters.blocks
-    guards, has_room = _find_guards(reaches, find_ends(chunk_numbers), int(bits[-1]), fits[-1])
-    is_plain = _of_blocks(blocks, fits[0]) & (len(bits) > 1)
+    guards, has_room = _find_guards(reaches, find_ends(chunk_numbers), int(bits[-1]), stays[-1])
+    is_plain = _of_blocks(blocks, stays[0]) & (len(bits) > 1)
     dtype = layout.filters.weights.dtype.type
 
     def pack(cut: LaneCut, values: int, is_needed: bool) -> Lanes:
@@ -209,7 +211,7 @@ def _lay_out(
         bits=np.where(sums.levels.saturates, bits, 32),
         guards=_pack_guards(blocks, kernel, guards),
         is_plain=is_plain,
-        is_quick=_of_blocks(blocks, fits[:-1].all(axis=0) & has_room),
+        is_quick=_of_blocks(blocks, stays[:-1].all(axis=0) & has_room),
     )
     return layout, order
 
@@ -239,7 +241,7 @@ def _choose_chunk_length(places: Places, lane_values: int, reaches: _Reaches, bi
 
 
 def _find_guards(
-    reaches: _Reaches, chunk_ends: Indices, bits: int, fits: Flags
+    reaches: _Reaches, chunk_ends: Indices, bits: int, stays: Flags
 ) -> tuple[NDArray[np.int64], Flags]:
     """Between which sums each filter's chunks cannot clamp.
 
@@ -254,7 +256,7 @@ def _find_guards(
     lowest = -half - low.min(axis=1)
     span = half - 1 - high.max(axis=1) - lowest
     # A filter that never clamps needs no guards.
-    lowest, span = np.where(fits, 0, lowest), np.where(fits, (1 << 32) - 1, span)
+    lowest, span = np.where(stays, 0, lowest), np.where(stays, (1 << 32) - 1, span)
     return np.array([lowest, span]), span >= 0
 
 

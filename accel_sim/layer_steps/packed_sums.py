@@ -78,15 +78,11 @@ class PackedLayer:
         layout = self.layout
         pixels, filters = RUNS * layout.kernel.run_pixels, layout.kernel.filters
         stored = _storage(self.ofm)
-        of_order = self.order and make_room(layout, self.order)
-        if of_order is not None:
-            sums = of_order.levels[-1]
-        else:
-            sums = aligned((pixels, filters), np.int32 if self.parts is None else np.int64)
+        sums = aligned((pixels, filters), self.stage.constants.dtype.type)
         work = Workspace(
             sums=sums,
             part=sums if self.parts is None else aligned((pixels, filters), np.int32),
-            order=of_order,
+            order=self.order and make_room(layout, self.order),
             spare=np.empty(layout.kernel.run_pixels * filters * stored.itemsize, np.uint8),
         )
         channels, rows, cols = layout.shape.ofm

@@ -147,7 +147,7 @@ def random_case(rng: np.random.Generator) -> Case:
     weight_bits = int(rng.integers(2, most))
     product_bits = fmt.bits + weight_bits
     n_products = int(np.prod(weights[1:]))
-    bits = min(max(product_bits + int(rng.integers(-2, 5)), 8), 31)
+    bits = min(max(product_bits + int(rng.integers(-2, 5)), 8), 32)
     if product_bits < 20 and rng.integers(3) == 0:
         bits = 16
     tree_bits = product_bits + n_products.bit_length()
