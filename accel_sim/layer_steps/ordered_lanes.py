@@ -7,9 +7,6 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 
-SPAN_PRODUCTS = 512
-"""So many are added once more, addition by addition, if one of them might clamp."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:

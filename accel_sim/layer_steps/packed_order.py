@@ -18,7 +18,6 @@ from accel_sim.kernels.micro_layout import (
 )
 from accel_sim.kernels.micro_order import Lanes, Order
 from accel_sim.layer_steps.ordered_lanes import (
-    SPAN_PRODUCTS,
     Indices,
     LaneCut,
     Places,
@@ -35,8 +34,11 @@ from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.layers import MacLayer
 from quantizer.quantized import QuantizedNetwork
 
+SPAN_PRODUCTS = 512
+"""So many are added at once, or else part by part."""
+PART_PRODUCTS = 128
+"""So many of a chain have their clamps counted, or are found to have none."""
 _CHUNK_PRODUCTS = (4, 8, 16, 32, 64)
-_PART_PRODUCTS = 128
 _LANES_PER_CHECK = 2
 """Lanes that take as long as to look whether the sums are within their guards."""
 
@@ -174,7 +176,7 @@ def _lay_out(
     chunks = cut_lanes(places, chunk_numbers, n_values)
     if len(bits) == 1:
         # One sum, which may be added in parts.
-        sum_numbers = number_chunks(span_ends, _PART_PRODUCTS)
+        sum_numbers = number_chunks(span_ends, PART_PRODUCTS)
     else:
         sum_numbers = np.cumsum(np.concatenate([[0], closes[:-1] > 0]))
     sum_ends = find_ends(sum_numbers)

@@ -33,12 +33,11 @@ class Case:
     @property
     def network(self) -> QuantizedNetwork:
         """Its accumulators are the ofm."""
-        bits = self.plan.levels[-1].bits
         return quantized(
             self.layer,
             maps={"x": (self.fmt, self.x.shape), "y": (signed(32, 0), self.ofm)},
             weights={"w": constant(self.w, 0)},
-            rules=NumericRules(accumulator_bits=bits, accumulator_overflow=Overflow.SAT),
+            rules=saturating(self.plan.levels[-1].bits),
         )
 
     @property
@@ -65,6 +64,15 @@ class Case:
             terms = x[:, None] * weights[:, :, c, r, s, None, None]
             products[c, r, s] = terms.reshape(filters, rows, cols)
         return run_plan_at_all(for_oracle(self.plan), products, self.w.shape[1:])
+
+
+def saturating(bits: int) -> NumericRules:
+    return NumericRules(accumulator_bits=bits, accumulator_overflow=Overflow.SAT)
+
+
+def chain(bits: int) -> AccumulationPlan:
+    """One addition after another: all taps of a channel, then the next."""
+    return AccumulationPlan(levels=(level(*EVERY_TAP, bits=bits),))
 
 
 def out_size(layer: Conv, ifm: tuple[int, ...], window: tuple[int, ...]) -> tuple[int, ...]:
@@ -142,14 +150,18 @@ def machine_plan(rng: np.random.Generator, bits: int, tree_bits: int) -> Accumul
 def random_case(rng: np.random.Generator) -> Case:
     """Operands whose sums clamp often, seldom, or not at all, if in a few filters they could."""
     layer, ifm, weights = random_layer(rng)
-    most = 9 if rng.integers(3) else 17
-    fmt = QFormat(bits=int(rng.integers(2, most)), frac_bits=0, signed=rng.integers(3) == 0)
-    weight_bits = int(rng.integers(2, most))
+    low, high = [(2, 9), (7, 9), (2, 17), (16, 17)][rng.integers(4)]
+    fmt = QFormat(
+        bits=int(rng.integers(low, high)), frac_bits=0, signed=low == 16 or rng.integers(3) == 0
+    )
+    weight_bits = int(rng.integers(low, high))
     product_bits = fmt.bits + weight_bits
     n_products = int(np.prod(weights[1:]))
     bits = min(max(product_bits + int(rng.integers(-2, 5)), 8), 32)
-    if product_bits < 20 and rng.integers(3) == 0:
+    if product_bits < 18 and rng.integers(2):
         bits = 16
+    if product_bits > 24 and rng.integers(3):
+        bits = 32
     tree_bits = product_bits + n_products.bit_length()
     # Large at times, so that sums are near their bounds.
     spread = 2.0 ** -rng.integers(0, 5)
@@ -168,8 +180,9 @@ def random_case(rng: np.random.Generator) -> Case:
 def scatter(
     rng: np.random.Generator, low: int, high: int, shape: tuple[int, ...], spread: float
 ) -> NDArray[np.int64]:
-    """Normal, or at the ends, or all over the range; a few are at the ends in any case."""
+    """Normal, or at the ends, or all over the range; a few, or most, are at the ends."""
     center = (low + high) / 2 * rng.integers(2)
     values = np.clip(np.round(rng.normal(center, spread * (high - low), shape)), low, high)
     ends = rng.choice([low, high], shape)
-    return np.where(rng.random(shape) < 0.02, ends, values).astype(np.int64)
+    share = rng.choice([0.02, 0.02, 0.7])
+    return np.where(rng.random(shape) < share, ends, values).astype(np.int64)

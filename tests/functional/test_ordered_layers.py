@@ -1,16 +1,36 @@
 """Are layers that saturate exact on micro-kernels: every sum, every clamp, on every path?"""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
-from accel_sim.layer_steps.mac_layers import prepare_conv
+from accel_sim.functional import ExactNetwork
+from accel_sim.kernels.micro_kernels import HOST_PATHS, PATHS, Path
+from accel_sim.kernels.micro_order import Order
+from accel_sim.layer_steps import mac_layers, packed_order
+from accel_sim.layer_steps.mac_layers import prepare_conv, prepare_dense
+from accel_sim.layer_steps.packed_sums import PackedLayer
 from accel_sim.layer_steps.step import Events
-from tests.functional.ordered_layers import Case, random_case
+from quantizer.network.layers import Dense
+from tests.accumulation_plans import for_oracle
+from tests.functional.by_hand import constant, quantized, signed
+from tests.functional.ordered_layers import (
+    LONG_CHANNELS,
+    Case,
+    chain,
+    random_case,
+    saturating,
+)
 from tests.kernels.drawing import SEED
+from tests.oracles.additions import run_plan_at_all
 
 MANY = settings(max_examples=300, derandomize=True, deadline=None)
+ON_EVERY_PATH = pytest.mark.parametrize("path", HOST_PATHS, ids=lambda path: path.name)
+NEEDS_VECTORS = pytest.mark.skipif(len(HOST_PATHS) == 1, reason="the processor has no AVX2")
 
 
 def run(case: Case, path: Path) -> tuple[NDArray[np.int32], Events]:
@@ -32,3 +52,108 @@ def check(case: Case) -> int:
 @given(seed=SEED)
 def test_layers_equal_an_oracle_that_adds_one_by_one(seed: int) -> None:
     check(random_case(np.random.default_rng(seed)))
+
+
+def test_short_spans_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which some are added at once, and others one by one."""
+    monkeypatch.setattr(packed_order, "SPAN_PRODUCTS", 8)
+    monkeypatch.setattr(packed_order, "PART_PRODUCTS", 3)
+    assert sum(check(random_case(np.random.default_rng(seed))) > 0 for seed in range(60)) > 20
+
+
+@pytest.fixture
+def packed(monkeypatch: pytest.MonkeyPatch) -> list[PackedLayer | None]:
+    """Layers that saturate as they come to the micro-kernels, None where these cannot run them."""
+    found: list[PackedLayer | None] = []
+    pack = mac_layers.pack_in_order
+
+    def keep(*arguments):
+        found.append(pack(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(mac_layers, "pack_in_order", keep)
+    return found
+
+
+@NEEDS_VECTORS
+@pytest.mark.parametrize("path", HOST_PATHS[:-1], ids=lambda path: path.name)
+def test_the_layers_clamp_in_every_way_that_there_is(
+    path: Path, packed: list[PackedLayer | None]
+) -> None:
+    """Otherwise the tests above would say little."""
+    seen: Counter[str] = Counter()
+    for seed in range(200):
+        _, events = run(random_case(np.random.default_rng(seed)), path)
+        if not events.accumulator_overflows:
+            continue
+        seen["clamps"] += 1
+        if packed and packed[-1] is not None:
+            order = packed[-1].order
+            assert order is not None
+            seen.update(tell_ways(order))
+        packed.clear()
+    assert seen["clamps"] > 80
+    for way in WAYS:
+        assert seen[way] >= 4, f"{way}: {seen}"
+
+
+WAYS = (
+    "one level", "two levels", "three levels", "several spans", "16 bits", "32 bits", "chunks",
+    "no chunks", "lowest sums that may clamp", "lowest sums that may not",
+)  # fmt: skip
+
+
+def tell_ways(order: Order) -> set[str]:
+    return {
+        ("one level", "two levels", "three levels")[len(order.bits) - 1],
+        "chunks" if order.is_quick.all() else "no chunks",
+        "lowest sums that may not" if order.is_plain.all() else "lowest sums that may clamp",
+        *(f"{bits} bits" for bits in order.bits),
+        *(["several spans"] if len(order.spans) > 1 else []),
+    }
+
+
+def test_plain_loops_leave_layers_that_saturate_to_the_general_kernel(
+    packed: list[PackedLayer | None],
+) -> None:
+    for seed in range(20):
+        run(random_case(np.random.default_rng(seed)), PATHS[-1])
+    assert set(packed) == {None}
+
+
+@ON_EVERY_PATH
+@pytest.mark.parametrize("positions", [1, 3, 9])
+@pytest.mark.parametrize("acc_bits", [14, 16, 18, 32])
+def test_a_dense_layer_is_exact(path: Path, acc_bits: int, positions: int) -> None:
+    rng = np.random.default_rng(acc_bits)
+    bits = 16 if acc_bits == 32 else 8
+    half = 1 << (bits - 1)
+    x = rng.integers(-half, half, (positions, LONG_CHANNELS))
+    w = rng.integers(-half, half, (37, LONG_CHANNELS))
+    layer = Dense(name="dense", ifm="x", ofm="y", weights="w", bias=None, clamp=None)
+    network = quantized(
+        layer,
+        maps={"x": (signed(bits, 0), x.shape), "y": (signed(32, 0), (positions, 37))},
+        weights={"w": constant(w, 0)},
+        rules=saturating(acc_bits),
+    )
+    products = {(c, 0, 0): x[:, c, None] * w[:, c] for c in range(LONG_CHANNELS)}
+    totals, clamps = run_plan_at_all(for_oracle(chain(acc_bits)), products, (LONG_CHANNELS, 1, 1))
+    step = prepare_dense(network, layer, chain(acc_bits), path)
+    ofm, events = step({"x": x.astype(np.int32)})
+    np.testing.assert_array_equal(ofm, totals)
+    assert events == Events(accumulator_overflows=clamps)
+    assert clamps > 0
+
+
+@ON_EVERY_PATH
+def test_threads_do_not_change_a_clamp(path: Path) -> None:
+    cases = (random_case(np.random.default_rng(seed)) for seed in range(100))
+    case = next(case for case in cases if case.w.size > 1000 and case.expect()[1])
+    exact = ExactNetwork(case.network, {"conv": case.plan}, path=path)
+    images = [case.x.astype(np.float64)] * 12
+    alone = exact.run(images[0])
+    with ThreadPoolExecutor(2) as pool:
+        for beside in pool.map(exact.run, images):
+            np.testing.assert_array_equal(alone.tensors["y"], beside.tensors["y"])
+            assert alone.events == beside.events
