@@ -85,7 +85,7 @@ def prepare_conv(
         dilation=layer.dilation,
         groups=layer.groups,
     )
-    found = None if plan is None else find_open_filters(network, layer, plan, taps)
+    found = None if plan is None else find_open_filters(network, layer, plan, window)
     packed = _pack(network, layer, shape, found, path)
     if packed is not None:
         return _run_packed_conv(packed, layer.ifm, ofm_image)
@@ -161,7 +161,7 @@ def prepare_transposed_conv(
         if plan is not None:
             whole = _fill_window(taps, phase.places, geometry.window)
             pixels = _flat_pixels(phase.shape, geometry.padded_cols)
-            found = find_open_filters(network, layer, plan, whole)
+            found = find_open_filters(network, layer, plan, geometry.window)
             ordered = None if found is None else arrange_filters(found, whole, pixels)
         phases.append((phase, _ConvSums(taps=taps, ordered=ordered)))
     stage = prepare_output_stage(network, layer)
@@ -227,7 +227,7 @@ def prepare_dense(
         dilation=(1, 1),
         groups=1,
     )
-    found = None if plan is None else find_open_filters(network, layer, plan, taps)
+    found = None if plan is None else find_open_filters(network, layer, plan, (1, 1))
     packed = _pack(network, layer, shape, found, path)
     if packed is not None:
         return _run_packed_dense(packed, layer.ifm)

@@ -119,12 +119,17 @@ class OrderedFilters:
 
 
 def find_open_filters(
-    network: QuantizedNetwork, layer: MacLayer, plan: AccumulationPlan, taps: Taps
+    network: QuantizedNetwork, layer: MacLayer, plan: AccumulationPlan, window: tuple[int, int]
 ) -> OpenFilters | None:
     """Find the filters of which some sum might saturate.
 
     Gives None if there are none: if no level of the plan saturates, or if all are proven
     not to.
+
+    Parameters
+    ----------
+    window
+        Rows and columns of the filter, as the plan sees them.
 
     Raises
     ------
@@ -135,13 +140,9 @@ def find_open_filters(
         raise ValueError("the plan ends in another accumulator than that of the rules")
     if not any(level.saturates for level in plan.levels):
         return None
-    ifm = network.formats[layer.ifm]
-    largest_weight = int(np.abs(taps.weights).max())
-    sums = plan_sums(
-        plan,
-        (taps.weights.shape[1], *taps.window),
-        max(-ifm.raw_min, ifm.raw_max) * largest_weight,
-    )
+    ifm, weights = network.formats[layer.ifm], network.weights[layer.weights].raw
+    largest_product = max(-ifm.raw_min, ifm.raw_max) * int(np.abs(weights).max())
+    sums = plan_sums(plan, (weights.shape[1], *window), largest_product)
     is_open = ~find_proven_channels(network, layer, sums.narrowest_bits)
     return OpenFilters(sums=sums, is_open=is_open) if is_open.any() else None
 
