@@ -7,7 +7,7 @@ from numba.core import cgutils
 
 from accel_sim.kernels.micro_chain_code import TileChains
 from accel_sim.kernels.micro_kernels import RUNS
-from accel_sim.kernels.micro_sums import I8, I16, I32, I64, QUADS
+from accel_sim.kernels.micro_sums import AVX2, I8, I16, I32, I64, QUADS
 
 
 class Products(NamedTuple):
@@ -185,7 +185,10 @@ class TileProducts(TileChains):
         return self._splat(self._load(place, vector.element), vector)
 
     def _add_product_to_word(self, total, x, w):
-        return self._add_words(total, self._dot(self._zeros(self._vector), x, w))
+        """Add in 32 bits, where the processor may clamp."""
+        if self._kind in AVX2:
+            return self._add_words(total, self._dot(self._zeros(self._vector), x, w))
+        return self._dot(total, x, w), self._dot_pairs("vpdpwssds", total, x, w)
 
     def _add_product_to_half(self, total, x, w):
         """Multiply 8-bit operands into 16 bits, which hold the product."""

@@ -33,7 +33,7 @@ I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 BYTES = I8.as_pointer()
 
 QUADS = (Vnni8, Vnni8Row)
-_AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
+AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
 _DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise)
 
 
@@ -148,7 +148,7 @@ class TileSums:
         kernel = kind()
         self._b = builder
         self._kind = kind
-        self._lanes = 8 if kind in _AVX2 else 16
+        self._lanes = 8 if kind in AVX2 else 16
         self._vector = ir.VectorType(I32, self._lanes)
         self._run_pixels = kernel.run_pixels
         self._vectors = kernel.filters // self._lanes
@@ -273,7 +273,7 @@ class TileSums:
 
     def _dot(self, total, x, w):
         b = self._b
-        if self._kind in _AVX2:
+        if self._kind in AVX2:
             pairs = ir.VectorType(I16, 2 * self._lanes)
             name = "llvm.x86.avx2.pmadd.wd"
             madd = cgutils.get_or_insert_function(
@@ -284,5 +284,10 @@ class TileSums:
         if self._kind in QUADS:
             name = "llvm.x86.avx512.vpdpbusd.512"
             return b.call(cgutils.get_or_insert_function(b.module, three, name), [total, x, w])
-        # As an intrinsic, LLVM takes it apart into two instructions again.
-        return b.asm(three, "vpdpwssd $2, $1, $0", "=v,v,v,0", [x, w, total], side_effect=False)
+        return self._dot_pairs("vpdpwssd", total, x, w)
+
+    def _dot_pairs(self, instruction, total, x, w):
+        """Write an instruction that LLVM, as an intrinsic, takes apart into two."""
+        three = ir.FunctionType(self._vector, [self._vector] * 3)
+        code = f"{instruction} $2, $1, $0"
+        return self._b.asm(three, code, "=v,v,v,0", [x, w, total], side_effect=False)
