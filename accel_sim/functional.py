@@ -9,16 +9,22 @@ from numpy.typing import NDArray
 from accel_sim.accumulation import NO_PLANS, AccumulationPlan, Plans
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.layer_steps import prepare_step
+from accel_sim.layer_steps.feature_map import encode_map
 from accel_sim.layer_steps.step import Events, Raw
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow
+from quantizer.network.graph import Network
 from quantizer.network.layers import Layer, MacLayer
 from quantizer.quantized import QuantizedNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """Every feature map of one image as raw integers, and the events by layer name."""
+    """Feature maps of one image as raw integers, by name; and the events by layer name.
+
+    Maps have the network's shapes, in integers as narrow as their formats and in the memory
+    order of the run (`layer_steps.feature_map`; `channels_first` gives them as int32).
+    """
 
     tensors: Mapping[str, Raw]
     events: Mapping[str, Events]
@@ -75,17 +81,39 @@ class ExactNetwork:
             (layer, prepare_step(network, layer, find_plan(network, layer, plans), path))
             for layer in network.network.layers
         ]
+        self._read_last = _find_last_reads(network.network)
 
     def encode(self, image: NDArray[np.float64]) -> Raw:
         """Encode a preprocessed image float64[C, H, W] in the input's format."""
-        fmt = self._network.formats[self._network.network.input]
-        return fmt.encode(image, self._network.rules.requantize_rounding).astype(np.int32)
+        network = self._network
+        fmt = network.formats[network.network.input]
+        return encode_map(image, fmt, network.rules.requantize_rounding)
 
-    def run(self, image: NDArray[np.float64]) -> Trace:
-        """Run one preprocessed image, float64[C, H, W]."""
+    def run(self, image: NDArray[np.float64], *, keeps_maps: bool = True) -> Trace:
+        """Run one preprocessed image, float64[C, H, W].
+
+        Parameters
+        ----------
+        keeps_maps
+            Whether the trace has every map. Otherwise it has the outputs of the network, and
+            others are freed when the last layer that reads them is done.
+        """
         tensors = {self._network.network.input: self.encode(image)}
         events = {}
-        for layer, step in self._steps:
-            ofm, events[layer.name] = step(tensors)
-            tensors[layer.ofm] = ofm.reshape(self._network.network.shapes[layer.ofm])
+        for (layer, step), read_last in zip(self._steps, self._read_last, strict=True):
+            tensors[layer.ofm], events[layer.name] = step(tensors)
+            if not keeps_maps:
+                for name in read_last:
+                    del tensors[name]
         return Trace(tensors=tensors, events=events)
+
+
+def _find_last_reads(network: Network) -> list[tuple[str, ...]]:
+    """Find by layer which maps no later layer reads, outputs of the network apart."""
+    last_reads: list[tuple[str, ...]] = []
+    needed = set(network.outputs)
+    for layer in reversed(network.layers):
+        done = {*layer.inputs, layer.ofm} - needed
+        last_reads.append(tuple(sorted(done)))
+        needed |= done
+    return last_reads[::-1]

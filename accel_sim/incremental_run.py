@@ -6,9 +6,9 @@ another integer than before. So its maps equal those of a full run, bit for bit.
 """
 
 import math
+from collections import ChainMap
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.functional import ExactNetwork, find_plan
 from accel_sim.layer_steps import prepare_step
+from accel_sim.layer_steps.feature_map import channels_first, encode_map, storage
 from accel_sim.layer_steps.step import Raw, Step
-from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Layer
 from quantizer.ordered_map import map_in_order
 from quantizer.quantized import QuantizedConstant, QuantizedNetwork
 from quantizer.tensor_bits import Use, constants_of
-
-Kept = NDArray[np.integer[Any]]
-"""A feature map in the narrowest integers that hold its format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +74,12 @@ class IncrementalRun:
             encodes_input=False,
         )
         per_image = sum(
-            math.prod(shape) * _storage(network.formats[name]).itemsize
+            math.prod(shape) * storage(network.formats[name]).itemsize
             for name, shape in network.network.shapes.items()
         )
         fitting = min(len(images), memory_limit_bytes // per_image)
-        self._kept: list[dict[str, Kept]] = [
-            _narrow(network, maps)
+        self._kept: list[dict[str, Raw]] = [
+            dict(maps)
             for maps in map_in_order(lambda index: exact.run(images.real(index)).tensors, fitting)
         ]
 
@@ -96,7 +93,7 @@ class IncrementalRun:
         """For how many images, from the first, the maps are kept."""
         return len(self._kept)
 
-    def outputs(self, candidate: QuantizedNetwork) -> Generator[Raw]:
+    def outputs(self, candidate: QuantizedNetwork) -> Generator[NDArray[np.int32]]:
         """Yield the first output of a candidate for every image, in their order.
 
         Raises
@@ -107,9 +104,9 @@ class IncrementalRun:
         plan = self._plan(candidate)
         output = candidate.network.output
 
-        def run(index: int) -> Raw:
+        def run(index: int) -> NDArray[np.int32]:
             maps = self._changed_maps(plan, index)
-            return maps[output] if output in maps else self._kept[index][output].astype(np.int32)
+            return channels_first(maps[output] if output in maps else self._kept[index][output])
 
         return map_in_order(run, len(self._images))
 
@@ -118,10 +115,12 @@ class IncrementalRun:
         plan = self._plan(candidate)
         changed = map_in_order(lambda index: self._changed_maps(plan, index), len(self._kept))
         for kept, maps in zip(self._kept, changed, strict=True):
-            kept |= _narrow(candidate, maps)
+            kept |= maps
         self._accepted = plan
 
-    def run_layer(self, candidate: QuantizedNetwork, layer: Layer) -> Callable[[int], Raw]:
+    def run_layer(
+        self, candidate: QuantizedNetwork, layer: Layer
+    ) -> Callable[[int], NDArray[np.int32]]:
         """Prepare one layer of a candidate, to run it on what is kept of an image.
 
         Raises
@@ -131,13 +130,9 @@ class IncrementalRun:
         """
         step = self._prepare(candidate, layer)
 
-        def run(index: int) -> Raw:
-            read = {name: self._kept[index][name].astype(np.int32) for name in layer.inputs}
-            return step(read)[0].reshape(candidate.network.shapes[layer.ofm])
+        return lambda index: channels_first(step(self._kept[index])[0])
 
-        return run
-
-    def kept_maps(self, index: int) -> Mapping[str, Kept]:
+    def kept_maps(self, index: int) -> Mapping[str, Raw]:
         """Feature maps of the accepted network for an image that is kept, by name."""
         return self._kept[index]
 
@@ -170,15 +165,12 @@ class IncrementalRun:
         if plan.encodes_input or not kept:
             fmt = network.formats[graph.input]
             rounding = network.rules.requantize_rounding
-            maps[graph.input] = fmt.encode(self._images.real(index), rounding).astype(np.int32)
+            maps[graph.input] = encode_map(self._images.real(index), fmt, rounding)
+        read = ChainMap(maps, kept)
         for layer, step in zip(graph.layers, plan.steps, strict=True):
             if layer.name not in plan.changed and maps.keys().isdisjoint(layer.inputs):
                 continue
-            read = {
-                name: maps[name] if name in maps else kept[name].astype(np.int32)
-                for name in layer.inputs
-            }
-            ofm = step(read)[0].reshape(graph.shapes[layer.ofm])
+            ofm = step(read)[0]
             if layer.ofm not in kept or not np.array_equal(ofm, kept[layer.ofm]):
                 maps[layer.ofm] = ofm
         return maps
@@ -198,12 +190,3 @@ def _are_equal(one: QuantizedConstant | None, other: QuantizedConstant | None) -
     if one is other or one is None or other is None:
         return one is other
     return np.array_equal(one.frac_bits, other.frac_bits) and np.array_equal(one.raw, other.raw)
-
-
-def _storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
-    """Find the narrowest integers that hold a format of up to 16 bits."""
-    return np.dtype(f"{'i' if fmt.signed else 'u'}{1 if fmt.bits <= 8 else 2}")
-
-
-def _narrow(network: QuantizedNetwork, maps: Mapping[str, Raw]) -> dict[str, Kept]:
-    return {name: raw.astype(_storage(network.formats[name])) for name, raw in maps.items()}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.accumulator_range import bits_needed, find_proven_channels
 from accel_sim.functional import ExactNetwork
+from accel_sim.layer_steps.feature_map import channels_first
 from accel_sim.layer_steps.step import Events
 from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.calibrate import check_finite
@@ -205,14 +206,20 @@ def _prepare_run(
             encoded = fmt.encode(own, rounding).astype(np.int32)
             read = [trace.tensors[name] for name in layer.inputs]
             layers[layer.name] = _LayerOnImage(
-                end_to_end=compare(reference[layer.ofm], trace.tensors[layer.ofm], fmt.step),
+                end_to_end=compare(
+                    reference[layer.ofm], channels_first(trace.tensors[layer.ofm]), fmt.step
+                ),
                 local=compare(own, encoded, fmt.step),
                 events=trace.events[layer.name],
                 zeros=sum(ifm.size - int(np.count_nonzero(ifm)) for ifm in read),
                 elements=sum(ifm.size for ifm in read),
             )
         return _ImageRun(
-            tensors=trace.tensors if keeps_maps else {graph.output: trace.tensors[graph.output]},
+            tensors={
+                name: channels_first(raw)
+                for name, raw in trace.tensors.items()
+                if keeps_maps or name == graph.output
+            },
             layers=layers,
             float_best=int(np.argmax(reference[graph.output])),
         )

@@ -22,6 +22,7 @@ from accel_sim.golden_vectors.files import (
 from accel_sim.golden_vectors.layer import LayerVectors, prepare_layer
 from accel_sim.golden_vectors.manifest import describe_layer, describe_run, describe_tile
 from accel_sim.hardware.config import HardwareConfig
+from accel_sim.layer_steps.feature_map import channels_first
 from accel_sim.machine_fit import check_signs, check_values, find_schedules
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.scheduling import collect_plans
@@ -168,7 +169,11 @@ def export_vectors(
     by_name = {schedule.nest.layer: schedule for schedule in schedules}
     prepared = [
         prepare_layer(
-            hardware, network, one, by_name[one.name], [trace.tensors[one.ifm] for trace in traces]
+            hardware,
+            network,
+            one,
+            by_name[one.name],
+            [channels_first(trace.tensors[one.ifm]) for trace in traces],
         )
         for one in chosen
     ]

@@ -3,7 +3,38 @@
 import numpy as np
 
 from accel_sim.kernels.output_stage import store
+from quantizer.fixedpoint.arith import round_real_scalar
 from quantizer.fixedpoint.jit import jit
+
+
+@jit
+def encode(real, scale, raw_min, raw_max, rounding, raw):
+    """Encode reals: ``raw = clip(round(real * scale))``, as `QFormat.encode`.
+
+    Parameters
+    ----------
+    real : float64[n]
+    scale : float64
+        A power of two.
+    raw_min, raw_max : int
+        Range of the format.
+    rounding : int
+        A `Rounding` value.
+    raw : integers[n]
+        Every element is overwritten.
+
+    Returns
+    -------
+    int
+        How many reals are NaN.
+    """
+    low, high, unknown = np.float64(raw_min), np.float64(raw_max), np.int64(0)
+    for i in range(raw.size):
+        scaled = real[i] * scale
+        unknown += np.int64(scaled != scaled)
+        # No rounding carries a number over an integer: the clip may come first.
+        raw[i] = np.int64(round_real_scalar(min(max(scaled, low), high), rounding))
+    return unknown
 
 
 @jit
@@ -14,7 +45,7 @@ def add(left, left_scale, right, right_scale, shift, rounding, bounds, ofm):
 
     Parameters
     ----------
-    left, right : int32[n]
+    left, right : integers[n]
     left_scale, right_scale : int
         ``2**places`` to the finer of the two formats, at most ``2**40``, and the sign.
     shift : int
@@ -23,7 +54,7 @@ def add(left, left_scale, right, right_scale, shift, rounding, bounds, ofm):
         A `Rounding` value.
     bounds
         As in `output_stage.bound`.
-    ofm : int32[n]
+    ofm : integers[n]
         Every element is overwritten.
 
     Returns
@@ -46,7 +77,7 @@ def multiply(left, right, shift, rounding, bounds, ofm):
 
     Parameters
     ----------
-    left, right : int32[n]
+    left, right : integers[n]
     shift : int
         Fraction bits of both together minus those of the ofm.
     rounding, bounds, ofm
@@ -103,13 +134,13 @@ def prelu(ifm, slopes, slope_frac_bits, shift, rounding, bounds, ofm):
 
     Parameters
     ----------
-    ifm, slopes : int32[n]
+    ifm, slopes : integers[n]
     slope_frac_bits : int
     shift : int
         Fraction bits of the ifm minus those of the ofm.
     rounding, bounds
         As in `add`.
-    ofm : int32[n]
+    ofm : integers[n]
         Every element is overwritten.
 
     Returns
@@ -129,19 +160,12 @@ def prelu(ifm, slopes, slope_frac_bits, shift, rounding, bounds, ofm):
 
 
 @jit
-def clip(ifm, low, high, ofm):
-    """Clip raw values: ``ofm = min(max(ifm, low), high)``, all int32[n]."""
-    for i in range(ofm.size):
-        ofm[i] = min(max(ifm[i], low), high)
-
-
-@jit
 def change_format(ifm, shift, rounding, bounds, ofm):
     """Requantize a map that cannot share its Concat's format.
 
     Parameters
     ----------
-    ifm : int32[n]
+    ifm : integers[n]
     shift : int
         Fraction bits of the ifm minus those of the ofm.
     rounding, bounds, ofm

@@ -12,13 +12,13 @@ def look_up(ifm, raw_min, table, clips, ofm):
 
     Parameters
     ----------
-    ifm : int32[n]
+    ifm : integers[n]
     raw_min : int
         Raw value of the first entry.
     table : int32[entries]
     clips : int32[entries]
         1 where the format clipped the entry.
-    ofm : int32[n]
+    ofm : integers[n]
         Every element is overwritten.
 
     Returns
@@ -28,7 +28,7 @@ def look_up(ifm, raw_min, table, clips, ofm):
     """
     saturations = np.int64(0)
     for i in range(ofm.size):
-        entry = ifm[i] - raw_min
+        entry = np.int64(ifm[i]) - raw_min
         ofm[i] = table[entry]
         saturations += clips[entry]
     return saturations

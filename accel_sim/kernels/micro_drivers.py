@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accel_sim.kernels.micro_kernels import RUNS
 from accel_sim.kernels.micro_order import OrderWorkspace, add_in_order
-from accel_sim.kernels.micro_stage import finish
+from accel_sim.kernels.micro_stage import LANES, finish
 from accel_sim.kernels.micro_sums import multiply
 from quantizer.fixedpoint.jit import jit
 
@@ -138,7 +138,8 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
     for strip in range(0, n_runs, tiles.strip_runs):
         for block in range(n_blocks):
             first_filter, n_filters, channel = filters.blocks[block]
-            is_whole = n_filters == kernel.filters
+            # The stage writes whole vectors.
+            is_whole = n_filters % LANES == 0 or n_filters == kernel.filters
             for t in range(strip, min(strip + tiles.strip_runs, n_runs), RUNS):
                 starts = (tiles.runs[t, 0] + channel, tiles.runs[t + 1, 0] + channel)
                 if order is not None:
@@ -173,11 +174,14 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
                                 work.sums[i, k] += np.int64(total) << power
                 for run in range(RUNS):
                     _, pixel, first, last = tiles.runs[t + run]
+                    if first == last:
+                        continue
                     place = (pixel + first) * step + first_filter * size
                     events = finish(
                         kernel,
                         work.sums,
                         (run * kernel.run_pixels + first, run * kernel.run_pixels + last),
+                        n_filters if is_whole else kernel.filters,
                         stage.constants[block],
                         stage.limits,
                         stage.is_simple,

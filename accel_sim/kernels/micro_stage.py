@@ -12,7 +12,8 @@ from accel_sim.kernels.micro_kernels import Plain, PlainDepthwise
 
 _I64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
-_LANES = 16
+LANES = 16
+"""Filters that are finished together."""
 
 START, BIAS, HALF, SHIFT, SIGN, ODD, TOGETHER = range(7)
 """Rows of `Stage.constants`."""
@@ -44,13 +45,13 @@ class Stage(NamedTuple):
     is_simple: bool
 
 
-def _finish_plain(kernel, acc, rows, constants, limits, is_simple, size, ofm, place, step):
+def _finish_plain(kernel, acc, rows, filters, constants, limits, is_simple, size, ofm, place, step):
     """`finish` in loops: one output after another."""
     low, high, unused = limits[LOW], limits[HIGH], limits[UNUSED_BITS]
     clip_low, clip_high = limits[CLIP_LOW], limits[CLIP_HIGH]
     overflows = saturations = 0
     for row in range(rows[0], rows[1]):
-        for k in range(acc.shape[1]):
+        for k in range(filters):
             total = acc[row, k] + constants[START, k]
             wrapped = (total << unused) >> unused
             overflows += wrapped != total
@@ -72,7 +73,9 @@ def _finish_plain(kernel, acc, rows, constants, limits, is_simple, size, ofm, pl
 
 
 @intrinsic
-def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, ofm, place, step):
+def _finish(
+    typingctx, kernel, acc, rows, filters, constants, limits, is_simple, size, ofm, place, step
+):
     """Turn the sums of some pixels of a tile into outputs.
 
     Parameters
@@ -80,7 +83,9 @@ def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, of
     kernel : MicroKernel
     acc : int32 or int64[pixels, filters]
     rows : (int64, int64)
-        The first pixel, and the one behind the last.
+        The first pixel, and the one behind the last; one at least.
+    filters : int64
+        How many of each pixel: a multiple of `LANES`.
     constants, limits, is_simple
         Of the `Stage`, for these filters.
     size : int64
@@ -97,8 +102,8 @@ def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, of
     counts = types.UniTuple(types.int64, 2)
     pair = types.UniTuple(types.int64, 2)
     signature = counts(
-        kernel, acc, pair, constants, limits, types.boolean, types.int64, ofm, types.int64,
-        types.int64,
+        kernel, acc, pair, types.int64, constants, limits, types.boolean, types.int64, ofm,
+        types.int64, types.int64,
     )  # fmt: skip
 
     def codegen(context, builder, signature, args):
@@ -112,18 +117,19 @@ def _finish(typingctx, kernel, acc, rows, constants, limits, is_simple, size, of
         operands = {
             "acc": array(1).data,
             "rows": [builder.extract_value(args[2], end) for end in range(2)],
-            "filters": builder.extract_value(array(1).shape, 1),
-            "constants": array(3).data,
-            "limits": array(4).data,
-            "size": args[6],
-            "ofm": array(7).data,
-            "place": args[8],
-            "step": args[9],
+            "row_length": builder.extract_value(array(1).shape, 1),
+            "filters": args[3],
+            "constants": array(4).data,
+            "limits": array(5).data,
+            "size": args[7],
+            "ofm": array(8).data,
+            "place": args[9],
+            "step": args[10],
         }
         simple, general, done = (
             builder.append_basic_block(name) for name in ("simple", "general", "done")
         )
-        builder.cbranch(args[5], simple, general)
+        builder.cbranch(args[6], simple, general)
         found = []
         for begin, is_simple_one in ((simple, True), (general, False)):
             builder.position_at_end(begin)
@@ -152,7 +158,7 @@ class _TileStage:
     def __init__(self, builder, wide):
         self._b = builder
         self._element = ir.IntType(wide.bitwidth)
-        self._vector = ir.VectorType(self._element, _LANES)
+        self._vector = ir.VectorType(self._element, LANES)
 
     def _load(self, pointer, index):
         place = self._b.bitcast(self._b.gep(pointer, [index]), self._vector.as_pointer())
@@ -163,73 +169,76 @@ class _TileStage:
     def _spread(self, scalar):
         undefined = ir.Constant(self._vector, ir.Undefined)
         first = self._b.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self._b.shuffle_vector(first, undefined, mask)
 
     def _sum_up(self, vector):
         reduce = cgutils.get_or_insert_function(
             self._b.module,
             ir.FunctionType(self._element, [self._vector]),
-            f"llvm.vector.reduce.add.v{_LANES}i{self._element.width}",
+            f"llvm.vector.reduce.add.v{LANES}i{self._element.width}",
         )
         total = self._b.call(reduce, [vector])
         return total if self._element.width == 64 else self._b.sext(total, _I64)
 
-    def run(self, *, acc, rows, filters, constants, limits, size, ofm, place, step, is_simple):
-        """Loop over pixels; return both counts."""
+    def run(
+        self, *, acc, rows, row_length, filters, constants, limits, size, ofm, place, step,
+        is_simple,
+    ):  # fmt: skip
+        """Loop over vectors of filters, in them over pixels; return both counts."""
         b = self._b
-        zeros = ir.Constant(self._vector, [0] * _LANES)
+        zero, one = ir.Constant(_I64, 0), ir.Constant(_I64, 1)
         bounds = [
             self._spread(b.load(b.gep(limits, [ir.Constant(_I64, index)])))
             for index in range(UNUSED_BITS + 1)
         ]
         entry = b.block
-        head, body, vector_end, pixel_end, done = (
-            b.append_basic_block(name) for name in ("head", "vector", "more", "pixel", "end")
+        outer, inner, stored, next_vector, done = (
+            b.append_basic_block(name) for name in ("filters", "pixel", "more", "next", "end")
         )
-        b.branch(head)
+        b.branch(outer)
 
-        b.position_at_end(head)
-        row, out = b.phi(_I64), b.phi(_I64)
-        outer_counts = [b.phi(self._vector) for _ in range(2)]
-        row.add_incoming(rows[0], entry)
-        out.add_incoming(place, entry)
-        for count in outer_counts:
-            count.add_incoming(zeros, entry)
-        b.cbranch(b.icmp_signed("<", row, rows[1]), body, done)
-
-        b.position_at_end(body)
+        b.position_at_end(outer)
         k = b.phi(_I64)
+        outer_counts = [b.phi(self._vector) for _ in range(2)]
+        k.add_incoming(zero, entry)
+        for count in outer_counts:
+            count.add_incoming(ir.Constant(self._vector, [0] * LANES), entry)
+        of_filters = [
+            self._load(constants, b.add(k, b.mul(row_length, ir.Constant(_I64, index))))
+            for index in range(TOGETHER + 1)
+        ]
+        first_out = b.add(place, b.mul(k, size))
+        b.branch(inner)
+
+        b.position_at_end(inner)
+        row, out = b.phi(_I64), b.phi(_I64)
         counts = [b.phi(self._vector) for _ in range(2)]
-        k.add_incoming(ir.Constant(_I64, 0), head)
-        for count, before in zip(counts, outer_counts, strict=True):
-            count.add_incoming(before, head)
-
-        def constant(index):
-            return self._load(constants, b.add(k, b.mul(filters, ir.Constant(_I64, index))))
-
-        total = self._load(acc, b.add(k, b.mul(row, filters)))
-        rounded, events = self._round(total, constant, bounds, is_simple)
+        starts = [rows[0], first_out, *outer_counts]
+        for phi, start in zip([row, out, *counts], starts, strict=True):
+            phi.add_incoming(start, outer)
+        total = self._load(acc, b.add(k, b.mul(row, row_length)))
+        rounded, events = self._round(total, of_filters, bounds, is_simple)
         new_counts = [b.sub(count, event) for count, event in zip(counts, events, strict=True)]
         raw = self._clip(rounded, bounds[LOW], bounds[HIGH])
-        self._store(raw, b.gep(ofm, [b.add(out, b.mul(k, size))]), size, vector_end)
+        self._store(raw, b.gep(ofm, [out]), size, stored)
 
-        b.position_at_end(vector_end)
-        next_k = b.add(k, ir.Constant(_I64, _LANES))
-        k.add_incoming(next_k, vector_end)
-        for count, after in zip(counts, new_counts, strict=True):
-            count.add_incoming(after, vector_end)
-        b.cbranch(b.icmp_signed("<", next_k, filters), body, pixel_end)
+        b.position_at_end(stored)
+        next_row = b.add(row, one)
+        nexts = [next_row, b.add(out, step), *new_counts]
+        for phi, after in zip([row, out, *counts], nexts, strict=True):
+            phi.add_incoming(after, stored)
+        b.cbranch(b.icmp_signed("<", next_row, rows[1]), inner, next_vector)
 
-        b.position_at_end(pixel_end)
-        row.add_incoming(b.add(row, ir.Constant(_I64, 1)), pixel_end)
-        out.add_incoming(b.add(out, step), pixel_end)
+        b.position_at_end(next_vector)
+        next_k = b.add(k, ir.Constant(_I64, LANES))
+        k.add_incoming(next_k, next_vector)
         for count, after in zip(outer_counts, new_counts, strict=True):
-            count.add_incoming(after, pixel_end)
-        b.branch(head)
+            count.add_incoming(after, next_vector)
+        b.cbranch(b.icmp_signed("<", next_k, filters), outer, done)
 
         b.position_at_end(done)
-        return [self._sum_up(count) for count in outer_counts]
+        return [self._sum_up(count) for count in new_counts]
 
     def _store(self, raw, place, size, after):
         b = self._b
@@ -238,31 +247,32 @@ class _TileStage:
         for width, block in blocks.items():
             switch.add_case(ir.Constant(_I64, width), block)
             b.position_at_end(block)
-            narrow = ir.VectorType(ir.IntType(8 * width), _LANES)
+            narrow = ir.VectorType(ir.IntType(8 * width), LANES)
             stored = raw if narrow == self._vector else b.trunc(raw, narrow)
             b.store(stored, b.bitcast(place, narrow.as_pointer())).align = 1
             b.branch(after)
 
-    def _round(self, total, constant, bounds, is_simple):
+    def _round(self, total, constants, bounds, is_simple):
         """Give the rounded value, and -1 where a sum overflows or an output is clipped."""
         b = self._b
         if is_simple:
-            overflow = ir.Constant(self._vector, [0] * _LANES)
-            rounded = b.ashr(b.add(total, constant(TOGETHER)), constant(SHIFT))
+            overflow = ir.Constant(self._vector, [0] * LANES)
+            rounded = b.ashr(b.add(total, constants[TOGETHER]), constants[SHIFT])
         else:
-            unused, shift = bounds[UNUSED_BITS], constant(SHIFT)
-            total = b.add(total, constant(START))
+            unused, shift = bounds[UNUSED_BITS], constants[SHIFT]
+            total = b.add(total, constants[START])
             wrapped = b.ashr(b.shl(total, unused), unused)
             overflow = b.sext(b.icmp_signed("!=", wrapped, total), self._vector)
-            value = b.add(wrapped, constant(BIAS))
-            width = ir.Constant(self._vector, [self._element.width - 1] * _LANES)
-            of_sign = b.and_(b.ashr(value, width), constant(SIGN))
-            of_odd = b.and_(b.ashr(value, shift), constant(ODD))
-            added = b.add(b.add(value, constant(HALF)), b.add(of_sign, of_odd))
+            value = b.add(wrapped, constants[BIAS])
+            width = ir.Constant(self._vector, [self._element.width - 1] * LANES)
+            of_sign = b.and_(b.ashr(value, width), constants[SIGN])
+            of_odd = b.and_(b.ashr(value, shift), constants[ODD])
+            added = b.add(b.add(value, constants[HALF]), b.add(of_sign, of_odd))
             rounded = b.ashr(added, shift)
-        is_low = b.icmp_signed("<", rounded, bounds[CLIP_LOW])
-        is_high = b.icmp_signed(">", rounded, bounds[CLIP_HIGH])
-        return rounded, (overflow, b.sext(b.or_(is_low, is_high), self._vector))
+        # As distances above the lower bound, modulo the width, one comparison is enough.
+        span = b.sub(bounds[CLIP_HIGH], bounds[CLIP_LOW])
+        is_clipped = b.icmp_unsigned(">", b.sub(rounded, bounds[CLIP_LOW]), span)
+        return rounded, (overflow, b.sext(is_clipped, self._vector))
 
     def _clip(self, value, low, high):
         b = self._b

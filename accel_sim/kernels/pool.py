@@ -17,37 +17,43 @@ def _inside(start, taps, dilation, size):
 
 
 @jit
+def _take_larger(values, best):
+    for i in range(best.size):
+        best[i] = max(best[i], values[i])
+
+
+@jit
 def max_pool(ifm, kernel, stride, pads, dilation, raw_min, ofm):
     """Maximum over windows; positions outside the map read as `raw_min`.
 
     Parameters
     ----------
-    ifm : int32[C, H, W]
+    ifm : integers[H, W, C]
     kernel, stride, dilation : (int, int)
         Rows, cols.
     pads : (int, int)
         Top and left; what lies below and to the right follows from the shape of `ofm`.
     raw_min : int
         Smallest raw value of the format.
-    ofm : int32[C, P, Q]
+    ofm : integers[P, Q, C]
         Every element is overwritten.
     """
-    n_channels, height, width = ifm.shape
-    _, out_height, out_width = ofm.shape
-    for c in range(n_channels):
-        for p in range(out_height):
-            top = p * stride[0] - pads[0]
-            first_row, end_row = _inside(top, kernel[0], dilation[0], height)
-            # Tap by tap, the loop over outputs has nothing but a maximum in it.
-            best = ofm[c, p]
-            best[:] = raw_min
-            for r in range(first_row, end_row):
-                row = ifm[c, top + r * dilation[0]]
-                for s in range(kernel[1]):
-                    left = s * dilation[1] - pads[1]
-                    first, end = _inside(left, out_width, stride[1], width)
-                    for q in range(first, end):
-                        best[q] = max(best[q], row[left + q * stride[1]])
+    height, width, channels = ifm.shape
+    out_height, out_width, _ = ofm.shape
+    tallest = np.empty((width, channels), ifm.dtype)
+    for p in range(out_height):
+        top = p * stride[0] - pads[0]
+        first_row, end_row = _inside(top, kernel[0], dilation[0], height)
+        # First down the rows, whole rows at a time: the windows of a row share these maxima.
+        tallest[:] = raw_min
+        for r in range(first_row, end_row):
+            _take_larger(ifm[top + r * dilation[0]].reshape(-1), tallest.reshape(-1))
+        ofm[p] = raw_min
+        for s in range(kernel[1]):
+            left = s * dilation[1] - pads[1]
+            first, end = _inside(left, out_width, stride[1], width)
+            for q in range(first, end):
+                _take_larger(tallest[left + q * stride[1]], ofm[p, q])
 
 
 @jit
@@ -61,7 +67,7 @@ def average_pool(
 
     Parameters
     ----------
-    ifm : int32[C, H, W]
+    ifm : integers[H, W, C]
     kernel, stride, pads, dilation : (int, int)
         As in `max_pool`.
     row_counts, col_counts : int64[P], int64[Q]
@@ -73,7 +79,7 @@ def average_pool(
         A `Rounding` value.
     bounds
         As in `output_stage.bound`.
-    ofm : int32[C, P, Q]
+    ofm : integers[P, Q, C]
         Every element is overwritten.
 
     Returns
@@ -81,26 +87,28 @@ def average_pool(
     int
         Outputs that the format clipped.
     """
-    n_channels, height, width = ifm.shape
-    _, out_height, out_width = ofm.shape
+    height, width, channels = ifm.shape
+    out_height, out_width, _ = ofm.shape
     up = np.int64(max(scale, 0))
     down = np.int64(max(-scale, 0))
     saturations = np.int64(0)
-    for c in range(n_channels):
-        for p in range(out_height):
-            top = p * stride[0] - pads[0]
-            first_row, end_row = _inside(top, kernel[0], dilation[0], height)
-            for q in range(out_width):
-                left = q * stride[1] - pads[1]
-                first_col, end_col = _inside(left, kernel[1], dilation[1], width)
-                total = np.int64(0)
-                for r in range(first_row, end_row):
-                    row = top + r * dilation[0]
-                    for s in range(first_col, end_col):
-                        total += np.int64(ifm[c, row, left + s * dilation[1]])
-                count = row_counts[p] * col_counts[q]
-                mean = round_divided(total << up, count << down, rounding)
+    totals = np.empty(channels, np.int64)
+    for p in range(out_height):
+        top = p * stride[0] - pads[0]
+        first_row, end_row = _inside(top, kernel[0], dilation[0], height)
+        for q in range(out_width):
+            left = q * stride[1] - pads[1]
+            first_col, end_col = _inside(left, kernel[1], dilation[1], width)
+            totals[:] = 0
+            for r in range(first_row, end_row):
+                for s in range(first_col, end_col):
+                    pixel = ifm[top + r * dilation[0], left + s * dilation[1]]
+                    for c in range(channels):
+                        totals[c] += np.int64(pixel[c])
+            count = row_counts[p] * col_counts[q]
+            for c in range(channels):
+                mean = round_divided(totals[c] << up, count << down, rounding)
                 raw, clipped = bound(mean, bounds)
                 saturations += clipped
-                ofm[c, p, q] = raw
+                ofm[p, q, c] = raw
     return saturations

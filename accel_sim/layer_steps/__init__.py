@@ -7,7 +7,8 @@ and then runs on any number of images, from any number of threads.
 from accel_sim.accumulation import AccumulationPlan
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.layer_steps import elementwise, functions, mac_layers, moves, pools
-from accel_sim.layer_steps.step import Step
+from accel_sim.layer_steps.feature_map import storage
+from accel_sim.layer_steps.step import Events, Maps, Raw, Step
 from quantizer.network.layers import (
     Add,
     AveragePool,
@@ -38,7 +39,7 @@ def prepare_step(
     plan: AccumulationPlan | None = None,
     path: Path = HOST_PATHS[0],
 ) -> Step:
-    """Make the function that runs one layer.
+    """Make the function that runs one layer; its ofm is as `feature_map` says.
 
     Parameters
     ----------
@@ -54,6 +55,19 @@ def prepare_step(
         Formats lie so far apart that an exact result needs more than 61 bits, a function
         has no value at some input, or a window of an average pool counts nothing.
     """
+    run = _prepare(network, layer, plan, path)
+    shape, dtype = network.network.shapes[layer.ofm], storage(network.formats[layer.ofm])
+
+    def step(maps: Maps) -> tuple[Raw, Events]:
+        ofm, events = run(maps)
+        return ofm.astype(dtype, copy=False).reshape(shape), events
+
+    return step
+
+
+def _prepare(
+    network: QuantizedNetwork, layer: Layer, plan: AccumulationPlan | None, path: Path
+) -> Step:
     match layer:
         case Conv():
             return mac_layers.prepare_conv(network, layer, plan, path)

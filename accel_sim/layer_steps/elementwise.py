@@ -3,8 +3,15 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from accel_sim.kernels import elementwise
+from accel_sim.layer_steps.feature_map import (
+    channels_first,
+    channels_last,
+    from_channels_last,
+    storage,
+)
 from accel_sim.layer_steps.output_stage import align_bias
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step, find_bounds
 from quantizer.errors import InputError
@@ -30,11 +37,11 @@ def prepare_add(network: QuantizedNetwork, layer: Add) -> Step:
         sign << (finest - length) for sign, length in zip(layer.signs, lengths, strict=True)
     )
     bounds = find_bounds(fmt, layer.clamp, rounding)
-    operands = _prepare_operands(network, layer)
+    operands, shape = _prepare_operands(network, layer), network.network.shapes[layer.ofm]
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         left, right = operands(maps)
-        ofm = np.empty(left.shape, np.int32)
+        ofm = np.empty(left.size, storage(fmt))
         saturations = elementwise.add(
             left,
             left_scale,
@@ -45,7 +52,7 @@ def prepare_add(network: QuantizedNetwork, layer: Add) -> Step:
             bounds,
             ofm,
         )
-        return ofm, Events(output_saturations=int(saturations))
+        return from_channels_last(ofm, shape), Events(output_saturations=int(saturations))
 
     return step
 
@@ -55,13 +62,13 @@ def prepare_mul(network: QuantizedNetwork, layer: Mul) -> Step:
     fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
     shift = sum(_operand_frac_bits(network, layer)) - fmt.frac_bits
     bounds = find_bounds(fmt, layer.clamp, rounding)
-    operands = _prepare_operands(network, layer)
+    operands, shape = _prepare_operands(network, layer), network.network.shapes[layer.ofm]
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         left, right = operands(maps)
-        ofm = np.empty(left.shape, np.int32)
+        ofm = np.empty(left.size, storage(fmt))
         saturations = elementwise.multiply(left, right, shift, int(rounding), bounds, ofm)
-        return ofm, Events(output_saturations=int(saturations))
+        return from_channels_last(ofm, shape), Events(output_saturations=int(saturations))
 
     return step
 
@@ -78,18 +85,21 @@ def _prepare_operands(
 ) -> Callable[[Maps], list[Raw]]:
     """Make the function that gives both operands, broadcast to the output and flat."""
     shape = network.network.shapes[layer.ofm]
+    kept = {name: storage(network.formats[name]) for name in layer.inputs}
     constants = []
     if layer.constant is not None:
-        constants.append(_spread(network.weights[layer.constant].raw.astype(np.int32), shape))
+        constants.append(_spread(network.weights[layer.constant].raw, shape, np.int32))
 
     def operands(maps: Maps) -> list[Raw]:
-        return [_spread(maps[name], shape) for name in layer.inputs] + constants
+        return [_spread(maps[name], shape, kept[name]) for name in layer.inputs] + constants
 
     return operands
 
 
-def _spread(raw: Raw, shape: Shape) -> Raw:
-    return np.ascontiguousarray(np.broadcast_to(raw, shape)).reshape(-1)
+def _spread(raw: Raw, shape: Shape, dtype: DTypeLike) -> Raw:
+    return channels_last(raw if raw.shape == shape else np.broadcast_to(raw, shape), dtype).reshape(
+        -1
+    )
 
 
 def prepare_batch_norm(network: QuantizedNetwork, layer: BatchNorm) -> Step:
@@ -101,7 +111,7 @@ def prepare_batch_norm(network: QuantizedNetwork, layer: BatchNorm) -> Step:
     bounds = find_bounds(fmt, layer.clamp, rounding)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        ifm = maps[layer.ifm].reshape(len(weights), -1)
+        ifm = channels_first(maps[layer.ifm]).reshape(len(weights), -1)
         ofm = np.empty(ifm.shape, np.int32)
         saturations = elementwise.scale_channels(
             ifm, weights, bias, shift, int(rounding), bounds, ofm
@@ -115,17 +125,19 @@ def prepare_prelu(network: QuantizedNetwork, layer: PRelu) -> Step:
     """Prepare a slope for negative values."""
     fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
     slopes = network.weights[layer.slopes]
-    raw = _spread(slopes.raw.astype(np.int32), network.network.shapes[layer.ofm])
+    shape = network.network.shapes[layer.ofm]
+    raw = _spread(slopes.raw, shape, np.int32)
     slope_frac_bits = int(slopes.frac_bits[0])
-    shift = network.formats[layer.ifm].frac_bits - fmt.frac_bits
+    ifm_format = network.formats[layer.ifm]
+    shift, kept = ifm_format.frac_bits - fmt.frac_bits, storage(ifm_format)
     bounds = find_bounds(fmt, layer.clamp, rounding)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        ifm = maps[layer.ifm].reshape(-1)
-        ofm = np.empty(ifm.shape, np.int32)
+        ifm = _spread(maps[layer.ifm], shape, kept)
+        ofm = np.empty(ifm.size, storage(fmt))
         saturations = elementwise.prelu(
             ifm, raw, slope_frac_bits, shift, int(rounding), bounds, ofm
         )
-        return ofm, Events(output_saturations=int(saturations))
+        return from_channels_last(ofm, shape), Events(output_saturations=int(saturations))
 
     return step

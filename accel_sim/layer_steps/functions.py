@@ -3,6 +3,7 @@
 import numpy as np
 
 from accel_sim.kernels import lookup
+from accel_sim.layer_steps.feature_map import channels_last, from_channels_last, storage
 from accel_sim.layer_steps.step import (
     Events,
     Maps,
@@ -30,16 +31,17 @@ def prepare_lookup(network: QuantizedNetwork, layer: Lookup) -> Step:
     # An activation function holds what was interpolated, not the entries.
     table = bound_all(rounded, find_bounds(fmt, None, rounding))[0] if rest else bounded
     low, high = bounds[2:]
+    shape = network.network.shapes[layer.ofm]
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        ifm = maps[layer.ifm].reshape(-1)
-        ofm = np.empty_like(ifm)
+        ifm = channels_last(maps[layer.ifm], storage(ifm_format)).reshape(-1)
+        ofm = np.empty(ifm.size, storage(fmt))
         if rest:
             saturations = lookup.interpolate(ifm, raw_min, rest, table, clips, int(rounding), ofm)
             np.clip(ofm, low, high, out=ofm)
         else:
             saturations = lookup.look_up(ifm, raw_min, table, clips, ofm)
-        return ofm, Events(output_saturations=int(saturations))
+        return from_channels_last(ofm, shape), Events(output_saturations=int(saturations))
 
     return step
 

@@ -4,12 +4,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.accumulation import AccumulationPlan
 from accel_sim.kernels import conv, dense, transposed_conv
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.kernels.micro_layout import Shape
 from accel_sim.kernels.ordered_sums import Sums
+from accel_sim.layer_steps.feature_map import channels_first, from_channels_last
 from accel_sim.layer_steps.ordered_filters import (
     Indices,
     OpenFilters,
@@ -40,7 +42,7 @@ class _ConvSums:
     taps: Taps
     ordered: OrderedFilters | None
 
-    def run(self, ifm: Raw, acc: Sums) -> int:
+    def run(self, ifm: NDArray[np.int32], acc: Sums) -> int:
         """Add up one image; return how many additions clamped.
 
         Parameters
@@ -98,7 +100,7 @@ def prepare_conv(
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         acc = np.empty((len(raw), rows * cols), stage.acc_type)
-        phases = conv.split_phases(maps[layer.ifm].reshape(image), geometry)
+        phases = conv.split_phases(channels_first(maps[layer.ifm].reshape(image)), geometry)
         clamps = sums.run(phases, acc)
         return stage.run(acc.reshape(-1, rows, cols), clamps, np.empty(ofm_image, np.int32))
 
@@ -120,8 +122,8 @@ def _pack(
 
 def _run_packed_conv(packed: PackedLayer, ifm: str, shape: tuple[int, int, int]) -> Step:
     def step(maps: Maps) -> tuple[Raw, Events]:
-        ofm, events = packed.run(packed.pack(maps[ifm]))
-        return packed.unpack(ofm).reshape(shape), events
+        kept, events = packed.run(packed.pack(maps[ifm]))
+        return from_channels_last(kept, shape), events
 
     return step
 
@@ -167,7 +169,8 @@ def prepare_transposed_conv(
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        padded = transposed_conv.pad_map(maps[layer.ifm].reshape(image), geometry)
+        ifm = channels_first(maps[layer.ifm].reshape(image))
+        padded = transposed_conv.pad_map(ifm, geometry)
         acc = np.empty(ofm_image, stage.acc_type)
         clamps = 0
         for phase, sums in phases:
@@ -235,7 +238,7 @@ def prepare_dense(
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        ifm = maps[layer.ifm].reshape(-1, channels)
+        ifm = np.ascontiguousarray(maps[layer.ifm].reshape(-1, channels), np.int32)
         acc = np.empty((filters, 1, len(ifm)), np.int64)
         dense.accumulate(ifm, weights, acc[:, 0])
         clamps = 0
@@ -249,8 +252,4 @@ def prepare_dense(
 
 
 def _run_packed_dense(packed: PackedLayer, ifm: str) -> Step:
-    def step(maps: Maps) -> tuple[Raw, Events]:
-        ofm, events = packed.run(packed.pack_rows(maps[ifm]))
-        return ofm.astype(np.int32), events
-
-    return step
+    return lambda maps: packed.run(packed.pack_rows(maps[ifm]))

@@ -3,6 +3,12 @@
 import numpy as np
 
 from accel_sim.kernels import elementwise
+from accel_sim.layer_steps.feature_map import (
+    channels_last,
+    from_channels_last,
+    kept_axis,
+    storage,
+)
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step, find_bounds, round_scaled
 from quantizer.network.layers import Clip, Concat, Pad, Reshape, Slice, Transpose, Upsample
 from quantizer.quantized import QuantizedNetwork
@@ -12,15 +18,17 @@ def prepare_concat(network: QuantizedNetwork, layer: Concat) -> Step:
     """Prepare a concatenation; inputs of another format are requantized."""
     fmt, rounding = network.formats[layer.ofm], network.rules.requantize_rounding
     bounds = find_bounds(fmt, None, rounding)
+    kept, shape = storage(fmt), network.network.shapes[layer.ofm]
+    axis = kept_axis(layer.axis, shape)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         parts = []
         saturations = 0
         for name in layer.inputs:
-            part = maps[name]
+            part = channels_last(maps[name], storage(network.formats[name]))
             if network.formats[name] != fmt:
                 shift = network.formats[name].frac_bits - fmt.frac_bits
-                changed = np.empty_like(part)
+                changed = np.empty(part.shape, kept)
                 saturations += int(
                     elementwise.change_format(
                         part.reshape(-1), shift, int(rounding), bounds, changed.reshape(-1)
@@ -28,7 +36,8 @@ def prepare_concat(network: QuantizedNetwork, layer: Concat) -> Step:
                 )
                 part = changed
             parts.append(part)
-        return np.concatenate(parts, layer.axis), Events(output_saturations=saturations)
+        ofm = np.concatenate(parts, axis)
+        return from_channels_last(ofm, shape), Events(output_saturations=saturations)
 
     return step
 
@@ -40,17 +49,11 @@ def prepare_clip(network: QuantizedNetwork, layer: Clip) -> Step:
     )
     low, high = (min(max(bound, raw_min), raw_max) for bound in (low, high))
 
-    def step(maps: Maps) -> tuple[Raw, Events]:
-        ifm = maps[layer.ifm].reshape(-1)
-        ofm = np.empty_like(ifm)
-        elementwise.clip(ifm, low, high, ofm)
-        return ofm, Events()
-
-    return step
+    return lambda maps: (np.clip(maps[layer.ifm], low, high), Events())
 
 
 def prepare_reshape(layer: Reshape) -> Step:
-    """Prepare another shape, which `ExactNetwork` gives to every ofm."""
+    """Prepare another shape, which `prepare_step` gives to every ofm."""
     return lambda maps: (maps[layer.ifm], Events())
 
 
@@ -58,8 +61,7 @@ def prepare_transpose(layer: Transpose) -> Step:
     """Prepare another order."""
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        turned = maps[layer.ifm].reshape(layer.view).transpose(layer.permutation)
-        return np.ascontiguousarray(turned), Events()
+        return maps[layer.ifm].reshape(layer.view).transpose(layer.permutation), Events()
 
     return step
 
@@ -78,7 +80,7 @@ def prepare_slice(network: QuantizedNetwork, layer: Slice) -> Step:
     )
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        return np.ascontiguousarray(maps[layer.ifm][part]), Events()
+        return maps[layer.ifm][part], Events()
 
     return step
 

@@ -17,6 +17,7 @@ from accel_sim.kernels.micro_layout import (
     pack_filters,
 )
 from accel_sim.kernels.micro_order import Lanes, Order
+from accel_sim.layer_steps.feature_map import storage
 from accel_sim.layer_steps.ordered_lanes import (
     Indices,
     LaneCut,
@@ -28,7 +29,7 @@ from accel_sim.layer_steps.ordered_lanes import (
 )
 from accel_sim.layer_steps.output_stage import prepare_output_stage
 from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
-from accel_sim.layer_steps.packed_sums import PackedLayer
+from accel_sim.layer_steps.packed_sums import PackedLayer, Rooms
 from accel_sim.layer_steps.planned_sums import PlannedSums
 from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.layers import MacLayer
@@ -112,13 +113,17 @@ def pack_in_order(
     places = _find_places(shape, sums)
     layout, order = _lay_out(family, kernel, shape, places, sums, weights, reaches, stays)
     starts = np.zeros((len(layout.filters.blocks), kernel.filters), np.int32)
+    stage = arrange_stage(layout, rules, False, starts, np.int32 if fits else np.int64)
+    ofm = storage(network.formats[layer.ofm])
     return PackedLayer(
         layout=layout,
-        stage=arrange_stage(layout, rules, False, starts, np.int32 if fits else np.int64),
+        stage=stage,
         order=order,
         parts=None,
         offset=0,
-        ofm=network.formats[layer.ofm],
+        ifm=storage(ifm),
+        ofm=ofm,
+        rooms=Rooms(layout.kernel, stage, order, False, ofm.itemsize),
     )
 
 

@@ -1,5 +1,6 @@
 """Layers of the array on micro-kernels: their sums proved, packed and finished."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from accel_sim.accumulator_range import sum_range
 from accel_sim.kernels.micro_drivers import Parts, Workspace, convolve
-from accel_sim.kernels.micro_kernels import RUNS, Family, Path
+from accel_sim.kernels.micro_kernels import RUNS, Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
     Layout,
     Shape,
@@ -17,9 +18,9 @@ from accel_sim.kernels.micro_layout import (
     find_offset,
     lay_out,
 )
-from accel_sim.kernels.micro_moves import pack_map, unpack_map
 from accel_sim.kernels.micro_order import Order, OrderWorkspace
 from accel_sim.kernels.micro_stage import Stage
+from accel_sim.layer_steps.feature_map import channels_last, storage
 from accel_sim.layer_steps.output_stage import prepare_output_stage
 from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
 from accel_sim.layer_steps.step import Events, Raw
@@ -35,6 +36,39 @@ _PLANE_BITS = 8
 Packed = NDArray[np.integer[Any]]
 
 
+class Rooms(threading.local):
+    """Room for one tile of a layer; every thread makes its own.
+
+    Parameters
+    ----------
+    stage, order, has_parts
+        How the layer is added up and finished.
+    size
+        Bytes of an output.
+    """
+
+    def __init__(
+        self, kernel: MicroKernel, stage: Stage, order: Order | None, has_parts: bool, size: int
+    ) -> None:
+        shape = (RUNS * kernel.run_pixels, kernel.filters)
+        sums = aligned(shape, stage.constants.dtype.type)
+        self.work = Workspace(
+            sums=sums,
+            part=aligned(shape, np.int32) if has_parts else sums,
+            order=None if order is None else _make_room(shape, order),
+            spare=np.empty(kernel.run_pixels * kernel.filters * size, np.uint8),
+        )
+
+
+def _make_room(shape: tuple[int, int], order: Order) -> OrderWorkspace:
+    return OrderWorkspace(
+        levels=aligned((len(order.bits), *shape), np.int32),
+        counted=np.empty(shape[0], np.int64),
+        is_quick=np.ones(len(order.spans), np.bool_),
+        is_tense=np.zeros(len(order.closes), np.bool_),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedLayer:
     """A layer ready for its micro-kernel.
@@ -47,6 +81,8 @@ class PackedLayer:
         None where sums and output stage fit 32 bits.
     offset
         What packed maps are shifted by.
+    ifm, ofm
+        Integers that maps are kept in.
     """
 
     layout: Layout
@@ -54,39 +90,42 @@ class PackedLayer:
     order: Order | None
     parts: Parts | None
     offset: int
-    ofm: QFormat
+    ifm: np.dtype[np.integer[Any]]
+    ofm: np.dtype[np.integer[Any]]
+    rooms: Rooms
 
     def pack(self, ifm: Raw) -> Packed:
         """Store a map [C, H, W] for the micro-kernel."""
         shape = self.layout.shape
-        packed = np.full(self.layout.size, self.offset, self.layout.maps)
-        channels, cols = shape.ifm[0], shape.touched[1]
-        top, left = shape.first_pads
-        row_step = cols * channels
-        first = top * row_step + left * channels
-        pack_map(ifm.reshape(shape.ifm), self.offset, row_step, first, packed)
+        (channels, height, width), (rows, cols) = shape.ifm, shape.touched
+        (top, left), packed = shape.first_pads, self._empty()
+        inner = packed[: rows * cols * channels].reshape(rows, cols, channels)
+        inner = inner[top : top + height, left : left + width]
+        self._store(channels_last(ifm.reshape(shape.ifm), self.ifm), inner)
         return packed
 
     def pack_rows(self, ifm: Raw) -> Packed:
         """Store vectors [M, C] for the micro-kernel."""
-        packed = np.full(self.layout.size, self.offset, self.layout.maps)
-        packed[: ifm.size] = ifm.reshape(-1) + self.offset
+        packed = self._empty()
+        self._store(np.ascontiguousarray(ifm, self.ifm).reshape(-1), packed[: ifm.size])
         return packed
+
+    def _empty(self) -> Packed:
+        return np.full(self.layout.size, self.offset, self.layout.maps)
+
+    def _store(self, ifm: Raw, target: Packed) -> None:
+        """Copy a map in its own integers to where it is packed."""
+        if not self.offset:
+            target[:] = ifm
+        else:
+            # Only integers as wide as those of the packed map need it: modulo their width.
+            np.add(ifm.view(target.dtype), target.dtype.type(self.offset), out=target)
 
     def run(self, packed: Packed) -> tuple[Packed, Events]:
         """Run one image; give the ofm as [P*Q, K] in integers as narrow as its format."""
         layout = self.layout
-        pixels, filters = RUNS * layout.kernel.run_pixels, layout.kernel.filters
-        stored = _storage(self.ofm)
-        sums = aligned((pixels, filters), self.stage.constants.dtype.type)
-        work = Workspace(
-            sums=sums,
-            part=sums if self.parts is None else aligned((pixels, filters), np.int32),
-            order=self.order and make_room(layout, self.order),
-            spare=np.empty(layout.kernel.run_pixels * filters * stored.itemsize, np.uint8),
-        )
         channels, rows, cols = layout.shape.ofm
-        ofm = np.empty((rows * cols, channels), stored)
+        ofm = np.empty((rows * cols, channels), self.ofm)
         events = convolve(
             layout.kernel,
             packed,
@@ -95,34 +134,11 @@ class PackedLayer:
             self.parts,
             layout.tiles,
             self.stage,
-            work,
-            stored.itemsize,
+            self.rooms.work,
+            self.ofm.itemsize,
             ofm.reshape(-1).view(np.uint8),
         )
         return ofm, Events(accumulator_overflows=int(events[0]), output_saturations=int(events[1]))
-
-    def unpack(self, stored: Packed) -> Raw:
-        """Widen an ofm to [K, P*Q]."""
-        ofm = np.empty(stored.shape[::-1], np.int32)
-        unpack_map(stored, ofm)
-        return ofm
-
-
-def make_room(layout: Layout, order: Order) -> OrderWorkspace:
-    """Give room for the tiles of a layer."""
-    pixels = RUNS * layout.kernel.run_pixels
-    return OrderWorkspace(
-        levels=aligned((len(order.bits), pixels, layout.kernel.filters), np.int32),
-        counted=np.empty(pixels, np.int64),
-        is_quick=np.ones(len(order.spans), np.bool_),
-        is_tense=np.zeros(len(order.closes), np.bool_),
-    )
-
-
-def _storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
-    size = 1 if fmt.bits <= 8 else 2 if fmt.bits <= 16 else 4
-    # Wider than 16 bits, unsigned values are stored as their low bits everywhere.
-    return np.dtype(f"{'i' if fmt.signed or size == 4 else 'u'}{size}")
 
 
 def pack_layer(
@@ -163,13 +179,17 @@ def pack_layer(
         return None
     layout, parts = found
     starts = parts.starts[0] if is_narrow else np.zeros_like(parts.starts[0])
+    ofm = storage(network.formats[layer.ofm])
+    stage = arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64)
     return PackedLayer(
         layout=layout,
-        stage=arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64),
+        stage=stage,
         order=None,
         parts=None if is_narrow else parts,
         offset=offset,
-        ofm=network.formats[layer.ofm],
+        ifm=storage(ifm),
+        ofm=ofm,
+        rooms=Rooms(layout.kernel, stage, None, not is_narrow, ofm.itemsize),
     )
 
 

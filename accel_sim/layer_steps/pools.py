@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.kernels import pool
+from accel_sim.layer_steps.feature_map import channels_last, from_channels_last, storage
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step, find_bounds
 from quantizer.errors import InputError
 from quantizer.network.graph import as_image
@@ -17,13 +18,14 @@ _MAX_EXACT = 1 << 61
 def prepare_max_pool(network: QuantizedNetwork, layer: MaxPool) -> Step:
     """Prepare a maximum over windows."""
     image, ofm_image = (as_image(network.network.shapes[name]) for name in (layer.ifm, layer.ofm))
-    raw_min = network.formats[layer.ifm].raw_min
+    raw_min, kept = network.formats[layer.ifm].raw_min, storage(network.formats[layer.ifm])
+    pooled = (*ofm_image[1:], ofm_image[0])
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        ofm = np.empty(ofm_image, np.int32)
-        ifm = maps[layer.ifm].reshape(image)
+        ofm = np.empty(pooled, kept)
+        ifm = channels_last(maps[layer.ifm].reshape(image), kept)
         pool.max_pool(ifm, layer.kernel, layer.stride, layer.pads[:2], layer.dilation, raw_min, ofm)
-        return ofm, Events()
+        return from_channels_last(ofm, ofm_image), Events()
 
     return step
 
@@ -62,9 +64,9 @@ def prepare_average_pool(network: QuantizedNetwork, layer: AveragePool) -> Step:
     bounds = find_bounds(fmt, layer.clamp, rules.requantize_rounding)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
-        ofm = np.empty(ofm_image, np.int32)
+        ofm = np.empty((*ofm_image[1:], ofm_image[0]), storage(fmt))
         saturations = pool.average_pool(
-            maps[layer.ifm].reshape(image),
+            channels_last(maps[layer.ifm].reshape(image), storage(ifm_format)),
             layer.kernel,
             layer.stride,
             layer.pads[:2],
@@ -76,6 +78,6 @@ def prepare_average_pool(network: QuantizedNetwork, layer: AveragePool) -> Step:
             bounds,
             ofm,
         )
-        return ofm, Events(output_saturations=int(saturations))
+        return from_channels_last(ofm, ofm_image), Events(output_saturations=int(saturations))
 
     return step

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from quantizer.fixedpoint.qformat import QFormat, Rounding, round_real
 from quantizer.network.layers import Clamp
 
-Raw = NDArray[np.int32]
+Raw = NDArray[np.integer[Any]]
+"""A feature map, in integers that hold its raw values; see `feature_map`."""
 Bounds = tuple[int, int, int, int]
 """Lowest and highest raw value of a format, then of an activation function."""
 

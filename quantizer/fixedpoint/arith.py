@@ -47,19 +47,22 @@ def shift_right_rounded(acc, shift, rounding):
     rounding : int
         A `Rounding` value.
     """
+    # What is added before the shift decides which quotients it carries over an integer. Only
+    # `acc` changes in a loop, and nothing branches on it: compilers take several at a time.
     shift = np.int64(min(shift, 63))
-    floor = acc >> shift
-    remainder = acc - (floor << shift)
-    if remainder == 0 or rounding == TO_NEG:
-        return floor
     half = np.int64(1) << (shift - np.int64(1))
-    if rounding == TIES_POS:
-        return floor + np.int64(remainder >= half)
-    if rounding == TIES_EVEN:
-        return floor + np.int64(remainder > half or (remainder == half and floor & 1 == 1))
-    if rounding == TIES_AWAY:
-        return floor + np.int64(remainder > half or (remainder == half and acc >= 0))
-    return floor + np.int64(acc < 0)  # TO_ZERO
+    of_all, of_negative, of_odd = half, np.int64(0), np.int64(0)
+    if rounding == TO_NEG:
+        of_all = np.int64(0)
+    elif rounding == TIES_EVEN:
+        of_all, of_odd = half - np.int64(1), np.int64(1)
+    elif rounding == TIES_AWAY:
+        of_negative = np.int64(-1)
+    elif rounding != TIES_POS:  # TO_ZERO
+        of_all, of_negative = np.int64(0), half - np.int64(1) + half
+    # All ones below zero, else none.
+    sign = acc >> np.int64(63)
+    return (acc + of_all + (sign & of_negative) + ((acc >> shift) & of_odd)) >> shift
 
 
 @jit

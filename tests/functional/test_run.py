@@ -46,7 +46,7 @@ def test_the_input_rounds_as_the_machine_requantizes(rounding: Rounding, raw: li
     )
     reals = np.array([-2.5, -0.5, 1.5, 2.5, 0.75, 300.0])
     found = ExactNetwork(network).run(reals).tensors["x"]
-    assert found.dtype == np.int32
+    assert found.dtype == np.int8
     assert found.tolist() == raw
 
 

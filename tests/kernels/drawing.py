@@ -57,8 +57,19 @@ def raw_integers(draw: st.DrawFn, shape: tuple[int, ...], low: int, high: int) -
 
 
 @st.composite
-def raw_maps(draw: st.DrawFn, shape: tuple[int, ...], form: Format) -> NDArray[np.int32]:
-    return draw(raw_integers(shape, form.raw_min, form.raw_max)).astype(np.int32)
+def raw_maps(draw: st.DrawFn, shape: tuple[int, ...], form: Format) -> NDArray[Any]:
+    """In narrow integers if they hold the format: kernels take any."""
+    raw = draw(raw_integers(shape, form.raw_min, form.raw_max))
+    for dtype in (np.uint8, np.int16):
+        held = np.iinfo(dtype)
+        if held.min <= form.raw_min and form.raw_max <= held.max:
+            return raw.astype(dtype)
+    return raw.astype(np.int32)
+
+
+def pixels_first(ifm: NDArray[Any]) -> NDArray[Any]:
+    """A map [C, H, W] as pools take it: [H, W, C]."""
+    return np.ascontiguousarray(np.moveaxis(ifm, 0, -1))
 
 
 @st.composite

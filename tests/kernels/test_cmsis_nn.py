@@ -16,7 +16,7 @@ from accel_sim.kernels import dense, pool
 from quantizer.fixedpoint.qformat import Rounding
 from tests.fixedpoint.versions import JITTED_AND_PLAIN, Version
 from tests.kernels.convolution import Convolution, run_kernels
-from tests.kernels.drawing import UNBOUNDED
+from tests.kernels.drawing import UNBOUNDED, pixels_first
 
 Config = dict[str, int]
 Arrays = dict[str, NDArray[Any]]
@@ -117,9 +117,9 @@ def test_dense_layers_accumulate_what_tensorflow_lite_does(
 def test_max_pools_as_tensorflow_lite_does(version: Version, reference_data: Path) -> None:
     config, arrays = read_case(reference_data, "maxpooling")
     for image, expected in zip(arrays["x"], arrays["y"], strict=True):
-        ofm = np.empty(expected.shape, np.int32)
+        ofm = np.empty((*expected.shape[1:], len(expected)), np.int32)
         version(pool.max_pool)(
-            np.ascontiguousarray(image, np.int32),
+            pixels_first(image.astype(np.int32)),
             (config["FILTER_H"], config["FILTER_W"]),
             (config["STRIDE_H"], config["STRIDE_W"]),
             (config["PADDING_H"], config["PADDING_W"]),
@@ -127,7 +127,7 @@ def test_max_pools_as_tensorflow_lite_does(version: Version, reference_data: Pat
             -128,
             ofm,
         )
-        np.testing.assert_array_equal(ofm, expected)
+        np.testing.assert_array_equal(np.moveaxis(ofm, -1, 0), expected)
 
 
 def count_real(config: Config, axis: str, place: int, image: NDArray[np.int64]) -> int:
@@ -142,13 +142,13 @@ def test_average_pools_as_tensorflow_lite_does(version: Version, reference_data:
     """It rounds ties away from zero and counts real positions only."""
     config, arrays = read_case(reference_data, "avgpooling")
     (image,), (expected,) = arrays["x"], arrays["y"]
-    ofm = np.empty(expected.shape, np.int32)
+    ofm = np.empty((*expected.shape[1:], len(expected)), np.int32)
     row_counts, col_counts = (
         np.array([count_real(config, axis, place, image) for place in range(expected.shape[1 + i])])
         for i, axis in enumerate("HW")
     )
     version(pool.average_pool)(
-        np.ascontiguousarray(image, np.int32),
+        pixels_first(image.astype(np.int32)),
         (config["FILTER_H"], config["FILTER_W"]),
         (config["STRIDE_H"], config["STRIDE_W"]),
         (config["PADDING_H"], config["PADDING_W"]),
@@ -160,4 +160,4 @@ def test_average_pools_as_tensorflow_lite_does(version: Version, reference_data:
         (-128, 127, -UNBOUNDED, UNBOUNDED),
         ofm,
     )
-    np.testing.assert_array_equal(ofm, expected)
+    np.testing.assert_array_equal(np.moveaxis(ofm, -1, 0), expected)

@@ -1,6 +1,7 @@
 """Do the pools equal big integers, over any windows?"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tests.kernels.drawing import (
     formats,
     formats_near,
     kernel_bounds,
+    pixels_first,
     raw_maps,
     windows,
 )
@@ -33,7 +35,7 @@ from tests.oracles.layers_bigint import Bounds
 class Pool:
     """A map, its format and the windows over it."""
 
-    ifm: NDArray[np.int32]
+    ifm: NDArray[Any]
     ifm_form: Format
     windows: Windows
 
@@ -75,10 +77,10 @@ def averages(draw: st.DrawFn) -> Average:
     )
 
 
-def run_max_pool(case: Pool, version: Version) -> NDArray[np.int32]:
-    ofm = np.full((len(case.ifm), *case.windows.out_shape), UNTOUCHED, np.int32)
+def run_max_pool(case: Pool, version: Version) -> NDArray[Any]:
+    ofm = np.full((*case.windows.out_shape, len(case.ifm)), UNTOUCHED, case.ifm.dtype)
     version(pool.max_pool)(
-        case.ifm,
+        pixels_first(case.ifm),
         case.windows.kernel,
         case.windows.stride,
         case.windows.pads[:2],
@@ -86,7 +88,7 @@ def run_max_pool(case: Pool, version: Version) -> NDArray[np.int32]:
         case.ifm_form.raw_min,
         ofm,
     )
-    return ofm
+    return np.moveaxis(ofm, -1, 0)
 
 
 def count_positions(case: Average, axis: int) -> NDArray[np.int64]:
@@ -103,10 +105,10 @@ def count_positions(case: Average, axis: int) -> NDArray[np.int64]:
 
 def run_average_pool(case: Average, version: Version) -> tuple[NDArray[np.int32], int]:
     geometry = case.pool.windows
-    ofm = np.full((len(case.pool.ifm), *geometry.out_shape), UNTOUCHED, np.int32)
+    ofm = np.full((*geometry.out_shape, len(case.pool.ifm)), UNTOUCHED, np.int32)
     counts = [count_positions(case, axis) for axis in (0, 1)]
     saturations = version(pool.average_pool)(
-        case.pool.ifm,
+        pixels_first(case.pool.ifm),
         geometry.kernel,
         geometry.stride,
         geometry.pads[:2],
@@ -117,7 +119,7 @@ def run_average_pool(case: Average, version: Version) -> tuple[NDArray[np.int32]
         kernel_bounds(case.form, case.bounds),
         ofm,
     )
-    return ofm, saturations
+    return np.moveaxis(ofm, -1, 0), saturations
 
 
 def average_by_oracle(case: Average) -> layers_bigint.Requantized:
@@ -236,21 +238,21 @@ def test_dilated_windows_hold_every_nth_position(
     seed: int,
 ) -> None:
     """Windows wherever they lie: before the map, across it, behind it."""
-    ifm = np.random.default_rng(seed).integers(-99, 100, (2, *sizes)).astype(np.int32)
-    maxima = np.full((2, 4, 3), UNTOUCHED, np.int32)
+    ifm = np.random.default_rng(seed).integers(-99, 100, (*sizes, 2)).astype(np.int32)
+    maxima = np.full((4, 3, 2), UNTOUCHED, np.int32)
     sums = maxima.copy()
     version(pool.max_pool)(ifm, kernel, stride, pads, dilation, -100, maxima)
     ones = np.ones(4, np.int64), np.ones(3, np.int64)
     bounds = (-(2**20), 2**20, -(2**20), 2**20)
     version(pool.average_pool)(ifm, kernel, stride, pads, dilation, *ones, 0, 0, bounds, sums)
-    for c, p, q in np.ndindex(2, 4, 3):
+    for p, q, c in np.ndindex(4, 3, 2):
         rows = [p * stride[0] - pads[0] + r * dilation[0] for r in range(kernel[0])]
         cols = [q * stride[1] - pads[1] + s * dilation[1] for s in range(kernel[1])]
         inside = [
-            int(ifm[c, row, col])
+            int(ifm[row, col, c])
             for row in rows
             for col in cols
             if 0 <= row < sizes[0] and 0 <= col < sizes[1]
         ]
-        assert maxima[c, p, q] == max(inside, default=-100)
-        assert sums[c, p, q] == sum(inside)
+        assert maxima[p, q, c] == max(inside, default=-100)
+        assert sums[p, q, c] == sum(inside)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -32,8 +33,8 @@ SHIFTS = st.one_of(st.integers(-6, 24), st.integers(-200, 200))
 class Case:
     """A map of a few channels, and how the results are stored."""
 
-    ifm: NDArray[np.int32]
-    other: NDArray[np.int32]
+    ifm: NDArray[Any]
+    other: NDArray[Any]
     factors: NDArray[np.int64]
     bias: NDArray[np.int64]
     shift: NDArray[np.int64]

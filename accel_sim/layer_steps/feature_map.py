@@ -1,0 +1,75 @@
+"""How the exact run keeps feature maps: as narrow integers, channels innermost in memory.
+
+A map has the shape that the network says. One of ``[C, H, W]`` lies in memory as ``[H, W, C]``,
+which is what the micro-kernels read and write, and others as they are. Every step takes any
+memory order and any integers that hold the values: what is kept otherwise costs time only.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from accel_sim.kernels import elementwise
+from accel_sim.kernels.micro_moves import unpack_map
+from accel_sim.layer_steps.step import Raw
+from quantizer.fixedpoint.qformat import QFormat, Rounding
+from quantizer.network.layers import Shape
+
+_WITH_PIXELS = 3
+"""Dimensions of a map that has pixels."""
+
+
+def storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
+    """Find the integers that a map of a format is kept in.
+
+    Wider than 16 bits, unsigned values are kept as their low bits.
+    """
+    size = 1 if fmt.bits <= 8 else 2 if fmt.bits <= 16 else 4
+    return np.dtype(f"{'i' if fmt.signed or size == 4 else 'u'}{size}")
+
+
+def encode_map(real: NDArray[np.float64], fmt: QFormat, rounding: Rounding) -> Raw:
+    """Encode a map, which has no NaN; see `QFormat.encode`."""
+    raw: Raw = np.empty(real.shape, storage(fmt))
+    flat, scale = np.ascontiguousarray(real).reshape(-1), 2.0**fmt.frac_bits
+    unknown = elementwise.encode(
+        flat, scale, fmt.raw_min, fmt.raw_max, int(rounding), raw.reshape(-1)
+    )
+    if unknown:
+        raise ValueError(f"cannot encode NaN as {fmt}")
+    return from_channels_last(channels_last(raw, raw.dtype), raw.shape)
+
+
+def channels_last(raw: Raw, dtype: DTypeLike) -> Raw:
+    """Give a map as it is kept, as a C-contiguous array: ``[H, W, C]`` where it has pixels."""
+    raw = raw.astype(dtype, copy=False)
+    if raw.ndim != _WITH_PIXELS:
+        return np.ascontiguousarray(raw)
+    kept = raw.transpose(1, 2, 0)
+    # Channel by channel, a copy is faster than value by value.
+    return kept if kept.flags.c_contiguous else np.stack(list(raw), axis=-1)
+
+
+def from_channels_last(kept: Raw, shape: Shape) -> Raw:
+    """Give a map its shape again: the reverse of `channels_last`, of a flat array too."""
+    if len(shape) != _WITH_PIXELS:
+        return kept.reshape(shape)
+    return kept.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
+
+
+def kept_axis(axis: int, shape: Shape) -> int:
+    """Find where an axis of a map of some shape is in what `channels_last` gives."""
+    return (axis - 1) % _WITH_PIXELS if len(shape) == _WITH_PIXELS else axis
+
+
+def channels_first(raw: Raw) -> NDArray[np.int32]:
+    """Give a map as a C-contiguous int32 array of its own shape."""
+    kept = raw.transpose(1, 2, 0) if raw.ndim == _WITH_PIXELS else raw
+    if raw.ndim != _WITH_PIXELS or not kept.flags.c_contiguous:
+        return np.ascontiguousarray(raw, np.int32)
+    channels, pixels = raw.shape[0], math.prod(raw.shape[1:])
+    widened = np.empty((channels, pixels), np.int32)
+    unpack_map(kept.reshape(pixels, channels), widened)
+    return widened.reshape(raw.shape)
