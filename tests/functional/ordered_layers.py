@@ -121,6 +121,8 @@ def machine_plan(rng: np.random.Generator, bits: int, tree_bits: int) -> Accumul
     at_once, tile, rows = (int(number) for number in rng.integers(1, 9, 3))
     tiles = [(CHANNELS, tile)] if rng.integers(3) == 0 else []
     inside = EVERY_TAP[len(tiles) if tile == 1 else 0 :]
+    # The lowest sums may have fewer bits than the others.
+    low = max(bits - int(rng.integers(1, 6)), 8) if rng.integers(3) == 0 else bits
     tree = level(
         *inside, max_terms=at_once, adder=Adder.TREE, start=Start.LEVEL_BELOW, bits=tree_bits,
         saturates=False,
@@ -130,7 +132,7 @@ def machine_plan(rng: np.random.Generator, bits: int, tree_bits: int) -> Accumul
         case 0:
             return AccumulationPlan(levels=(level(*tiles, *inside, bits=bits),))
         case 1:
-            return AccumulationPlan(levels=(level(*inside, max_terms=2 * rows, bits=bits), folds))
+            return AccumulationPlan(levels=(level(*inside, max_terms=2 * rows, bits=low), folds))
         case 2:
             return AccumulationPlan(levels=(tree, level(*tiles, bits=bits)))
         case 3:
@@ -144,7 +146,7 @@ def machine_plan(rng: np.random.Generator, bits: int, tree_bits: int) -> Accumul
             else:
                 element = (of_element, (COLS, 1))
             column = level(*outside, (ROWS, 1), bits=bits)
-            return AccumulationPlan(levels=(level(*element, bits=bits), column))
+            return AccumulationPlan(levels=(level(*element, bits=low), column))
 
 
 def random_case(rng: np.random.Generator) -> Case:
@@ -175,6 +177,36 @@ def random_case(rng: np.random.Generator) -> Case:
         if starts_in_range and any(one.saturates for one in drawn.levels):
             plan = drawn
     return Case(layer=layer, plan=plan, fmt=fmt, x=x, w=w)
+
+
+def case_near_a_bound(rng: np.random.Generator, excess: int) -> Case:
+    """A chain whose farthest sum is `excess` beyond a bound of its accumulator, at every output.
+
+    All products are small beside the range, so that they come in chunks.
+    """
+    bits, largest, x_max = 18, 15, 255
+    x = rng.integers(0, x_max + 1, 80)
+    w = rng.integers(-largest, largest + 1, 80)
+    # What leads to the bound: as many of the largest products as it takes, and a last one.
+    missing = (1 << (bits - 1)) - 1 + excess - int(np.cumsum(x * w).max())
+    count, rest = divmod(missing, largest * x_max)
+    lead = [x_max] * count + [rest // largest, rest % largest]
+    x = np.concatenate([lead, x])
+    w = np.concatenate([[largest] * (count + 1), [1], w])
+    if rng.integers(2):
+        # The other bound is one farther away.
+        w, x = np.append(-1, -w), np.append(1, x)
+    layer = Conv(
+        name="conv", ifm="x", ofm="y", weights="w", bias=None, stride=(1, 1), pads=(0, 0, 0, 0),
+        dilation=(1, 1), groups=1, clamp=None,
+    )  # fmt: skip
+    return Case(
+        layer=layer,
+        plan=chain(bits),
+        fmt=QFormat(bits=8, frac_bits=0, signed=False),
+        x=np.repeat(x, 9).reshape(-1, 1, 9),
+        w=w.reshape(1, -1, 1, 1),
+    )
 
 
 def scatter(

@@ -21,6 +21,7 @@ from tests.functional.by_hand import constant, quantized, signed
 from tests.functional.ordered_layers import (
     LONG_CHANNELS,
     Case,
+    case_near_a_bound,
     chain,
     random_case,
     saturating,
@@ -52,6 +53,16 @@ def check(case: Case) -> int:
 @given(seed=SEED)
 def test_layers_equal_an_oracle_that_adds_one_by_one(seed: int) -> None:
     check(random_case(np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sum_one_beyond_its_bound_clamps_and_one_on_it_does_not(
+    seed: int, packed: list[PackedLayer | None]
+) -> None:
+    assert check(case_near_a_bound(np.random.default_rng(seed), 0)) == 0
+    assert check(case_near_a_bound(np.random.default_rng(seed), 1)) > 0
+    # Chunks have been tried.
+    assert all(layer is None or layer.order.is_quick.all() for layer in packed)
 
 
 def test_short_spans_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
