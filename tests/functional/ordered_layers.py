@@ -188,15 +188,17 @@ def case_near_a_bound(rng: np.random.Generator, excess: int) -> Case:
     x = rng.integers(0, x_max + 1, 80)
     w = rng.integers(-largest, largest + 1, 80)
     if rng.integers(2):
-        # It falls from where it was led, which is the farthest that a chunk can go.
-        x[:8], w[:8] = x_max, -largest
+        # It falls from where it was led, the farthest that a chunk can go, and ends.
+        x, w = np.full(8, x_max), np.full(8, -largest)
     # What leads to the bound: one product, and then as many of the largest as it takes.
     highest = max(int(np.cumsum(x * w).max()), 0)
     missing = (1 << (bits - 1)) - 1 + excess - highest
     count, rest = divmod(missing, largest * x_max)
     lead = [rest % largest, rest // largest, *[x_max] * count]
-    x = np.concatenate([lead, x])
-    w = np.concatenate([[1], [largest] * (count + 1), w])
+    # Anywhere in a chunk.
+    nothing = [0] * int(rng.integers(40))
+    x = np.concatenate([nothing, lead, x])
+    w = np.concatenate([nothing, [1], [largest] * (count + 1), w])
     if rng.integers(2):
         # The other bound is one farther away.
         w, x = np.append(-1, -w), np.append(1, x)
