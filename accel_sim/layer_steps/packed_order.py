@@ -1,6 +1,5 @@
 """Layers whose additions may clamp, on micro-kernels: their order, cut, bounded and packed."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,18 @@ from accel_sim.kernels.micro_layout import (
 )
 from accel_sim.kernels.micro_order import Lanes, Order
 from accel_sim.layer_steps.feature_map import storage
+from accel_sim.layer_steps.ordered_chunks import (
+    Chunking,
+    Flags,
+    choose_chunks,
+    find_guards,
+    find_reaches,
+    propose_chunks,
+)
 from accel_sim.layer_steps.ordered_lanes import (
-    Indices,
     LaneCut,
     Places,
     cut_lanes,
-    cut_spans,
     find_ends,
     number_chunks,
 )
@@ -35,40 +40,8 @@ from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.layers import MacLayer
 from quantizer.quantized import QuantizedNetwork
 
-SPAN_PRODUCTS = 512
-"""So many are added at once, or else part by part."""
 PART_PRODUCTS = 128
 """So many of a chain have their clamps counted, or are found to have none."""
-_CHUNK_PRODUCTS = (4, 8, 16, 32, 64)
-_LANES_PER_CHECK = 2
-"""Lanes that take as long as to look whether the sums are within their guards."""
-
-Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reaches:
-    """How far sums of consecutive products can go, whatever the map holds.
-
-    Attributes
-    ----------
-    down, up
-        int64[K, 1 + n]: of the products before each, as `sum_range` bounds them.
-    """
-
-    down: NDArray[np.int64]
-    up: NDArray[np.int64]
-
-    def of_parts(self, ends: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Lowest and highest sum of each part, int64[K, parts] each."""
-        cuts = np.concatenate([[0], ends])
-        return np.diff(self.down[:, cuts]), np.diff(self.up[:, cuts])
-
-    def stay_within(self, ends: Indices, bits: int) -> Flags:
-        """Tell of which filters every part stays within so many bits, bool[K]."""
-        low, high = self.of_parts(ends)
-        half = 1 << (bits - 1)
-        return np.asarray(((low >= -half) & (high < half)).all(axis=1))
 
 
 def pack_in_order(
@@ -98,20 +71,27 @@ def pack_in_order(
     # Accumulators may hold all that wrapped ones may.
     fits = fits_32_bits(rules, True, *sum_range(network, layer))
     weights = raw.reshape(len(raw), -1)[:, sums.order.products]
-    reaches = _find_reaches(weights, ifm)
+    shape, kernel = choose_kernel(family, shape)
+    places = _find_places(shape, sums)
+    chunkings = propose_chunks(places, kernel.lane_values, sums)
+    partitions = [*sums.order.sums, *(chunking.numbers for chunking in chunkings)]
+    reaches = find_reaches(weights, ifm, [find_ends(numbers) for numbers in partitions])
     levels = sums.levels
+    of_levels, of_chunks = reaches[: len(levels.bits)], reaches[len(levels.bits) :]
     stays = np.array(
         [
-            reaches.stay_within(find_ends(parts - parts[0]), bits)
-            for parts, bits in zip(sums.order.sums, levels.bits.tolist(), strict=True)
+            reach.stays_within(bits)
+            for reach, bits in zip(of_levels, levels.bits.tolist(), strict=True)
         ]
     )
     only_chains_clamp = levels.saturates & (levels.tree_rows < 0)
     if not stays[~only_chains_clamp].all():
         return None
-    shape, kernel = choose_kernel(family, shape)
-    places = _find_places(shape, sums)
-    layout, order = _lay_out(family, kernel, shape, places, sums, weights, reaches, stays)
+    chosen = choose_chunks(chunkings, of_chunks, places, kernel.lane_values, int(levels.bits[-1]))
+    guards = find_guards(of_chunks[chosen], int(levels.bits[-1]), stays[-1])
+    layout, order = _lay_out(
+        family, kernel, shape, places, sums, weights, chunkings[chosen], guards, stays
+    )
     starts = np.zeros((len(layout.filters.blocks), kernel.filters), np.int32)
     stage = arrange_stage(layout, rules, False, starts, np.int32 if fits else np.int64)
     ofm = storage(network.formats[layer.ofm])
@@ -141,16 +121,6 @@ def _find_family(
     return None
 
 
-def _find_reaches(weights: NDArray[np.int16], ifm: QFormat) -> _Reaches:
-    wide = np.zeros((len(weights), 1 + weights.shape[1]), np.int64)
-    wide[:, 1:] = weights
-    positive, negative = np.maximum(wide, 0), np.minimum(wide, 0)
-    return _Reaches(
-        down=np.cumsum(positive * ifm.raw_min + negative * ifm.raw_max, axis=1),
-        up=np.cumsum(positive * ifm.raw_max + negative * ifm.raw_min, axis=1),
-    )
-
-
 def _find_places(shape: Shape, sums: PlannedSums) -> Places:
     rows, cols = (
         np.arange(taps) * dilation
@@ -168,16 +138,14 @@ def _lay_out(
     places: Places,
     sums: PlannedSums,
     weights: NDArray[np.int16],
-    reaches: _Reaches,
+    chunking: Chunking,
+    guards: NDArray[np.int64],
     stays: Flags,
 ) -> tuple[Layout, Order]:
     """Pack the products of a layer in all ways that its tiles may need."""
     bits, closes = sums.levels.bits, sums.levels.closes
     n_values = kernel.lane_values
-    length = _choose_chunk_length(places, n_values, reaches, int(bits[-1]))
-    span_products = max(SPAN_PRODUCTS // length, 1) * length
-    span_ends = cut_spans(closes, len(bits), span_products)
-    chunk_numbers = number_chunks(span_ends, length)
+    span_ends, chunk_numbers = chunking.span_ends, chunking.numbers
     chunks = cut_lanes(places, chunk_numbers, n_values)
     if len(bits) == 1:
         # One sum, which may be added in parts.
@@ -193,7 +161,6 @@ def _lay_out(
         family, kernel, shape, chunks.offsets, _spread(weights, chunks, n_values), read
     )
     blocks = layout.filters.blocks
-    guards, has_room = _find_guards(reaches, find_ends(chunk_numbers), int(bits[-1]), stays[-1])
     is_plain = _of_blocks(blocks, stays[0]) & (len(bits) > 1)
     dtype = layout.filters.weights.dtype.type
 
@@ -218,53 +185,9 @@ def _lay_out(
         bits=np.where(sums.levels.saturates, bits, 32),
         guards=_pack_guards(blocks, kernel, guards),
         is_plain=is_plain,
-        is_quick=_of_blocks(blocks, stays[:-1].all(axis=0) & has_room),
+        is_quick=_of_blocks(blocks, stays[:-1].all(axis=0) & (guards[1] >= 0)),
     )
     return layout, order
-
-
-def _choose_chunk_length(places: Places, lane_values: int, reaches: _Reaches, bits: int) -> int:
-    """Find how many products a chunk should have.
-
-    Few lanes take little time; but where a chunk can add up much, sums are seldom so far from
-    their bounds that it may be added at once. So those that take least time of the lengths
-    whose chunks cannot cross half of the range; at least the shortest.
-    """
-    n_products, window = places.channels.size, lane_values * places.offsets.size
-    lengths = sorted({*_CHUNK_PRODUCTS, window, 2 * window, 4 * window})
-    cheapest, least = lengths[0], np.inf
-    for length in lengths:
-        parts = np.arange(n_products) // length
-        low, high = reaches.of_parts(find_ends(parts))
-        if length > lengths[0] and (high.max(axis=1) - low.min(axis=1)).max() > 1 << (bits - 1):
-            break
-        cut = cut_lanes(places, parts, lane_values)
-        time = cut.offsets.size + _LANES_PER_CHECK * cut.ends.size
-        if time < least:
-            cheapest, least = length, time
-        if length >= n_products:
-            break
-    return cheapest
-
-
-def _find_guards(
-    reaches: _Reaches, chunk_ends: Indices, bits: int, stays: Flags
-) -> tuple[NDArray[np.int64], Flags]:
-    """Between which sums each filter's chunks cannot clamp.
-
-    Returns
-    -------
-    tuple
-        int64[2, K]: lowest such sum, and from there to the highest; and whether there are
-        any, bool[K].
-    """
-    low, high = reaches.of_parts(chunk_ends)
-    half = 1 << (bits - 1)
-    lowest = -half - low.min(axis=1)
-    span = half - 1 - high.max(axis=1) - lowest
-    # A filter that never clamps needs no guards.
-    lowest, span = np.where(stays, 0, lowest), np.where(stays, (1 << 32) - 1, span)
-    return np.array([lowest, span]), span >= 0
 
 
 def _pack_guards(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accel_sim.functional import ExactNetwork
 from accel_sim.kernels.micro_kernels import HOST_PATHS, PATHS, Path
 from accel_sim.kernels.micro_order import Order
-from accel_sim.layer_steps import mac_layers, packed_order
+from accel_sim.layer_steps import mac_layers, ordered_chunks, packed_order
 from accel_sim.layer_steps.mac_layers import prepare_conv, prepare_dense
 from accel_sim.layer_steps.packed_sums import PackedLayer
 from accel_sim.layer_steps.step import Events
@@ -67,7 +67,7 @@ def test_a_sum_one_beyond_its_bound_clamps_and_one_on_it_does_not(
 
 def test_short_spans_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of which some are added at once, and others one by one."""
-    monkeypatch.setattr(packed_order, "SPAN_PRODUCTS", 8)
+    monkeypatch.setattr(ordered_chunks, "SPAN_PRODUCTS", 8)
     monkeypatch.setattr(packed_order, "PART_PRODUCTS", 3)
     assert sum(check(random_case(np.random.default_rng(seed))) > 0 for seed in range(60)) > 20
 
