@@ -141,7 +141,8 @@ def find_open_filters(
     if not any(level.saturates for level in plan.levels):
         return None
     ifm, weights = network.formats[layer.ifm], network.weights[layer.weights].raw
-    largest_product = max(-ifm.raw_min, ifm.raw_max) * int(np.abs(weights).max())
+    largest_weight = max(-int(weights.min()), int(weights.max()))
+    largest_product = max(-ifm.raw_min, ifm.raw_max) * largest_weight
     sums = plan_sums(plan, (weights.shape[1], *window), largest_product)
     is_open = ~find_proven_channels(network, layer, sums.narrowest_bits)
     return OpenFilters(sums=sums, is_open=is_open) if is_open.any() else None

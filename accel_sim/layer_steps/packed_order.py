@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.accumulator_range import sum_range
 from accel_sim.kernels.micro_kernels import Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
     Layout,
@@ -68,8 +67,8 @@ def pack_in_order(
     family = _find_family(path, ifm, raw, sums.is_narrow)
     if family is None or not sums.is_word or (rules.shift < 0).any():
         return None
-    # Accumulators may hold all that wrapped ones may.
-    fits = fits_32_bits(rules, True, *sum_range(network, layer))
+    # An accumulator that saturates may hold what one that wraps may: any sum counts for that.
+    fits = fits_32_bits(rules, True, rules.bias, rules.bias)
     weights = raw.reshape(len(raw), -1)[:, sums.order.products]
     shape, kernel = choose_kernel(family, shape)
     places = _find_places(shape, sums)
