@@ -201,10 +201,23 @@ class TileChains(TileSums):
         offset = b.mul(b.load(b.gep(offsets, [lane])), ir.Constant(I64, self.map_bytes))
         return [b.gep(run, [offset]) for run in runs]
 
-    def add_lanes(self, *, runs, pixel_step, weights, offsets, span, bits, acc, counted):
+    def _load_corrections(self, corrections, number):
+        """Load those of a part; there are none for maps of 8 bits, which are never shifted."""
+        if self.map_bytes == 1:
+            return [self._zeros(self._vector)] * self._vectors
+        row = self._b.mul(number, ir.Constant(I64, self._filters * 4))
+        place = self._b.gep(corrections, [row])
+        return [
+            self._load(self._vector_at(place, v, self._vector), self._vector, 4)
+            for v in range(self._vectors)
+        ]
+
+    def add_lanes(
+        self, *, runs, pixel_step, weights, corrections, number, offsets, span, bits, acc, counted
+    ):  # fmt: skip
         """Loop over lanes, then give the sums to the next level."""
-        zeros = [self._zeros(self._vector)] * (self._pixels * self._vectors)
-        _, sums = self._loop_lanes(runs, pixel_step, weights, offsets, span, zeros)
+        starts = self._load_corrections(corrections, number) * self._pixels
+        _, sums = self._loop_lanes(runs, pixel_step, weights, offsets, span, starts)
         return self._give(sums, acc, bits, counted)
 
     def add_sums(self, *, lower, bits, upper, counted):
@@ -222,7 +235,9 @@ class TileChains(TileSums):
                 b.store(self._zeros(self._vector), place).align = 4
         return b.load(tally)
 
-    def add_chunks(self, *, runs, pixel_step, weights, lane, offsets, ends, chunks, guards, acc):
+    def add_chunks(
+        self, *, runs, pixel_step, weights, lane, offsets, ends, corrections, chunks, guards, acc
+    ):  # fmt: skip
         """Loop over chunks, in them over lanes; store if all were within the guards."""
         b, vector = self._b, self._vector
         n_sums = self._pixels * self._vectors
@@ -247,6 +262,8 @@ class TileChains(TileSums):
                 v = i % self._vectors
                 is_peak = b.icmp_unsigned(">", total, peaks[v])
                 peaks[v] = b.select(is_peak, total, peaks[v])
+            added = self._load_corrections(corrections, chunk) * self._pixels
+            totals = [b.add(total, more) for total, more in zip(totals, added, strict=True)]
             end = b.load(b.gep(ends, [chunk]))
             w, totals = self._loop_lanes(runs, pixel_step, w, offsets, (first, end), totals)
             return [w, end, *peaks, *totals]

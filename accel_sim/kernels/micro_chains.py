@@ -18,8 +18,8 @@ from accel_sim.kernels.micro_sums import I64
 
 @intrinsic
 def _add_chunks(
-    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, ends, chunks, guards, block,
-    levels,
+    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, ends, corrections, chunks, guards,
+    block, levels,
 ):  # fmt: skip
     """Add chunks of products to the highest sums of a tile, unless an addition might clamp.
 
@@ -30,7 +30,7 @@ def _add_chunks(
     ----------
     kernel, ifm, starts, pixel_step
         As of `micro_sums.multiply`.
-    weights, offsets, ends
+    weights, offsets, ends, corrections
         See `micro_order.Lanes`.
     chunks : (int64, int64)
         The first, and the one behind the last.
@@ -46,13 +46,14 @@ def _add_chunks(
     """
     span = types.UniTuple(types.int64, 2)
     signature = types.boolean(
-        kernel, ifm, starts, types.int64, weights, offsets, ends, span, guards, types.int64, levels
-    )
+        kernel, ifm, starts, types.int64, weights, offsets, ends, corrections, span, guards,
+        types.int64, levels,
+    )  # fmt: skip
 
     def codegen(context, builder, signature, args):
         read = Arguments(context, builder, signature, args)
         emit = TileChains(builder, kernel, ifm, weights)
-        first, last = read.pair(7)
+        first, last = read.pair(8)
         before = builder.sub(first, ir.Constant(I64, 1))
         is_later = builder.icmp_signed(">", first, ir.Constant(I64, 0))
         # The first chunk begins with lane 0.
@@ -62,13 +63,14 @@ def _add_chunks(
         return emit.add_chunks(
             runs=emit.find_runs(read.data(1), args[2]),
             pixel_step=args[3],
-            weights=read.weights_of(4, args[9], read.length(5), lane, emit.lane_bytes),
+            weights=read.weights_of(4, args[10], read.length(5), lane, emit.lane_bytes),
             lane=lane,
             offsets=read.array(5).data,
             ends=read.array(6).data,
+            corrections=read.row(7, args[10]),
             chunks=(first, last),
-            guards=read.row(8, args[9]),
-            acc=read.row(10, builder.sub(read.length(10), ir.Constant(I64, 1))),
+            guards=read.row(9, args[10]),
+            acc=read.row(11, builder.sub(read.length(11), ir.Constant(I64, 1))),
         )
 
     return signature, codegen
@@ -76,8 +78,8 @@ def _add_chunks(
 
 @intrinsic
 def _add_products(
-    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, span, block, is_tense, bits,
-    levels, counted,
+    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, span, block, shift, is_tense,
+    bits, levels, counted,
 ):  # fmt: skip
     """Add one product after another to sums of the lowest level of a tile, clamped each time.
 
@@ -92,6 +94,8 @@ def _add_products(
     span : (int64, int64)
         The first product, and the one behind the last.
     block : int64
+    shift : int64
+        What values of the map lack: 0, or ``2**15``.
     is_tense : bool
         Whether clamps are expected; otherwise to find that there are none takes less time.
     bits : int64[levels]
@@ -107,8 +111,8 @@ def _add_products(
     """
     pair = types.UniTuple(types.int64, 2)
     signature = pair(
-        kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, types.boolean,
-        bits, levels, counted,
+        kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, types.int64,
+        types.boolean, bits, levels, counted,
     )  # fmt: skip
 
     def codegen(context, builder, signature, args):
@@ -123,11 +127,12 @@ def _add_products(
                 offsets=read.array(5).data,
                 span=(first, last),
             ),
-            is_tense=args[8],
-            bits=read.array(9).data,
-            has_above=builder.icmp_signed(">", read.length(9), ir.Constant(I64, 1)),
-            levels=read.data(10),
-            counted=read.array(11).data,
+            shift=args[8],
+            is_tense=args[9],
+            bits=read.array(10).data,
+            has_above=builder.icmp_signed(">", read.length(10), ir.Constant(I64, 1)),
+            levels=read.data(11),
+            counted=read.array(12).data,
         )
         return context.make_tuple(builder, pair, clamps)
 
@@ -136,16 +141,19 @@ def _add_products(
 
 @intrinsic
 def _add_lanes(
-    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, span, block, bits, levels, counted
-):
+    typingctx, kernel, ifm, starts, pixel_step, weights, offsets, corrections, number, span, block,
+    bits, levels, counted,
+):  # fmt: skip
     """Add products in any order to a sum, and that to the second level of a tile, clamped.
 
     Parameters
     ----------
     kernel, ifm, starts, pixel_step
         As of `micro_sums.multiply`.
-    weights, offsets
+    weights, offsets, corrections
         See `micro_order.Lanes`.
+    number : int64
+        Of the part.
     span : (int64, int64)
         The first lane, and the one behind the last.
     block, bits, levels, counted
@@ -158,22 +166,25 @@ def _add_lanes(
     """
     pair = types.UniTuple(types.int64, 2)
     signature = types.int64(
-        kernel, ifm, starts, types.int64, weights, offsets, pair, types.int64, bits, levels, counted
-    )
+        kernel, ifm, starts, types.int64, weights, offsets, corrections, types.int64, pair,
+        types.int64, bits, levels, counted,
+    )  # fmt: skip
 
     def codegen(context, builder, signature, args):
         read = Arguments(context, builder, signature, args)
         emit = TileChains(builder, kernel, ifm, weights)
-        first, last = read.pair(6)
+        first, last = read.pair(8)
         return emit.add_lanes(
             runs=emit.find_runs(read.data(1), args[2]),
             pixel_step=args[3],
-            weights=read.weights_of(4, args[7], read.length(5), first, emit.lane_bytes),
+            weights=read.weights_of(4, args[9], read.length(5), first, emit.lane_bytes),
+            corrections=read.row(6, args[9]),
+            number=args[7],
             offsets=read.array(5).data,
             span=(first, last),
-            bits=builder.load(builder.gep(read.array(8).data, [ir.Constant(I64, 1)])),
-            acc=read.row(9, ir.Constant(I64, 1)),
-            counted=read.array(10).data,
+            bits=builder.load(builder.gep(read.array(10).data, [ir.Constant(I64, 1)])),
+            acc=read.row(11, ir.Constant(I64, 1)),
+            counted=read.array(12).data,
         )
 
     return signature, codegen

@@ -28,11 +28,14 @@ class Lanes(NamedTuple):
         Where a lane reads the map, relative to the first pixel of a window.
     ends : int64[parts]
         Number of the lane behind each part.
+    corrections : int32[blocks, parts, filters]
+        What a part lacks because maps are shifted, modulo ``2**32``; none where they cannot be.
     """
 
     weights: NDArray[Any]
     offsets: NDArray[np.int64]
     ends: NDArray[np.int64]
+    corrections: NDArray[np.int32]
 
 
 class Order(NamedTuple):
@@ -53,6 +56,8 @@ class Order(NamedTuple):
         How many levels, from the lowest, end a sum behind each.
     bits : int64[levels]
         From the lowest; so many that nothing clamps, where nothing can.
+    shift : int
+        What values of packed maps lack: 0, or ``2**15``.
     guards : int32[blocks, 2, filters]
         See `micro_chains.add_chunks`.
     is_plain, is_quick : bool[blocks]
@@ -66,6 +71,7 @@ class Order(NamedTuple):
     spans: NDArray[np.int64]
     closes: NDArray[np.int64]
     bits: NDArray[np.int64]
+    shift: int
     guards: NDArray[np.int32]
     is_plain: NDArray[np.bool_]
     is_quick: NDArray[np.bool_]
@@ -125,7 +131,7 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
         if order.is_quick[block] and (work.is_quick[span] or tile % _RETRY == 0):
             is_added = add_chunks(
                 kernel, ifm, starts, pixel_step, chunks.weights, chunks.offsets, chunks.ends,
-                (first_chunk, last_chunk), order.guards, block, levels,
+                chunks.corrections, (first_chunk, last_chunk), order.guards, block, levels,
             )  # fmt: skip
             work.is_quick[span] = is_added
         if is_added:
@@ -138,13 +144,14 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
                 if order.is_plain[block]:
                     clamps += add_lanes(
                         kernel, ifm, starts, pixel_step, sums.weights, sums.offsets,
-                        (first_lane, last_lane), block, bits, levels, work.counted,
+                        sums.corrections, number, (first_lane, last_lane), block, bits, levels,
+                        work.counted,
                     )  # fmt: skip
                 else:
                     found = add_products(
                         kernel, ifm, starts, pixel_step, products.weights, products.offsets,
-                        (first_lane, last_lane), block, work.is_tense[number], bits, levels,
-                        work.counted,
+                        (first_lane, last_lane), block, order.shift, work.is_tense[number], bits,
+                        levels, work.counted,
                     )  # fmt: skip
                     work.is_tense[number] = found[0] > 0
                     clamps += found[0] + found[1]

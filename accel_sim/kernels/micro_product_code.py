@@ -23,7 +23,7 @@ class Products(NamedTuple):
 class TileProducts(TileChains):
     """Writes the code of one micro-kernel whose lanes hold one product each."""
 
-    def add_products(self, *, products, is_tense, bits, has_above, levels, counted):
+    def add_products(self, *, products, shift, is_tense, bits, has_above, levels, counted):
         """Take as many pixels at a time as registers hold."""
         b = self._b
         lowest = b.load(bits)
@@ -51,6 +51,13 @@ class TileProducts(TileChains):
             exact = self._dot(total, x, w)
             return exact, self._clamp(exact, low, high)
 
+        def add_shifted(total, x, w):
+            # The weight in the upper half, times 2**15.
+            sixteen, one = (ir.Constant(self._vector, [n] * self._lanes) for n in (16, 1))
+            product = self._dot(b.ashr(b.shl(w, sixteen), one), x, w)
+            held = self._clamp(self._add_saturated(total, product), low, high)
+            return b.add(total, product), held
+
         def add_others():
             add_groups(self._vector, add_within, (low, high))
 
@@ -66,7 +73,12 @@ class TileProducts(TileChains):
                 with is_other:
                     add_others()
         else:
-            self._choose_adder(lowest, add_words, add_others)
+            is_shifted = b.icmp_signed("!=", shift, ir.Constant(I64, 0))
+            with b.if_else(is_shifted) as (shifted, as_it_is):
+                with shifted:
+                    add_groups(self._vector, add_shifted, None)
+                with as_it_is:
+                    self._choose_adder(lowest, add_words, add_others)
         return [b.load(tally) for tally in tallies]
 
     def _add_group(

@@ -25,6 +25,7 @@ from accel_sim.layer_steps.ordered_chunks import (
     propose_chunks,
 )
 from accel_sim.layer_steps.ordered_lanes import (
+    Indices,
     LaneCut,
     Places,
     cut_lanes,
@@ -58,8 +59,8 @@ def pack_in_order(
     Returns
     -------
     PackedLayer or None
-        None where sums need more than 32 bits, the output stage shifts left, maps would have to
-        be shifted, or the order matters to trees or to sums that wrap.
+        None where sums need more than 32 bits, the output stage shifts left, or the order
+        matters to trees or to sums that wrap.
     """
     raw = network.weights[layer.weights].raw.astype(np.int16, copy=False)
     ifm = network.formats[layer.ifm]
@@ -88,8 +89,9 @@ def pack_in_order(
         return None
     chosen = choose_chunks(chunkings, of_chunks, places, kernel.lane_values, int(levels.bits[-1]))
     guards = find_guards(of_chunks[chosen], int(levels.bits[-1]), stays[-1])
+    offset = find_offset(family.maps, ifm.raw_min, ifm.raw_max)
     layout, order = _lay_out(
-        family, kernel, shape, places, sums, weights, chunkings[chosen], guards, stays
+        family, kernel, shape, places, sums, weights, chunkings[chosen], guards, stays, -offset
     )
     starts = np.zeros((len(layout.filters.blocks), kernel.filters), np.int32)
     stage = arrange_stage(layout, rules, False, starts, np.int32 if fits else np.int64)
@@ -99,7 +101,7 @@ def pack_in_order(
         stage=stage,
         order=order,
         parts=None,
-        offset=0,
+        offset=offset,
         ifm=storage(ifm),
         ofm=ofm,
         rooms=Rooms(layout.kernel, stage, order, False, ofm.itemsize),
@@ -109,13 +111,13 @@ def pack_in_order(
 def _find_family(
     path: Path, ifm: QFormat, raw: NDArray[np.int16], is_narrow: bool
 ) -> Family | None:
-    """Find micro-kernels that hold the operands as they are: each addition has its own sum."""
+    """Find micro-kernels that hold the operands; unsigned maps of 16 bits are shifted."""
     if not path.features:
         return None
     # Those of 8-bit operands have no additions that leave 32 bits.
     for family in path.families if is_narrow else path.families[-1:]:
-        holds = family.holds(ifm.bits, raw)
-        if holds and not find_offset(family.maps, ifm.raw_min, ifm.raw_max):
+        is_shifted = find_offset(family.maps, ifm.raw_min, ifm.raw_max) != 0
+        if family.holds(ifm.bits, raw) and (family.maps is np.int16 or not is_shifted):
             return family
     return None
 
@@ -140,6 +142,7 @@ def _lay_out(
     chunking: Chunking,
     guards: NDArray[np.int64],
     stays: Flags,
+    shift: int,
 ) -> tuple[Layout, Order]:
     """Pack the products of a layer in all ways that its tiles may need."""
     bits, closes = sums.levels.bits, sums.levels.closes
@@ -168,7 +171,18 @@ def _lay_out(
         if is_needed:
             like = kernel._replace(lane_values=values)
             packed = pack_filters(like, blocks, _spread(weights, cut, values), dtype).reshape(-1)
-        return Lanes(weights=packed, offsets=cut.offsets, ends=cut.ends)
+        return Lanes(packed, cut.offsets, cut.ends, correct(sum_ends))
+
+    def correct(ends: Indices) -> NDArray[np.int32]:
+        if family.maps is np.uint8:
+            return np.empty((len(blocks), 0, 0), np.int32)
+        packed = np.zeros((len(blocks), ends.size, kernel.filters), np.int32)
+        if shift:
+            totals = np.cumsum(weights, axis=1, dtype=np.int64)[:, ends - 1]
+            lacking = shift * np.diff(totals, axis=1, prepend=0)
+            for block, (first, count, _) in enumerate(blocks.tolist()):
+                packed[block, :, :count] = lacking[first : first + count].T.astype(np.int32)
+        return packed
 
     one_by_one = LaneCut(
         lanes=np.arange(products.size), values=np.zeros_like(products), offsets=products,
@@ -177,11 +191,14 @@ def _lay_out(
     order = Order(
         products=pack(one_by_one, 1, not is_plain.all()),
         sums=pack(of_sums, n_values, bool(is_plain.any())),
-        chunks=Lanes(layout.filters.weights, chunks.offsets, chunks.ends),
+        chunks=Lanes(
+            layout.filters.weights, chunks.offsets, chunks.ends, correct(find_ends(chunk_numbers))
+        ),
         spans=1 + np.stack([numbers[span_ends - 1] for numbers in (sum_numbers, chunk_numbers)], 1),
         closes=closes[sum_ends - 1],
         # Sums that cannot leave their bits never leave 32.
         bits=np.where(sums.levels.saturates, bits, 32),
+        shift=shift,
         guards=_pack_guards(blocks, kernel, guards),
         is_plain=is_plain,
         is_quick=_of_blocks(blocks, stays[:-1].all(axis=0) & (guards[1] >= 0)),

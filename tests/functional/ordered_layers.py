@@ -153,9 +153,7 @@ def random_case(rng: np.random.Generator) -> Case:
     """Operands whose sums clamp often, seldom, or not at all, if in a few filters they could."""
     layer, ifm, weights = random_layer(rng)
     low, high = [(2, 9), (7, 9), (2, 17), (16, 17)][rng.integers(4)]
-    fmt = QFormat(
-        bits=int(rng.integers(low, high)), frac_bits=0, signed=low == 16 or rng.integers(3) == 0
-    )
+    fmt = QFormat(bits=int(rng.integers(low, high)), frac_bits=0, signed=rng.integers(3) == 0)
     weight_bits = int(rng.integers(low, high))
     product_bits = fmt.bits + weight_bits
     n_products = int(np.prod(weights[1:]))
@@ -179,12 +177,12 @@ def random_case(rng: np.random.Generator) -> Case:
     return Case(layer=layer, plan=plan, fmt=fmt, x=x, w=w)
 
 
-def case_near_a_bound(rng: np.random.Generator, excess: int) -> Case:
+def case_near_a_bound(rng: np.random.Generator, excess: int, map_bits: int) -> Case:
     """A chain whose farthest sum is `excess` beyond a bound of its accumulator, at every output.
 
     All products are small beside the range, so that they come in chunks.
     """
-    bits, largest, x_max = 18, 15, 255
+    bits, largest, x_max = map_bits + 10, 15, (1 << map_bits) - 1
     x = rng.integers(0, x_max + 1, 80)
     w = rng.integers(-largest, largest + 1, 80)
     if rng.integers(2):
@@ -209,7 +207,7 @@ def case_near_a_bound(rng: np.random.Generator, excess: int) -> Case:
     return Case(
         layer=layer,
         plan=chain(bits),
-        fmt=QFormat(bits=8, frac_bits=0, signed=False),
+        fmt=QFormat(bits=map_bits, frac_bits=0, signed=False),
         x=np.repeat(x, 9).reshape(-1, 1, 9),
         w=w.reshape(1, -1, 1, 1),
     )

@@ -1,6 +1,7 @@
 """Are layers that saturate exact on micro-kernels: every sum, every clamp, on every path?"""
 
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,9 +16,10 @@ from accel_sim.layer_steps import mac_layers, ordered_chunks, packed_order
 from accel_sim.layer_steps.mac_layers import prepare_conv, prepare_dense
 from accel_sim.layer_steps.packed_sums import PackedLayer
 from accel_sim.layer_steps.step import Events
+from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.layers import Dense
 from tests.accumulation_plans import for_oracle
-from tests.functional.by_hand import constant, quantized, signed
+from tests.functional.by_hand import constant, quantized, signed, unsigned
 from tests.functional.ordered_layers import (
     LONG_CHANNELS,
     Case,
@@ -55,12 +57,13 @@ def test_layers_equal_an_oracle_that_adds_one_by_one(seed: int) -> None:
     check(random_case(np.random.default_rng(seed)))
 
 
+@pytest.mark.parametrize("map_bits", [8, 12, 16])
 @pytest.mark.parametrize("seed", range(20))
 def test_a_sum_one_beyond_its_bound_clamps_and_one_on_it_does_not(
-    seed: int, packed: list[PackedLayer | None]
+    seed: int, map_bits: int, packed: list[PackedLayer | None]
 ) -> None:
-    assert check(case_near_a_bound(np.random.default_rng(seed), 0)) == 0
-    assert check(case_near_a_bound(np.random.default_rng(seed), 1)) > 0
+    assert check(case_near_a_bound(np.random.default_rng(seed), 0, map_bits)) == 0
+    assert check(case_near_a_bound(np.random.default_rng(seed), 1, map_bits)) > 0
     # Chunks have been tried.
     assert all(layer is None or layer.order.is_quick.all() for layer in packed)
 
@@ -110,7 +113,7 @@ def test_the_layers_clamp_in_every_way_that_there_is(
 
 WAYS = (
     "one level", "two levels", "three levels", "several spans", "16 bits", "32 bits", "chunks",
-    "no chunks", "lowest sums that may clamp", "lowest sums that may not",
+    "no chunks", "lowest sums that may clamp", "lowest sums that may not", "shifted maps",
 )  # fmt: skip
 
 
@@ -121,6 +124,7 @@ def tell_ways(order: Order) -> set[str]:
         "lowest sums that may not" if order.is_plain.all() else "lowest sums that may clamp",
         *(f"{bits} bits" for bits in order.bits),
         *(["several spans"] if len(order.spans) > 1 else []),
+        *(["shifted maps"] if order.shift else []),
     }
 
 
@@ -133,18 +137,22 @@ def test_plain_loops_leave_layers_that_saturate_to_the_general_kernel(
 
 
 @ON_EVERY_PATH
+@pytest.mark.parametrize("fmt", [signed, unsigned])
 @pytest.mark.parametrize("positions", [1, 3, 9])
 @pytest.mark.parametrize("acc_bits", [14, 16, 18, 32])
-def test_a_dense_layer_is_exact(path: Path, acc_bits: int, positions: int) -> None:
+def test_a_dense_layer_is_exact(
+    path: Path, acc_bits: int, positions: int, fmt: Callable[[int, int], QFormat]
+) -> None:
     rng = np.random.default_rng(acc_bits)
     bits = 16 if acc_bits == 32 else 8
     half = 1 << (bits - 1)
-    x = rng.integers(-half, half, (positions, LONG_CHANNELS))
+    ifm = fmt(bits, 0)
+    x = rng.integers(ifm.raw_min, ifm.raw_max + 1, (positions, LONG_CHANNELS))
     w = rng.integers(-half, half, (37, LONG_CHANNELS))
     layer = Dense(name="dense", ifm="x", ofm="y", weights="w", bias=None, clamp=None)
     network = quantized(
         layer,
-        maps={"x": (signed(bits, 0), x.shape), "y": (signed(32, 0), (positions, 37))},
+        maps={"x": (ifm, x.shape), "y": (signed(32, 0), (positions, 37))},
         weights={"w": constant(w, 0)},
         rules=saturating(acc_bits),
     )
