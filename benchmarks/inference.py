@@ -121,8 +121,11 @@ def draw(layer: Layer, bits: int = 8) -> tuple[NDArray[np.int64], NDArray[np.int
     return ifm, rng.integers(-(1 << (bits - 2)), 1 << (bits - 2), shape)
 
 
-def prepare(layer: Layer, path: Path, bits: int = 8) -> PackedLayer:
-    ifm, weights = draw(layer, bits)
+def describe(
+    layer: Layer, weights: NDArray[np.int64], bits: int, rules: NumericRules
+) -> tuple[QuantizedNetwork, Conv, Shape]:
+    """Give a layer as a network of its own, with operands of so many bits, and its shape."""
+    ifm = (layer.channels, layer.size, layer.size)
     out = (layer.filters, layer.out_size, layer.out_size)
     conv = Conv(
         name="conv", ifm="x", ofm="y", weights="w", bias=None, stride=(layer.stride,) * 2,
@@ -131,9 +134,9 @@ def prepare(layer: Layer, path: Path, bits: int = 8) -> PackedLayer:
     network = QuantizedNetwork(
         network=Network(
             name="layer", digest="", input="x", outputs=("y",), layers=(conv,),
-            shapes={"x": ifm.shape, "y": out}, constants={},
+            shapes={"x": ifm, "y": out}, constants={},
         ),
-        rules=NumericRules(accumulator_bits=48 if bits == 16 else 32),
+        rules=rules,
         bits=BitWidths(),
         method="given",
         formats={
@@ -146,10 +149,15 @@ def prepare(layer: Layer, path: Path, bits: int = 8) -> PackedLayer:
         biases={},
     )  # fmt: skip
     shape = Shape(
-        ifm=ifm.shape, ofm=out, window=(layer.taps,) * 2, stride=(layer.stride,) * 2,
+        ifm=ifm, ofm=out, window=(layer.taps,) * 2, stride=(layer.stride,) * 2,
         first_pads=(layer.pad,) * 2, dilation=(1, 1), groups=layer.groups,
     )  # fmt: skip
-    packed = pack_layer(network, conv, shape, path)
+    return network, conv, shape
+
+
+def prepare(layer: Layer, path: Path, bits: int = 8) -> PackedLayer:
+    rules = NumericRules(accumulator_bits=48 if bits == 16 else 32)
+    packed = pack_layer(*describe(layer, draw(layer, bits)[1], bits, rules), path)
     assert packed is not None
     return packed
 
@@ -248,16 +256,18 @@ def naive(layer: Layer) -> Run:
     return run
 
 
-def take_turns(runs: Mapping[str, Run], rounds: int = ROUNDS) -> dict[str, float]:
+def take_turns(
+    runs: Mapping[str, Run], rounds: int = ROUNDS, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Seconds of every contender: medians of rounds in which they take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
     for _ in range(rounds):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 

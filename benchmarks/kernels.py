@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/kernels.py
 
-First layers whose additions may take any order (`inference.py`). Then accumulators of 20
-bits that saturate, without an output stage, one thread: as one chain per output, as columns
+First layers whose additions may take any order (`inference.py`), then those that saturate
+(`saturation.py`). Last the general kernel of the latter, for what micro-kernels do not run:
+accumulators of 20 bits, without an output stage, one thread, as one chain per output, as columns
 of 16 products whose sums are added, and the chain as a textbook loop nest, compiled by Numba.
 Contenders take turns; medians of GMAC/s. Chains must give the same integers first.
 """
@@ -13,6 +14,7 @@ from dataclasses import replace
 
 import inference
 import numpy as np
+import saturation
 from inference import Layer, take_turns
 from numba import njit
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ from accel_sim.accumulation import (
     Start,
 )
 from accel_sim.kernels import conv
-from accel_sim.layer_steps.ordered_filters import Taps, arrange_filters
+from accel_sim.layer_steps.ordered_filters import OpenFilters, Taps, arrange_filters
 from accel_sim.layer_steps.planned_sums import plan_sums
 
 Contender = Callable[[Layer, NDArray[np.uint8], NDArray[np.int8]], Callable[[], object]]
@@ -100,7 +102,8 @@ def in_order(column_rows: int | None) -> Contender:
             window=(layer.taps, layer.taps), groups=1,
         )  # fmt: skip
         pixels = (np.arange(out)[:, None] * cols + np.arange(out)).reshape(-1)
-        filters = arrange_filters(sums, taps, np.ones(layer.filters, np.bool_), pixels)
+        is_open = np.ones(layer.filters, np.bool_)
+        filters = arrange_filters(OpenFilters(sums=sums, is_open=is_open), taps, pixels)
         wide = ifm.astype(np.int32)
 
         def run() -> NDArray[np.int32]:
@@ -133,7 +136,11 @@ def measure(layer: Layer) -> dict[str, float]:
 
 def main() -> None:
     inference.main()
-    print(f"\n{'saturating':<28}{'chain':>8}{'columns':>13}{'textbook':>10}{'/textbook':>18}")
+    print()
+    saturation.main()
+    print(
+        f"\n{'saturating, general':<28}{'chain':>8}{'columns':>13}{'textbook':>10}{'/textbook':>18}"
+    )
     for layer in LAYERS:
         speed = measure(layer)
         print(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.kernels.micro_kernels import RUNS
+from accel_sim.kernels.micro_order import OrderWorkspace, add_in_order
 from accel_sim.kernels.micro_stage import LANES, finish
 from accel_sim.kernels.micro_sums import multiply
 from quantizer.fixedpoint.jit import jit
@@ -80,15 +81,18 @@ class Workspace(NamedTuple):
     Attributes
     ----------
     sums : int32 or int64[runs * run_pixels, filters]
-        Of 64 bits where they are taken apart.
+        Of 64 bits where they are taken apart, or the output stage needs that.
     part : int32[runs * run_pixels, filters]
         The sums of a part; not used where there are none.
+    order : OrderWorkspace or None
+        None where additions may take any order.
     spare : uint8[run_pixels * filters * bytes]
         Outputs of an incomplete block.
     """
 
     sums: NDArray[Any]
     part: NDArray[np.int32]
+    order: OrderWorkspace | None
     spare: NDArray[np.uint8]
 
 
@@ -102,7 +106,7 @@ def _copy_outputs(spare, spare_step, n_bytes, n_pixels, ofm, place, step):
 
 
 @jit
-def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
+def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
     """Run one image through a layer.
 
     Parameters
@@ -111,6 +115,8 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
     ifm : uint8, int16 or int32[values]
         Packed map.
     filters : PackedFilters
+    order : Order or None
+        None where additions may take any.
     parts : Parts or None
         None where sums and output stage fit 32 bits.
     tiles : Tiles
@@ -124,7 +130,8 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
     Returns
     -------
     tuple of int64
-        Sums that left the accumulator, and outputs that the format clipped.
+        Sums that left the accumulator, or additions that clamped; and outputs that the format
+        clipped.
     """
     n_runs, n_blocks, n_segments = len(tiles.runs), len(filters.blocks), len(filters.segments)
     segment_weights = filters.lanes * kernel.filters * kernel.lane_values
@@ -137,7 +144,17 @@ def convolve(kernel, ifm, filters, parts, tiles, stage, work, size, ofm):
             is_whole = n_filters % LANES == 0 or n_filters == kernel.filters
             for t in range(strip, min(strip + tiles.strip_runs, n_runs), RUNS):
                 starts = (tiles.runs[t, 0] + channel, tiles.runs[t + 1, 0] + channel)
-                if parts is None:
+                if order is not None:
+                    for run in range(RUNS):
+                        row = run * kernel.run_pixels
+                        _, _, first, last = tiles.runs[t + run]
+                        work.order.counted[row : row + kernel.run_pixels] = 0
+                        work.order.counted[row + first : row + last] = -1
+                    overflows += add_in_order(
+                        kernel, ifm, starts, tiles.pixel_step, order, block, t // RUNS, work.order
+                    )
+                    work.sums[:] = work.order.levels[-1]
+                elif parts is None:
                     multiply(
                         kernel, ifm, starts, tiles.pixel_step, filters.weights,
                         block * n_segments * segment_weights, filters.lanes, filters.segments,

@@ -147,34 +147,60 @@ def lay_out(
     most_lanes
         No segment has more.
     """
+    shape, kernel = choose_kernel(family, shape)
+    segments, lanes, values = _cut_window(shape, kernel, planes, most_lanes)
+    reach = kernel.filters if shape.is_depthwise else lanes * kernel.lane_values
+    return arrange(family, kernel, shape, segments, values, int(segments.max()) + reach)
+
+
+def choose_kernel(family: Family, shape: Shape) -> tuple[Shape, MicroKernel]:
+    """Choose the micro-kernel of a layer, and give the shape that it runs it as."""
     shape = shape.flattened()
     is_row = shape.ofm[1] * shape.ofm[2] <= _FEW_PIXELS
     kernel = family.depthwise if shape.is_depthwise else family.row if is_row else family.dense
     if isinstance(kernel, Plain | PlainDepthwise):
         groups = 1 if shape.is_depthwise else shape.groups
         kernel = kernel._replace(filters=min(kernel.filters, shape.ofm[0] // groups))
+    return shape, kernel
+
+
+def arrange(
+    family: Family,
+    kernel: MicroKernel,
+    shape: Shape,
+    segments: NDArray[np.int64],
+    values: NDArray[np.integer[Any]],
+    reach: int,
+) -> Layout:
+    """Pack filters that are cut into segments, and cut the outputs into tiles.
+
+    Parameters
+    ----------
+    segments
+        int64[n]: where each starts to read, from where a window starts.
+    values
+        Weights as [planes, K, segments, values], a whole number of lanes each.
+    reach
+        Values of the map from where a window starts to behind the last that is read.
+    """
     blocks = _cut_filters(shape, kernel)
-    segments, lanes, values = _cut_window(shape, kernel, planes, most_lanes)
     tiles = _cut_outputs(shape, kernel)
-    reach = kernel.filters if shape.is_depthwise else lanes * kernel.lane_values
     last_pixel = int(tiles.runs[:, 0].max()) + (kernel.run_pixels - 1) * tiles.pixel_step
-    read = last_pixel + int(blocks[:, 2].max()) + int(segments.max()) + reach
     rows, cols = shape.touched
     dtype = np.int16 if shape.is_depthwise else family.weights
-    weights = _pack_filters(kernel, blocks, values, dtype)
     return Layout(
         kernel=kernel,
         maps=family.maps,
         shape=shape,
         tiles=tiles,
         filters=PackedFilters(
-            weights=weights.reshape(-1),
+            weights=pack_filters(kernel, blocks, values, dtype).reshape(-1),
             blocks=blocks,
             segments=segments,
-            lanes=lanes,
+            lanes=values.shape[3] // kernel.lane_values,
             step=shape.ofm[0],
         ),
-        size=max(read, rows * cols * shape.ifm[0]),
+        size=max(last_pixel + int(blocks[:, 2].max()) + reach, rows * cols * shape.ifm[0]),
     )
 
 
@@ -244,7 +270,7 @@ def _cut_outputs(shape: Shape, kernel: MicroKernel) -> Tiles:
     return Tiles(np.concatenate([runs, spare]), pixel_step, strip_runs)
 
 
-def _pack_filters(
+def pack_filters(
     kernel: MicroKernel, blocks: NDArray[np.int64], weights: NDArray[Any], dtype: Weights
 ) -> NDArray[Any]:
     """Give [planes, blocks, segments, lanes, filters, values]."""

@@ -29,11 +29,11 @@ from accel_sim.kernels.micro_kernels import (
 
 llvm.initialize_native_asmparser()
 
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_BYTES = _I8.as_pointer()
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+BYTES = I8.as_pointer()
 
-_QUADS = (Vnni8, Vnni8Row)
-_AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
+QUADS = (Vnni8, Vnni8Row)
+AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
 _DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise)
 
 
@@ -116,9 +116,9 @@ def _multiply(typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes
 
         def data(position):
             array = context.make_array(signature.args[position])(context, builder, args[position])
-            return builder.bitcast(array.data, _BYTES)
+            return builder.bitcast(array.data, BYTES)
 
-        emit = _TileSums(
+        emit = TileSums(
             builder, kernel.instance_class, ifm.dtype.bitwidth // 8, weights.dtype.bitwidth // 8
         )
         of_segments = context.make_array(segments)(context, builder, args[7])
@@ -141,27 +141,28 @@ multiply: Any = _multiply
 """As its callers see it, without the typing context."""
 
 
-class _TileSums:
+class TileSums:
     """Writes the code of one micro-kernel."""
 
     def __init__(self, builder, kind, map_bytes, weight_bytes):
         kernel = kind()
         self._b = builder
         self._kind = kind
-        self._lanes = 8 if kind in _AVX2 else 16
-        self._vector = ir.VectorType(_I32, self._lanes)
+        self._lanes = 8 if kind in AVX2 else 16
+        self._vector = ir.VectorType(I32, self._lanes)
         self._run_pixels = kernel.run_pixels
         self._vectors = kernel.filters // self._lanes
         self._lane_values = kernel.lane_values
+        self._is_depthwise = kind in _DEPTHWISE
         self.map_bytes = map_bytes
         self.weight_bytes = weight_bytes
 
     def at(self, pointer, index, size):
         """Address of an element of `size` bytes."""
-        return self._b.gep(pointer, [self._b.mul(index, ir.Constant(_I64, size))])
+        return self._b.gep(pointer, [self._b.mul(index, ir.Constant(I64, size))])
 
     def _after(self, pointer, n_bytes):
-        return self._b.gep(pointer, [ir.Constant(_I64, n_bytes)])
+        return self._b.gep(pointer, [ir.Constant(I64, n_bytes)])
 
     def _load(self, pointer, kind, align=1):
         loaded = self._b.load(self._b.bitcast(pointer, kind.as_pointer()))
@@ -171,12 +172,9 @@ class _TileSums:
     def run(self, *, ifm, starts, pixel_step, weights, lanes, segments, segment_count, acc):
         """Loop over segments, in them over lanes; then store."""
         b = self._b
-        zero, one = ir.Constant(_I64, 0), ir.Constant(_I64, 1)
+        zero, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
         runs = [self.at(ifm, start, self.map_bytes) for start in starts]
-        steps = [
-            b.mul(pixel_step, ir.Constant(_I64, pixel * self.map_bytes))
-            for pixel in range(self._run_pixels)
-        ]
+        steps = self._steps(pixel_step)
         n_sums = RUNS * self._run_pixels * self._vectors
         entry = b.block
         outer, inner = b.append_basic_block("segment"), b.append_basic_block("lane")
@@ -184,19 +182,19 @@ class _TileSums:
         b.branch(outer)
 
         b.position_at_end(outer)
-        s, w_outer = b.phi(_I64), b.phi(_BYTES)
+        s, w_outer = b.phi(I64), b.phi(BYTES)
         sums_outer = [b.phi(self._vector) for _ in range(n_sums)]
         s.add_incoming(zero, entry)
         w_outer.add_incoming(weights, entry)
         for total in sums_outer:
             total.add_incoming(ir.Constant(self._vector, [0] * self._lanes), entry)
-        offset = b.mul(b.load(b.gep(segments, [s])), ir.Constant(_I64, self.map_bytes))
+        offset = b.mul(b.load(b.gep(segments, [s])), ir.Constant(I64, self.map_bytes))
         places = [b.gep(run, [offset]) for run in runs]
         b.branch(inner)
 
         b.position_at_end(inner)
-        lane, w = b.phi(_I64), b.phi(_BYTES)
-        x = [b.phi(_BYTES) for _ in places]
+        lane, w = b.phi(I64), b.phi(BYTES)
+        x = [b.phi(BYTES) for _ in places]
         sums = [b.phi(self._vector) for _ in range(n_sums)]
         lane.add_incoming(zero, outer)
         w.add_incoming(w_outer, outer)
@@ -225,6 +223,13 @@ class _TileSums:
             place = self._after(acc, index * self._lanes * 4)
             b.store(total, b.bitcast(place, self._vector.as_pointer())).align = 4
 
+    def _steps(self, pixel_step):
+        """From the first pixel of a run to each, in bytes."""
+        return [
+            self._b.mul(pixel_step, ir.Constant(I64, pixel * self.map_bytes))
+            for pixel in range(self._run_pixels)
+        ]
+
     @property
     def _weights_size(self):
         """Bytes of one vector of weights."""
@@ -239,22 +244,22 @@ class _TileSums:
         for place in places:
             for step in steps:
                 pixel = self._b.gep(place, [step])
-                shared = None if self._kind in _DEPTHWISE else self._spread(pixel)
+                shared = None if self._is_depthwise else self._spread(pixel)
                 for v in range(self._vectors):
                     x = self._load_channels(pixel, v) if shared is None else shared
                     new_sums.append(self._dot(sums[len(new_sums)], x, weights[v]))
         return new_sums
 
     def _load_weights(self, place):
-        if self._kind not in _DEPTHWISE:
+        if not self._is_depthwise:
             return self._load(place, self._vector)
         # A pair whose second weight is zero.
-        return self._b.zext(self._load(place, ir.VectorType(_I16, self._lanes)), self._vector)
+        return self._b.zext(self._load(place, ir.VectorType(I16, self._lanes)), self._vector)
 
     def _spread(self, pixel):
         """One lane of the map beside all filters."""
         undefined = ir.Constant(self._vector, ir.Undefined)
-        first = self._b.insert_element(undefined, self._load(pixel, _I32), ir.Constant(_I32, 0))
+        first = self._b.insert_element(undefined, self._load(pixel, I32), ir.Constant(I32, 0))
         return self._b.shuffle_vector(
             first, undefined, ir.Constant(self._vector, [0] * self._lanes)
         )
@@ -268,16 +273,21 @@ class _TileSums:
 
     def _dot(self, total, x, w):
         b = self._b
-        if self._kind in _AVX2:
-            pairs = ir.VectorType(_I16, 2 * self._lanes)
+        if self._kind in AVX2:
+            pairs = ir.VectorType(I16, 2 * self._lanes)
             name = "llvm.x86.avx2.pmadd.wd"
             madd = cgutils.get_or_insert_function(
                 b.module, ir.FunctionType(self._vector, [pairs, pairs]), name
             )
             return b.add(total, b.call(madd, [b.bitcast(x, pairs), b.bitcast(w, pairs)]))
         three = ir.FunctionType(self._vector, [self._vector] * 3)
-        if self._kind in _QUADS:
+        if self._kind in QUADS:
             name = "llvm.x86.avx512.vpdpbusd.512"
             return b.call(cgutils.get_or_insert_function(b.module, three, name), [total, x, w])
-        # As an intrinsic, LLVM takes it apart into two instructions again.
-        return b.asm(three, "vpdpwssd $2, $1, $0", "=v,v,v,0", [x, w, total], side_effect=False)
+        return self._dot_pairs("vpdpwssd", total, x, w)
+
+    def _dot_pairs(self, instruction, total, x, w):
+        """Write an instruction that LLVM, as an intrinsic, takes apart into two."""
+        three = ir.FunctionType(self._vector, [self._vector] * 3)
+        code = f"{instruction} $2, $1, $0"
+        return self._b.asm(three, code, "=v,v,v,0", [x, w, total], side_effect=False)

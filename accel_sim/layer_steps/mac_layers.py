@@ -14,11 +14,14 @@ from accel_sim.kernels.ordered_sums import Sums
 from accel_sim.layer_steps.feature_map import channels_first, from_channels_last
 from accel_sim.layer_steps.ordered_filters import (
     Indices,
+    OpenFilters,
     OrderedFilters,
     Taps,
-    order_filters,
+    arrange_filters,
+    find_open_filters,
 )
 from accel_sim.layer_steps.output_stage import prepare_output_stage
+from accel_sim.layer_steps.packed_order import pack_in_order
 from accel_sim.layer_steps.packed_sums import PackedLayer, pack_layer
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step
 from quantizer.network.graph import as_image
@@ -75,23 +78,24 @@ def prepare_conv(
         window=window,
         groups=layer.groups,
     )
+    shape = Shape(
+        ifm=image,
+        ofm=ofm_image,
+        window=window,
+        stride=layer.stride,
+        first_pads=layer.pads[:2],
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )
+    found = None if plan is None else find_open_filters(network, layer, plan, window)
+    packed = _pack(network, layer, shape, found, path)
+    if packed is not None:
+        return _run_packed_conv(packed, layer.ifm, ofm_image)
     rows, cols = geometry.acc_shape
     pixels = _flat_pixels(ofm_image[1:], cols)
-    ordered = None if plan is None else order_filters(network, layer, plan, taps, pixels)
-    if ordered is None:
-        shape = Shape(
-            ifm=image,
-            ofm=ofm_image,
-            window=window,
-            stride=layer.stride,
-            first_pads=layer.pads[:2],
-            dilation=layer.dilation,
-            groups=layer.groups,
-        )
-        packed = pack_layer(network, layer, shape, path)
-        if packed is not None:
-            return _run_packed_conv(packed, layer.ifm, ofm_image)
-    sums = _ConvSums(taps=taps, ordered=ordered)
+    sums = _ConvSums(
+        taps=taps, ordered=None if found is None else arrange_filters(found, taps, pixels)
+    )
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
@@ -101,6 +105,19 @@ def prepare_conv(
         return stage.run(acc.reshape(-1, rows, cols), clamps, np.empty(ofm_image, np.int32))
 
     return step
+
+
+def _pack(
+    network: QuantizedNetwork,
+    layer: Conv | Dense,
+    shape: Shape,
+    found: OpenFilters | None,
+    path: Path,
+) -> PackedLayer | None:
+    """Prepare a layer for its micro-kernel; None where none takes it."""
+    if found is None:
+        return pack_layer(network, layer, shape, path)
+    return pack_in_order(network, layer, shape, found.sums, path)
 
 
 def _run_packed_conv(packed: PackedLayer, ifm: str, shape: tuple[int, int, int]) -> Step:
@@ -146,7 +163,8 @@ def prepare_transposed_conv(
         if plan is not None:
             whole = _fill_window(taps, phase.places, geometry.window)
             pixels = _flat_pixels(phase.shape, geometry.padded_cols)
-            ordered = order_filters(network, layer, plan, whole, pixels)
+            found = find_open_filters(network, layer, plan, geometry.window)
+            ordered = None if found is None else arrange_filters(found, whole, pixels)
         phases.append((phase, _ConvSums(taps=taps, ordered=ordered)))
     stage = prepare_output_stage(network, layer)
 
@@ -195,30 +213,28 @@ def prepare_dense(
     weights = np.ascontiguousarray(network.weights[layer.weights].raw, np.int16)
     filters, channels = weights.shape
     positions = math.prod(network.network.shapes[layer.ofm]) // filters
-    ordered = None
-    if plan is not None:
-        one_tap = np.zeros(1, np.int64)
-        taps = Taps(
-            weights=weights.astype(np.int32)[:, :, None],
-            phases=one_tap,
-            offsets=one_tap,
-            window=(1, 1),
-            groups=1,
-        )
-        ordered = order_filters(network, layer, plan, taps, np.arange(positions))
-    if ordered is None:
-        shape = Shape(
-            ifm=(channels, 1, positions),
-            ofm=(filters, 1, positions),
-            window=(1, 1),
-            stride=(1, 1),
-            first_pads=(0, 0),
-            dilation=(1, 1),
-            groups=1,
-        )
-        packed = pack_layer(network, layer, shape, path)
-        if packed is not None:
-            return _run_packed_dense(packed, layer.ifm)
+    one_tap = np.zeros(1, np.int64)
+    taps = Taps(
+        weights=weights.astype(np.int32)[:, :, None],
+        phases=one_tap,
+        offsets=one_tap,
+        window=(1, 1),
+        groups=1,
+    )
+    shape = Shape(
+        ifm=(channels, 1, positions),
+        ofm=(filters, 1, positions),
+        window=(1, 1),
+        stride=(1, 1),
+        first_pads=(0, 0),
+        dilation=(1, 1),
+        groups=1,
+    )
+    found = None if plan is None else find_open_filters(network, layer, plan, (1, 1))
+    packed = _pack(network, layer, shape, found, path)
+    if packed is not None:
+        return _run_packed_dense(packed, layer.ifm)
+    ordered = None if found is None else arrange_filters(found, taps, np.arange(positions))
     stage = prepare_output_stage(network, layer)
 
     def step(maps: Maps) -> tuple[Raw, Events]:

@@ -43,6 +43,20 @@ class Taps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFilters:
+    """Filters of one layer of which some sum might saturate.
+
+    Attributes
+    ----------
+    is_open
+        bool[K].
+    """
+
+    sums: PlannedSums
+    is_open: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderedFilters:
     """Filters of one layer that are added up in order.
 
@@ -104,13 +118,9 @@ class OrderedFilters:
         return clamps
 
 
-def order_filters(
-    network: QuantizedNetwork,
-    layer: MacLayer,
-    plan: AccumulationPlan,
-    taps: Taps,
-    pixels: Indices,
-) -> OrderedFilters | None:
+def find_open_filters(
+    network: QuantizedNetwork, layer: MacLayer, plan: AccumulationPlan, window: tuple[int, int]
+) -> OpenFilters | None:
     """Find the filters of which some sum might saturate.
 
     Gives None if there are none: if no level of the plan saturates, or if all are proven
@@ -118,8 +128,8 @@ def order_filters(
 
     Parameters
     ----------
-    pixels
-        int64[m]: place of every output in a row of accumulators.
+    window
+        Rows and columns of the filter, as the plan sees them.
 
     Raises
     ------
@@ -130,29 +140,23 @@ def order_filters(
         raise ValueError("the plan ends in another accumulator than that of the rules")
     if not any(level.saturates for level in plan.levels):
         return None
-    ifm = network.formats[layer.ifm]
-    largest_weight = int(np.abs(taps.weights).max())
-    sums = plan_sums(
-        plan,
-        (taps.weights.shape[1], *taps.window),
-        max(-ifm.raw_min, ifm.raw_max) * largest_weight,
-    )
+    ifm, weights = network.formats[layer.ifm], network.weights[layer.weights].raw
+    largest_weight = max(-int(weights.min()), int(weights.max()))
+    largest_product = max(-ifm.raw_min, ifm.raw_max) * largest_weight
+    sums = plan_sums(plan, (weights.shape[1], *window), largest_product)
     is_open = ~find_proven_channels(network, layer, sums.narrowest_bits)
-    if not is_open.any():
-        return None
-    return arrange_filters(sums, taps, is_open, pixels)
+    return OpenFilters(sums=sums, is_open=is_open) if is_open.any() else None
 
 
-def arrange_filters(
-    sums: PlannedSums, taps: Taps, is_open: NDArray[np.bool_], pixels: Indices
-) -> OrderedFilters:
+def arrange_filters(found: OpenFilters, taps: Taps, pixels: Indices) -> OrderedFilters:
     """Lay out operands of filters for the kernel, the longer side along its lanes.
 
     Parameters
     ----------
-    is_open
-        bool[K]: which filters to run.
+    pixels
+        int64[m]: place of every output in a row of accumulators.
     """
+    sums, is_open = found.sums, found.is_open
     channel, tap = np.divmod(sums.order.products, taps.offsets.size)
     group_filters = len(taps.weights) // taps.groups
     filters = tuple(

@@ -18,6 +18,7 @@ from accel_sim.kernels.micro_layout import (
     find_offset,
     lay_out,
 )
+from accel_sim.kernels.micro_order import Order, OrderWorkspace
 from accel_sim.kernels.micro_stage import Stage
 from accel_sim.layer_steps.feature_map import channels_last, storage
 from accel_sim.layer_steps.output_stage import prepare_output_stage
@@ -35,17 +36,37 @@ _PLANE_BITS = 8
 Packed = NDArray[np.integer[Any]]
 
 
-class _Rooms(threading.local):
-    """Room for one tile of a layer; every thread makes its own."""
+class Rooms(threading.local):
+    """Room for one tile of a layer; every thread makes its own.
 
-    def __init__(self, kernel: MicroKernel, has_parts: bool, size: int) -> None:
+    Parameters
+    ----------
+    stage, order, has_parts
+        How the layer is added up and finished.
+    size
+        Bytes of an output.
+    """
+
+    def __init__(
+        self, kernel: MicroKernel, stage: Stage, order: Order | None, has_parts: bool, size: int
+    ) -> None:
         shape = (RUNS * kernel.run_pixels, kernel.filters)
-        sums = aligned(shape, np.int64 if has_parts else np.int32)
+        sums = aligned(shape, stage.constants.dtype.type)
         self.work = Workspace(
             sums=sums,
             part=aligned(shape, np.int32) if has_parts else sums,
+            order=None if order is None else _make_room(shape, order),
             spare=np.empty(kernel.run_pixels * kernel.filters * size, np.uint8),
         )
+
+
+def _make_room(shape: tuple[int, int], order: Order) -> OrderWorkspace:
+    return OrderWorkspace(
+        levels=aligned((len(order.bits), *shape), np.int32),
+        counted=np.empty(shape[0], np.int64),
+        is_quick=np.ones(len(order.spans), np.bool_),
+        is_tense=np.zeros(len(order.closes), np.bool_),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +75,8 @@ class PackedLayer:
 
     Attributes
     ----------
+    order
+        None where additions may take any.
     parts
         None where sums and output stage fit 32 bits.
     offset
@@ -64,11 +87,12 @@ class PackedLayer:
 
     layout: Layout
     stage: Stage
+    order: Order | None
     parts: Parts | None
     offset: int
     ifm: np.dtype[np.integer[Any]]
     ofm: np.dtype[np.integer[Any]]
-    rooms: "_Rooms"
+    rooms: Rooms
 
     def pack(self, ifm: Raw) -> Packed:
         """Store a map [C, H, W] for the micro-kernel."""
@@ -106,6 +130,7 @@ class PackedLayer:
             layout.kernel,
             packed,
             layout.filters,
+            self.order,
             self.parts,
             layout.tiles,
             self.stage,
@@ -155,14 +180,16 @@ def pack_layer(
     layout, parts = found
     starts = parts.starts[0] if is_narrow else np.zeros_like(parts.starts[0])
     ofm = storage(network.formats[layer.ofm])
+    stage = arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64)
     return PackedLayer(
         layout=layout,
-        stage=arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64),
+        stage=stage,
+        order=None,
         parts=None if is_narrow else parts,
         offset=offset,
         ifm=storage(ifm),
         ofm=ofm,
-        rooms=_Rooms(layout.kernel, not is_narrow, ofm.itemsize),
+        rooms=Rooms(layout.kernel, stage, None, not is_narrow, ofm.itemsize),
     )
 
 

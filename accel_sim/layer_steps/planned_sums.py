@@ -33,6 +33,8 @@ class PlannedSums:
         Most terms in the trees that saturate.
     is_narrow
         Whether no addition leaves int32.
+    is_word
+        Whether none does but of accumulators of 32 bits, which clamp it.
     """
 
     order: AdditionOrder
@@ -40,6 +42,7 @@ class PlannedSums:
     narrowest_bits: int
     tree_terms: int
     is_narrow: bool
+    is_word: bool
 
     def part(self, first: int, last: int) -> "PlannedSums":
         """Take some consecutive products, which go on from the sum of those before.
@@ -124,7 +127,7 @@ def plan_sums(
     order = order_additions(plan, *extents)
     tree_rows: list[int] = []
     narrow_levels: list[int] = []
-    tree_terms, is_narrow, term_magnitude = 0, True, product_magnitude
+    tree_terms, is_narrow, is_word, term_magnitude = 0, True, True, product_magnitude
     for level, products in zip(plan.levels, order.longest_sums, strict=True):
         if level.adder is Adder.TREE and level.saturates:
             tree_rows.append(tree_terms)
@@ -134,8 +137,10 @@ def plan_sums(
         half, exact_magnitude = 1 << (level.bits - 1), products * product_magnitude
         if level.saturates or exact_magnitude >= half:
             narrow_levels.append(level.bits)
-        is_narrow &= (half + term_magnitude if level.saturates else exact_magnitude) < 1 << 31
-        term_magnitude = half
+        fits = (half + term_magnitude if level.saturates else exact_magnitude) < 1 << 31
+        is_narrow &= fits
+        is_word &= fits or (level.saturates and level.bits == 32 and term_magnitude <= 1 << 31)
+        term_magnitude = min(half, exact_magnitude)
     return PlannedSums(
         order=order,
         levels=Levels(
@@ -147,4 +152,5 @@ def plan_sums(
         narrowest_bits=min(narrow_levels, default=MOST_BITS),
         tree_terms=tree_terms,
         is_narrow=is_narrow,
+        is_word=is_word,
     )

@@ -2,10 +2,13 @@
 
 `run_plan` executes an accumulation plan as it is written down; the other functions walk what
 a machine does with the products of one output. Products are lists, or dicts by (c, r, s).
+`run_plan_at_all` is `run_plan` for many outputs at once, each product an array.
 """
 
 from dataclasses import dataclass
 from itertools import product
+
+import numpy as np
 
 
 @dataclass
@@ -39,9 +42,30 @@ class Adder:
         return held
 
 
+class ArrayAdder(Adder):
+    """Adds arrays of int64, element by element; all clamps are counted together."""
+
+    def add(self, a, b, bits, saturates):
+        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        total = a + b
+        if not saturates:
+            return (total - low) % 2**bits + low
+        held = np.clip(total, low, high)
+        self.clamps += int(np.count_nonzero(held != total))
+        return held
+
+
 def run_plan(levels, products, extents):
     """The sum and the number of clamped additions; levels from the lowest."""
-    adder = Adder()
+    return _run(Adder(), levels, products, extents)
+
+
+def run_plan_at_all(levels, products, extents):
+    """The sums of many outputs, and the number of their clamped additions."""
+    return _run(ArrayAdder(), levels, products, extents)
+
+
+def _run(adder, levels, products, extents):
     whole = [range(extent) for extent in extents]
     (total,) = _sums(adder, levels, len(levels) - 1, products, whole)
     return total, adder.clamps

@@ -1,0 +1,213 @@
+"""LLVM vector code that adds products in a machine's order, one after another."""
+
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from accel_sim.kernels.micro_chain_code import TileChains
+from accel_sim.kernels.micro_kernels import RUNS
+from accel_sim.kernels.micro_sums import AVX2, I8, I16, I32, I64, QUADS
+
+
+class Products(NamedTuple):
+    """Operands of some products: where runs start, and the rest as of `add_products`."""
+
+    runs: list[Any]
+    pixel_step: Any
+    weights: Any
+    offsets: Any
+    span: tuple[Any, Any]
+
+
+class TileProducts(TileChains):
+    """Writes the code of one micro-kernel whose lanes hold one product each."""
+
+    def add_products(self, *, products, shift, is_tense, bits, has_above, levels, counted):
+        """Take as many pixels at a time as registers hold."""
+        b = self._b
+        lowest = b.load(bits)
+        tallies = [cgutils.alloca_once_value(b, ir.Constant(I64, 0)) for _ in range(2)]
+
+        def add_groups(vector, add, probe):
+            vectors = self._filters // vector.count
+            # Half of the registers are for what a clamped addition needs besides.
+            groups = RUNS if self._pixels * vectors > self._lanes else 1
+            with cgutils.for_range(b, ir.Constant(I64, groups)) as loop:
+                runs = products.runs
+                if groups > 1:
+                    is_first = b.icmp_signed("==", loop.index, ir.Constant(I64, 0))
+                    runs = [b.select(is_first, *runs)]
+                pixel = b.mul(loop.index, ir.Constant(I64, self._run_pixels))
+                acc = b.gep(levels, [b.mul(pixel, ir.Constant(I64, self._filters * 4))])
+                self._add_group(
+                    products._replace(runs=runs), vector, add, probe, is_tense, bits, has_above,
+                    acc, b.gep(counted, [pixel]), tallies,
+                )  # fmt: skip
+
+        low, high = self._bounds(lowest, self._lanes)
+
+        def add_within(total, x, w):
+            exact = self._dot(total, x, w)
+            return exact, self._clamp(exact, low, high)
+
+        def add_shifted(total, x, w):
+            # The weight in the upper half, times 2**15.
+            sixteen, one = (ir.Constant(self._vector, [n] * self._lanes) for n in (16, 1))
+            product = self._dot(b.ashr(b.shl(w, sixteen), one), x, w)
+            held = self._clamp(self._add_saturated(total, product), low, high)
+            return b.add(total, product), held
+
+        def add_others():
+            add_groups(self._vector, add_within, (low, high))
+
+        def add_words():
+            add_groups(self._vector, self._add_product_to_word, None)
+
+        if self._kind in QUADS:
+            is_16_bits = b.icmp_signed("==", lowest, ir.Constant(I64, 16))
+            with b.if_else(is_16_bits) as (is_16, is_other):
+                with is_16:
+                    halves = ir.VectorType(I16, 2 * self._lanes)
+                    add_groups(halves, self._add_product_to_half, None)
+                with is_other:
+                    add_others()
+        else:
+            is_shifted = b.icmp_signed("!=", shift, ir.Constant(I64, 0))
+            with b.if_else(is_shifted) as (shifted, as_it_is):
+                with shifted:
+                    add_groups(self._vector, add_shifted, None)
+                with as_it_is:
+                    self._choose_adder(lowest, add_words, add_others)
+        return [b.load(tally) for tally in tallies]
+
+    def _add_group(
+        self, products, vector, add, probe, is_tense, bits, has_above, acc, counted, tallies
+    ):  # fmt: skip
+        """Add products to the sums of some pixels, and these to the level above."""
+        b = self._b
+        n_sums = len(products.runs) * self._run_pixels * (self._filters // vector.count)
+        memory = ir.VectorType(I32, vector.count)
+        places = [self._vector_at(acc, i, memory) for i in range(n_sums)]
+        starts = [
+            b.select(has_above, self._zeros(memory), self._load(place, memory, 4))
+            for place in places
+        ]
+        if memory != vector:
+            starts = [b.trunc(start, vector) for start in starts]
+        clamped, done = b.append_basic_block("clamped"), b.append_basic_block("finish")
+        probed = []
+        if probe is not None:
+            probing = b.append_basic_block("probe")
+            b.cbranch(is_tense, clamped, probing)
+            b.position_at_end(probing)
+            probed, is_out = self._probe(products, starts, *probe)
+            probing = b.block
+            b.cbranch(is_out, clamped, done)
+        else:
+            b.branch(clamped)
+        b.position_at_end(clamped)
+        sums, clamps = self._add_clamped(products, vector, add, starts, counted)
+        b.store(b.add(b.load(tallies[0]), clamps), tallies[0])
+        clamped = b.block
+        b.branch(done)
+        b.position_at_end(done)
+        if probe is not None:
+            phis = [b.phi(vector) for _ in sums]
+            for phi, one, other in zip(phis, probed, sums, strict=True):
+                phi.add_incoming(one, probing)
+                phi.add_incoming(other, clamped)
+            sums = phis
+        if memory != vector:
+            sums = [b.sext(total, memory) for total in sums]
+        with b.if_else(has_above) as (is_fold, is_last):
+            with is_fold:
+                above = self._after(acc, self._pixels * self._filters * 4)
+                next_bits = b.load(b.gep(bits, [ir.Constant(I64, 1)]))
+                clamps = self._give(sums, above, next_bits, counted)
+                b.store(b.add(b.load(tallies[1]), clamps), tallies[1])
+            with is_last:
+                for total, place in zip(sums, places, strict=True):
+                    b.store(total, place).align = 4
+
+    def _loop_products(self, products, vector, starts, add):
+        """Loop over products; `add` makes values of those before, the operands and a number."""
+        b = self._b
+        vectors = self._filters // vector.count
+        steps = self._steps(products.pixel_step)
+
+        def step(product, values):
+            w, *values = values
+            places = self._find_places(products.runs, products.offsets, product)
+            columns = [
+                self._widen_weights(self._after(w, v * vector.count * self.weight_bytes), vector)
+                for v in range(vectors)
+            ]
+            number = 0
+            for place in places:
+                for to_pixel in steps:
+                    pixel = b.gep(place, [to_pixel])
+                    for v in range(vectors):
+                        add(values, number, self._read_value(pixel, v, vector), columns[v])
+                        number += 1
+            return [self._after(w, self.product_bytes), *values]
+
+        return self._loop(products.span, [products.weights, *starts], step)[1:]
+
+    def _probe(self, products, starts, low, high):
+        """Add without clamps; tell too whether there should have been one."""
+        b = self._b
+
+        def add(values, number, x, w):
+            values[number] = self._dot(values[number], x, w)
+            values[-1] = b.or_(values[-1], values[number])
+
+        # Counted from the lowest, sums in range have no bits above it.
+        shifted = [b.sub(start, low) for start in starts]
+        *sums, bits = self._loop_products(
+            products, self._vector, [*shifted, self._zeros(self._vector)], add
+        )
+        is_out = self._is_any(b.icmp_unsigned(">", bits, b.sub(high, low)))
+        return [b.add(total, low) for total in sums], is_out
+
+    def _add_clamped(self, products, vector, add_one, starts, counted):
+        """Clamp after every addition; give sums and clamps."""
+        b = self._b
+        vectors = self._filters // vector.count
+        counts = self._load_counts(counted, len(starts) // vectors)
+
+        def add(values, number, x, w):
+            exact, held = add_one(values[number], x, w)
+            values[number] = held
+            clamps = self._count(b.icmp_signed("!=", exact, held), counts[number // vectors])
+            values[-1] = b.add(values[-1], clamps)
+
+        *sums, clamps = self._loop_products(products, vector, [*starts, ir.Constant(I64, 0)], add)
+        return sums, clamps
+
+    def _widen_weights(self, place, vector):
+        """Give a weight in each lane, followed by zeros."""
+        narrow = ir.VectorType(ir.IntType(8 * self.weight_bytes), vector.count)
+        return self._b.zext(self._load(place, narrow), vector)
+
+    def _read_value(self, place, v, vector):
+        """Give a value of the map in every lane; what follows it meets weights of zero."""
+        if self._is_depthwise:
+            return self._load_channels(place, v)
+        return self._splat(self._load(place, vector.element), vector)
+
+    def _add_product_to_word(self, total, x, w):
+        """Add in 32 bits, where the processor may clamp."""
+        if self._kind in AVX2:
+            return self._add_words(total, self._dot(self._zeros(self._vector), x, w))
+        return self._dot(total, x, w), self._dot_pairs("vpdpwssds", total, x, w)
+
+    def _add_product_to_half(self, total, x, w):
+        """Multiply 8-bit operands into 16 bits, which hold the product."""
+        b, vector = self._b, total.type
+        pairs = ir.VectorType(I8, 2 * vector.count)
+        multiply = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(vector, [pairs, pairs]), "llvm.x86.avx512.pmaddubs.w.512"
+        )
+        product = b.call(multiply, [b.bitcast(x, pairs), b.bitcast(w, pairs)])
+        return b.add(total, product), self._add_saturated(total, product)
