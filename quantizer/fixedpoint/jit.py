@@ -15,7 +15,9 @@ from typing import Any, cast
 
 import numba
 from llvmlite import binding as llvm
-from numba import types
+from numba import _dynfunc, types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 
 def _cache_root() -> Path:
@@ -52,6 +54,32 @@ def _is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
+class _PartLibrary(JITCodeLibrary):
+    """Code that is only linked into that of its callers: optimized, and made machine code, there."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):
+    """Compiles what jitted functions call."""
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        state = self.state
+        state.flags.no_compile = True
+        state.library = _PartLibrary(state.targetctx.codegen(), func.__qualname__)
+        part = super().compile_extra(func)
+        # Callers know it by its entry from Python, which leads nowhere.
+        entry = _dynfunc.make_function(
+            part.fndesc.lookup_module(), func.__name__, "", 0, part.environment, (part.library,)
+        )
+        state.targetctx.insert_user_function(entry, part.fndesc, [part.library])
+        return part._replace(entry_point=entry)
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """Compile lazily, without the GIL, cached on disk where a cache can be written.
 
@@ -60,28 +88,34 @@ def jit(function: Callable[..., Any]) -> Any:
     """
     folder = cache_directory(Path(function.__code__.co_filename))
     if not _is_writable(folder):
-        return _share_code(numba.njit(nogil=True)(function))
+        return _call_parts(numba.njit(nogil=True, no_cfunc_wrapper=True)(function))
     config: Any = numba.config
     before = config.CACHE_DIR
     # Numba chooses the directory when the decorator runs; there is no argument for it.
     config.CACHE_DIR = str(folder)
     try:
-        return _share_code(numba.njit(nogil=True, cache=True)(function))
+        return _call_parts(numba.njit(nogil=True, no_cfunc_wrapper=True, cache=True)(function))
     finally:
         config.CACHE_DIR = before
 
 
-def _share_code(dispatcher: Any) -> Any:
-    """Let calls with a constant use the code of those with any other value.
+def _call_parts(dispatcher: Any) -> Any:
+    """Let calls from jitted functions use code that only they can call.
 
-    Numba would compile a function once more for each constant that a caller names, which takes
-    half of the time of a first run. Where one matters, LLVM still sees it when it inlines.
+    Numba would make machine code of every function for itself, with entries from Python and C, and
+    so again of all that it calls. A call with a constant uses the code of any other value: it
+    would compile a function once more for each constant that a caller names. Both take most of the
+    time of a first run. What LLVM inlines, it sees with the constants.
     """
-    resolve, unliteral = dispatcher.get_call_template, cast(Any, types.unliteral)
+    part: Any = numba.njit(
+        no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_PartCompiler
+    )(dispatcher.py_func)
+    unliteral = cast(Any, types.unliteral)
 
     def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         named = {name: unliteral(kind) for name, kind in kws.items()}
-        return resolve(tuple(map(unliteral, args)), named)
+        return part.get_call_template(tuple(map(unliteral, args)), named)
 
     dispatcher.get_call_template = get_call_template
+    dispatcher.get_overload = part.get_overload
     return dispatcher
