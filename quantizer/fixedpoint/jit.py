@@ -7,15 +7,18 @@ whether it checks array bounds, and the host's processor. An edit anywhere is a 
 cache.
 """
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import numba
 from llvmlite import binding as llvm
-from numba import _dynfunc, types
+from numba import types
+from numba._dynfunc import make_function
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
@@ -46,16 +49,41 @@ def cache_directory(source: Path) -> Path:
     return _cache_root() / digest.hexdigest()[:20]
 
 
-def _is_writable(folder: Path) -> bool:
+@cache
+def _find_cache(folder: Path) -> Path | None:
+    """Make the cache of a folder's source files, if it can be written."""
+    cache_folder = cache_directory(folder / "any.py")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        cache_folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return False
-    return os.access(folder, os.W_OK)
+        return None
+    return cache_folder if os.access(cache_folder, os.W_OK) else None
+
+
+class _Compiler(Compiler):
+    """Compiles for calls from Python.
+
+    Meanwhile nobody collects garbage: most of a million objects live on, and looking through them
+    again and again takes a tenth of the time.
+    """
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        self.state.flags.no_cfunc_wrapper = True
+        compile_all: Any = super().compile_extra
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return compile_all(func)
+        finally:
+            if collects:
+                gc.enable()
 
 
 class _PartLibrary(JITCodeLibrary):
-    """Code that is only linked into that of its callers: optimized, and made machine code, there."""
+    """Code that is linked into that of its callers; optimized, and made machine code, there."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
         pass
@@ -65,15 +93,20 @@ class _PartLibrary(JITCodeLibrary):
 
 
 class _PartCompiler(Compiler):
-    """Compiles what jitted functions call."""
+    """Compiles for calls from compiled code.
+
+    Numba would make machine code of each function, with entries from Python and C, and once more
+    in each that calls it. A part may raise exceptions, but not compute what they say.
+    """
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
-        state = self.state
+        state, library, compile_all = self.state, cast(Any, _PartLibrary), super().compile_extra
         state.flags.no_compile = True
-        state.library = _PartLibrary(state.targetctx.codegen(), func.__qualname__)
-        part = super().compile_extra(func)
+        state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
+        state.library = library(state.targetctx.codegen(), func.__qualname__)
+        part = cast(Any, compile_all)(func)
         # Callers know it by its entry from Python, which leads nowhere.
-        entry = _dynfunc.make_function(
+        entry = make_function(
             part.fndesc.lookup_module(), func.__name__, "", 0, part.environment, (part.library,)
         )
         state.targetctx.insert_user_function(entry, part.fndesc, [part.library])
@@ -86,36 +119,37 @@ def jit(function: Callable[..., Any]) -> Any:
     The plain Python function stays reachable as ``.py_func``: tests hold both against
     the same oracle.
     """
-    folder = cache_directory(Path(function.__code__.co_filename))
-    if not _is_writable(folder):
-        return _call_parts(numba.njit(nogil=True, no_cfunc_wrapper=True)(function))
+    folder = _find_cache(Path(function.__code__.co_filename).parent)
     config: Any = numba.config
     before = config.CACHE_DIR
     # Numba chooses the directory when the decorator runs; there is no argument for it.
     config.CACHE_DIR = str(folder)
     try:
-        return _call_parts(numba.njit(nogil=True, no_cfunc_wrapper=True, cache=True)(function))
+        dispatcher: Any = numba.njit(
+            nogil=True, cache=folder is not None, pipeline_class=_Compiler
+        )(function)
     finally:
         config.CACHE_DIR = before
+    return _compile_parts_apart(dispatcher)
 
 
-def _call_parts(dispatcher: Any) -> Any:
-    """Let calls from jitted functions use code that only they can call.
+def _compile_parts_apart(dispatcher: Any) -> Any:
+    """Let calls from compiled code have code of their own.
 
-    Numba would make machine code of every function for itself, with entries from Python and C, and
-    so again of all that it calls. A call with a constant uses the code of any other value: it
-    would compile a function once more for each constant that a caller names. Both take most of the
-    time of a first run. What LLVM inlines, it sees with the constants.
+    Those with a constant share it with calls of any other value: Numba would compile a function
+    once more for each constant that a caller names, which takes half of the time of a first run.
+    Where one matters, LLVM still sees it when it inlines.
     """
-    part: Any = numba.njit(
-        no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_PartCompiler
-    )(dispatcher.py_func)
     unliteral = cast(Any, types.unliteral)
+
+    @cache
+    def part() -> Any:
+        return numba.njit(pipeline_class=_PartCompiler)(dispatcher.py_func)
 
     def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         named = {name: unliteral(kind) for name, kind in kws.items()}
-        return part.get_call_template(tuple(map(unliteral, args)), named)
+        return part().get_call_template(tuple(map(unliteral, args)), named)
 
     dispatcher.get_call_template = get_call_template
-    dispatcher.get_overload = part.get_overload
+    dispatcher.get_overload = lambda signature: part().get_overload(signature)
     return dispatcher
