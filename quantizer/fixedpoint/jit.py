@@ -10,7 +10,8 @@ cache.
 import gc
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -61,22 +62,47 @@ def _find_cache(folder: Path) -> Path | None:
 
 
 class _Compiler(Compiler):
-    """Compiles for calls from Python.
-
-    Meanwhile nobody collects garbage: most of a million objects live on, and looking through them
-    again and again takes a tenth of the time.
-    """
+    """Compiles for calls from Python."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         self.state.flags.no_cfunc_wrapper = True
         compile_all: Any = super().compile_extra
-        collects = gc.isenabled()
-        gc.disable()
-        try:
+        with _without_garbage_collection(), _with_known_calls():
             return compile_all(func)
-        finally:
-            if collects:
-                gc.enable()
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Spare a look, again and again, through the million objects of a compilation: most live on."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@contextmanager
+def _with_known_calls() -> Iterator[None]:
+    """Let Numba remember which of its functions an operator stands for.
+
+    By itself it tries them one by one, at every use. Numba compiles on one thread at a time.
+    """
+    function: Any = types.Function
+    find, known = function.get_call_type, {}
+
+    def get_call_type(kind: Any, context: Any, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        call = kind, tuple(args), tuple(kws.items())
+        if call not in known:
+            known[call] = find(kind, context, args, kws)
+        return known[call]
+
+    function.get_call_type = get_call_type
+    try:
+        yield
+    finally:
+        del function.get_call_type
 
 
 class _PartLibrary(JITCodeLibrary):

@@ -61,7 +61,7 @@ def test_constants_share_the_code_of_other_values():
     assert names.count("_choose") == 1
 
 
-def test_compiling_leaves_the_garbage_collector_as_it_was() -> None:
+def test_compiling_leaves_numba_and_the_garbage_collector_as_they_were() -> None:
     for collects in (True, False):
         (gc.enable if collects else gc.disable)()
         try:
@@ -69,6 +69,7 @@ def test_compiling_leaves_the_garbage_collector_as_it_was() -> None:
             with pytest.raises(numba.TypingError):
                 jit.jit(lambda value: value.no_such_field)(1)
             assert gc.isenabled() == collects
+            assert "get_call_type" not in vars(numba.types.Function)
         finally:
             gc.enable()
 
