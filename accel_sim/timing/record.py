@@ -1,6 +1,7 @@
 """Named tuples of numbers as records, which jitted functions take by one pointer.
 
-Field by field, and again at every call, Numba spends a third longer to compile the schedule.
+Field by field, and again at every call, Numba takes a sixth longer to compile the schedule, and
+that a tenth longer to run.
 """
 
 from functools import cache
