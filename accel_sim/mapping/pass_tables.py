@@ -68,11 +68,6 @@ class PassTables(NamedTuple):
     first_weights: int
 
 
-_NOTHING = np.zeros(1, np.int64)
-NO_PASSES = PassTables(*(_NOTHING,) * 9, row_folds=0, filter_cols=0, chain=0, first_weights=0)
-"""Where the array has no passes."""
-
-
 def ifm_row_words(nest: LoopNest, hardware: HardwareConfig, output_cols: Counts) -> Counts:
     """Count the port words of an ifm row that so many output columns read, padding included.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.timing.dram_windows import READS
-from accel_sim.timing.tensor_layout import Operand, TileAddresses
+from accel_sim.timing.tensor_layout import Operand, TileAddresses, TilePositions
 from accel_sim.timing.tile_walk import CHANNELS, FILTERS, GROUPS, PIXELS
 from quantizer.fixedpoint.jit import jit
 
@@ -39,8 +39,7 @@ class TilePlace(NamedTuple):
 @jit
 def place_tile(addresses: TileAddresses, index: Counts) -> TilePlace:
     """Find a tile by its number along each loop, int64[4]."""
-    col_tiles = len(addresses.first_col)
-    row_tiles = len(addresses.row_begin) - 1
+    row_tiles, col_tiles = addresses.row_tiles, addresses.col_tiles
     col_tile = index[PIXELS] % col_tiles
     row_tile = index[PIXELS] // col_tiles % row_tiles
     image = index[PIXELS] // (col_tiles * row_tiles) * addresses.tile_batch
@@ -60,15 +59,21 @@ def place_tile(addresses: TileAddresses, index: Counts) -> TilePlace:
 
 
 @jit
-def add_ifm(addresses: TileAddresses, place: TilePlace, runs: Counts, n_runs: int) -> int:
+def add_ifm(
+    addresses: TileAddresses,
+    positions: TilePositions,
+    place: TilePlace,
+    runs: Counts,
+    n_runs: int,
+) -> int:
     """Append what a tile reads of the ifm; padding is not read."""
     rows, cols = addresses.input_rows, addresses.input_cols
-    base, bits = addresses.ifm
-    row_place = addresses.row_place
-    begin = addresses.row_begin[place.row_tile]
-    end = addresses.row_begin[place.row_tile + 1]
-    first_col = addresses.first_col[place.col_tile]
-    run_bits = addresses.n_cols[place.col_tile] * bits
+    base, bits = addresses.ifm.base, addresses.ifm.bits
+    row_place = positions.row_place
+    begin = positions.row_begin[place.row_tile]
+    end = positions.row_begin[place.row_tile + 1]
+    first_col = positions.first_col[place.col_tile]
+    run_bits = positions.n_cols[place.col_tile] * bits
     if run_bits == 0:
         return n_runs
     for image in range(place.image, place.images):
@@ -92,7 +97,7 @@ def add_residual(
     is_new_group
         Whether the tile before had other groups.
     """
-    base, bits = addresses.residual
+    base, bits = addresses.residual.base, addresses.residual.bits
     if bits == 0:
         return n_runs
     total = n_runs
@@ -107,7 +112,7 @@ def add_residual(
 @jit
 def add_weights(addresses: TileAddresses, place: TilePlace, runs: Counts, n_runs: int) -> int:
     """Append a tile's weights, and its biases if it has the last channels."""
-    base, bits = addresses.weights
+    base, bits = addresses.weights.base, addresses.weights.bits
     channel_weights, blocks = addresses.channel_weights, addresses.blocks
     first_weight = place.channel * channel_weights // blocks
     run_bits = (place.channels - place.channel) * channel_weights // blocks * bits
@@ -116,7 +121,7 @@ def add_weights(addresses: TileAddresses, place: TilePlace, runs: Counts, n_runs
             number = group * addresses.filters + each
             first = number * addresses.filter_weights + first_weight
             n_runs = _add_run(runs, n_runs, base + first * bits, run_bits, READS)
-    base, bits = addresses.biases
+    base, bits = addresses.biases.base, addresses.biases.bits
     if bits == 0 or place.channels < addresses.channels:
         return n_runs
     run_bits = (place.filters - place.filter) * bits
@@ -155,7 +160,7 @@ def _add_planes(
     runs: Counts,
     n_runs: int,
 ) -> int:
-    base, bits = tensor
+    base, bits = tensor.base, tensor.bits
     rows, cols = addresses.output_rows, addresses.output_cols
     run_bits = (place.cols - place.col) * bits
     for image in range(place.image, place.images):

@@ -27,7 +27,7 @@ from accel_sim.timing.dram_windows import (
 )
 from accel_sim.timing.schedule_kernel import AFTERWARDS, MEANWHILE, is_double_buffered
 from accel_sim.timing.schedule_rules import ScheduleRules
-from accel_sim.timing.tensor_layout import TileAddresses
+from accel_sim.timing.tensor_layout import TileAddresses, TilePositions
 from accel_sim.timing.tile_walk import (
     CHANNELS,
     FILTERS,
@@ -74,6 +74,7 @@ class Limit(NamedTuple):
 def time_transfers(
     rules: ScheduleRules,
     addresses: TileAddresses,
+    positions: TilePositions,
     windows: WindowRules,
     state: WindowState,
     cycles_per_ns: float,
@@ -134,14 +135,14 @@ def time_transfers(
             fill_stores(rules, outputs, changed, is_last, row < n_tiles, stores)
         for part in (MEANWHILE, AFTERWARDS):
             n_recorded = time_batch(
-                rules, addresses, windows, state, cycles_per_ns, coming, changed, loads,
+                rules, addresses, positions, windows, state, cycles_per_ns, coming, changed, loads,
                 old_index if part == MEANWHILE else index,
                 old_stores if part == MEANWHILE else stores,
                 row, part, runs, ends, recorded, n_recorded,
             )  # fmt: skip
         if len(limit.busy) > 0:
-            cycles += max(limit.busy[row], ends[row, MEANWHILE].max())
-            cycles += ends[row, AFTERWARDS].max()
+            cycles += max(limit.busy[row], find_last(ends[row, MEANWHILE]))
+            cycles += find_last(ends[row, AFTERWARDS])
             if cycles + limit.left[row] > limit.most_cycles:
                 return TOO_LONG
     return n_recorded
@@ -151,6 +152,7 @@ def time_transfers(
 def time_batch(
     rules: ScheduleRules,
     addresses: TileAddresses,
+    positions: TilePositions,
     windows: WindowRules,
     state: WindowState,
     cycles_per_ns: float,
@@ -194,7 +196,7 @@ def time_batch(
         if operand == WEIGHTS:
             n_runs = add_weights(addresses, place, runs, 0)
         elif operand == IFM:
-            n_runs = add_ifm(addresses, place, runs, 0)
+            n_runs = add_ifm(addresses, positions, place, runs, 0)
             n_runs = add_residual(addresses, place, changed[GROUPS] != 0, runs, n_runs)
         else:
             tensor = addresses.psum if operand == PSUM else addresses.ofm
@@ -207,6 +209,15 @@ def time_batch(
         ends[row, part, operand + N_OPERANDS * is_write] = end
         n_recorded = record(runs, n_runs, row, part, recorded, n_recorded)
     return n_recorded
+
+
+@jit
+def find_last(ends: Counts) -> int:
+    """Find the largest of some counts; `ndarray.max` takes Numba half a second to compile."""
+    last = 0
+    for place in range(len(ends)):
+        last = max(last, ends[place])
+    return last
 
 
 @jit

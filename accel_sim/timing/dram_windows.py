@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from accel_sim.hardware.devices import DramDevice
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE
 from accel_sim.timing.power_mean import power_mean
+from accel_sim.timing.record import as_record
 from quantizer.fixedpoint.jit import jit
 
 Counts = NDArray[np.int64]
@@ -165,7 +166,7 @@ def stream_ns(rules: WindowRules, runs: NDArray[np.int64]) -> float:
         int64[n, 3]: first bit, bits, and 1 if they are written; in the order of the stream.
         A burst that two consecutive runs of one direction share moves once.
     """
-    nanoseconds: float = move_runs(rules, idle_state(rules), runs, len(runs))
+    nanoseconds: float = move_runs(as_record(rules), idle_state(rules), runs, len(runs))
     return nanoseconds
 
 

@@ -12,7 +12,7 @@ from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.array_counts import cut_evenly
 from accel_sim.mapping.input_extent import cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
-from accel_sim.mapping.pass_tables import NO_PASSES, PassTables, pass_tables
+from accel_sim.mapping.pass_tables import PassTables, pass_tables
 from accel_sim.mapping.search_cost import MANY_CYCLES
 from accel_sim.mapping.stored_bits import BITS_PER_BYTE, moved_bits
 from accel_sim.mapping.tile import LOOP_NUMBERS, Loop, LoopOrder, Tile
@@ -25,6 +25,7 @@ from accel_sim.timing.dram_windows import (
     window_rules,
 )
 from accel_sim.timing.layer_cycles import LayerCycles
+from accel_sim.timing.record import as_record
 from accel_sim.timing.schedule_kernel import (
     AFTERWARDS_START,
     BUSY_END,
@@ -39,7 +40,13 @@ from accel_sim.timing.schedule_kernel import (
     run_schedule,
 )
 from accel_sim.timing.schedule_rules import ScheduleRules
-from accel_sim.timing.tensor_layout import TileAddresses, most_runs, tile_addresses
+from accel_sim.timing.tensor_layout import (
+    TileAddresses,
+    TilePositions,
+    most_runs,
+    tile_addresses,
+    tile_positions,
+)
 from accel_sim.timing.tile_walk import N_LOOPS
 
 CAUSES = tuple(field.name for field in fields(LayerCycles))
@@ -68,7 +75,7 @@ class TileSizes:
     inputs: NDArray[np.int64]
     filters: NDArray[np.int64]
     channels: NDArray[np.int64]
-    passes: PassTables = NO_PASSES
+    passes: PassTables | None = None
 
     def trips(self, loop: Loop) -> int:
         """Return the number of tiles of one loop."""
@@ -88,6 +95,7 @@ class DeviceStream:
     """What the stream of one mapping depends on, but the order of its tiles."""
 
     addresses: TileAddresses
+    positions: TilePositions
     windows: WindowRules
     cycles_per_ns: float
 
@@ -100,6 +108,7 @@ def device_stream(
     row_bits = device.row_bytes * BITS_PER_BYTE * dram.channels
     return DeviceStream(
         addresses=tile_addresses(nest, tile, moved_bits(nest, hardware), row_bits),
+        positions=tile_positions(nest, tile),
         windows=window_rules(device, dram.channels, dram.max_outstanding_reads),
         cycles_per_ns=hardware.clock_MHz / 1000,
     )
@@ -127,7 +136,7 @@ def cut_sizes(nest: LoopNest, hardware: HardwareConfig, cut: Cut) -> TileSizes:
         cut_evenly(nest.filters, tile.filters),
         cut_evenly(nest.channels, tile.channels),
     )
-    passes = NO_PASSES
+    passes = None
     if nest.kind is Kind.MAC and array_axes(hardware.mac_array.dataflow).has_passes:
         passes = pass_tables(
             nest, hardware, images=images, output_rows=rows.outputs, output_cols=cols.outputs,
@@ -253,9 +262,10 @@ def _time_stream(
     trips = _count_trips(sizes)
     ends = np.zeros((int(trips.prod()) + 2, N_BATCHES, N_MOVES), np.int64)
     n_runs = time_transfers(
-        rules,
-        stream.addresses,
-        stream.windows,
+        as_record(rules),
+        as_record(stream.addresses),
+        stream.positions,
+        as_record(stream.windows),
         idle_state(stream.windows),
         stream.cycles_per_ns,
         _number_loops(loop_order),
@@ -266,7 +276,7 @@ def _time_stream(
         sizes.filters,
         sizes.channels,
         np.zeros((N_SCRATCH, N_LOOPS), np.int64),
-        np.zeros((most_runs(stream.addresses), 3), np.int64),
+        np.zeros((most_runs(stream.addresses, stream.positions), 3), np.int64),
         ends,
         recorded,
         limit,
@@ -283,7 +293,7 @@ def _run(
 ) -> LayerCycles:
     causes = np.zeros(N_CAUSES, np.int64)
     run_schedule(
-        rules,
+        as_record(rules),
         _number_loops(loop_order),
         _count_trips(sizes),
         sizes.groups,

@@ -51,7 +51,7 @@ def find_slowest_port(
     busiest = -1
     shared_reads, shared_writes = 0, 0
     for operand in range(4):
-        if rules.is_shared[operand]:
+        if ports[operand].is_shared:
             shared_reads += reads[operand]
             shared_writes += writes[operand]
             accesses = reads[operand] + writes[operand]
@@ -61,7 +61,7 @@ def find_slowest_port(
     for operand in range(4):
         if operand == busiest:
             cycles = port_cycles(ports[operand], shared_reads, shared_writes)
-        elif rules.is_shared[operand]:
+        elif ports[operand].is_shared:
             cycles = 0
         else:
             cycles = port_cycles(ports[operand], reads[operand], writes[operand])

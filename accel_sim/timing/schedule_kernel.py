@@ -67,7 +67,7 @@ def work_on_tile(
     inputs: int,
     filters: int,
     channels: int,
-    passes: PassTables,
+    passes: PassTables | None,
     index: Counts,
     is_first: bool,
     is_last: bool,
@@ -82,7 +82,7 @@ def work_on_tile(
     inputs
         Input positions of one channel.
     passes
-        `NO_PASSES` where the array has none.
+        None where the array has none.
     index
         int64[4], number of the tile along each loop.
     is_first, is_last
@@ -91,7 +91,7 @@ def work_on_tile(
         int64[4], bits that DRAM moves into and out of the buffers meanwhile.
     """
     outputs = groups * pixels * filters
-    if rules.has_passes:
+    if passes is not None:
         weights = groups * filters * channels * rules.taps
         compute, skew = pass_cycles(
             rules.array, rules.network, passes, groups, index[PIXELS], index[FILTERS],
@@ -227,7 +227,7 @@ def run_schedule(
     ifm_sizes: Counts,
     filter_sizes: Counts,
     channel_sizes: Counts,
-    passes: PassTables,
+    passes: PassTables | None,
     ends: Counts,
     timeline: Counts,
     scratch: Counts,
@@ -246,7 +246,7 @@ def run_schedule(
     pixel_sizes, ifm_sizes
         Output positions, and input positions of one channel, of each tile of pixels.
     passes
-        What passes do with each tile; `NO_PASSES` where the array has none.
+        What passes do with each tile; None where the array has none.
     ends
         int64[tiles + 2, 2, 8], from `time_transfers`: before the first tile, with each tile,
         after the last; int64[1, 2, 0] where DRAM moves bits at a constant rate.
@@ -328,7 +328,9 @@ def note_step(
     times[MEANWHILE_END] = start + overlapped
     times[AFTERWARDS_START] = start + max(busy, overlapped)
     times[STEP_END] = end
-    times[READ] = loads.sum()
+    times[READ] = 0
+    for operand in (PSUM, WEIGHTS, IFM):
+        times[READ] += loads[operand]
     times[WRITTEN] = 0
     for operand in (PSUM, OFM):
         is_meanwhile = is_double_buffered(rules, operand)

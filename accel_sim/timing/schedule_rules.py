@@ -28,6 +28,8 @@ class PortRules(NamedTuple):
         Whether reads and writes share one port.
     is_shared_with_dram
         Whether transfers of the next tile pass the same ports.
+    is_shared
+        Whether the operand lies in the shared memory.
     """
 
     port_bits: int
@@ -35,6 +37,7 @@ class PortRules(NamedTuple):
     is_single: bool
     is_shared_with_dram: bool
     is_double_buffered: bool
+    is_shared: bool
 
 
 class ScheduleRules(NamedTuple):
@@ -60,8 +63,6 @@ class ScheduleRules(NamedTuple):
         Weights of a tile that are more than this come anew with every tile.
     dram_ifm_bits, dram_residual_bits, dram_ofm_bits
         Of one element that DRAM moves: 0 where the operand stays on chip.
-    is_shared
-        By operand, in the order of `tile_walk`, whether it lies in the shared memory.
     read_cycles, read_bits, write_cycles, write_bits
         DRAM moves ``read_bits`` in ``read_cycles``, and so for writes.
     """
@@ -97,7 +98,6 @@ class ScheduleRules(NamedTuple):
     dram_ifm_bits: int
     dram_residual_bits: int
     dram_ofm_bits: int
-    is_shared: tuple[bool, bool, bool, bool]
     read_cycles: int
     read_bits: int
     write_cycles: int
@@ -138,15 +138,14 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         bias_bits=bits.bias,
         psum_bits=bits.psum,
         ofm_bits=bits.ofm,
-        ifm_port=_port_rules(buffers.ifm),
-        weight_port=_port_rules(buffers.weights),
-        psum_port=_port_rules(buffers.psum_memory),
-        ofm_port=_port_rules(buffers.ofm),
+        ifm_port=_port_rules(buffers.ifm, ifm),
+        weight_port=_port_rules(buffers.weights, weights),
+        psum_port=_port_rules(buffers.psum_memory, psum),
+        ofm_port=_port_rules(buffers.ofm, ofm),
         psum_is_in_ofm=buffers.psum == "in_ofm",
         dram_ifm_bits=moved.ifm,
         dram_residual_bits=moved.residual,
         dram_ofm_bits=moved.ofm,
-        is_shared=(ifm, weights, psum, ofm),
         read_cycles=timing.read_cycles_per_bit.numerator,
         read_bits=timing.read_cycles_per_bit.denominator,
         write_cycles=timing.write_cycles_per_bit.numerator,
@@ -162,11 +161,12 @@ def _network_rules(nest: LoopNest, hardware: HardwareConfig) -> NetworkRules:
     return NetworkRules(networks.ifm_bits, networks.weight_bits, networks.psum_bits)
 
 
-def _port_rules(buffer: Buffer) -> PortRules:
+def _port_rules(buffer: Buffer, is_shared: bool) -> PortRules:
     return PortRules(
         port_bits=buffer.port_bits,
         banks=buffer.array_banks,
         is_single=buffer.ports is Ports.ONE_SHARED,
         is_shared_with_dram=buffer.shares_ports_with_dram,
         is_double_buffered=buffer.double_buffered,
+        is_shared=is_shared,
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from accel_sim.mapping.tile import LOOP_NUMBERS, LoopOrder
 from accel_sim.timing import tile_series as of
 from accel_sim.timing.mac_array import ArrayRules
+from accel_sim.timing.record import as_record
 from accel_sim.timing.schedule_kernel import is_double_buffered
 from accel_sim.timing.schedule_rules import ScheduleRules
 from accel_sim.timing.tile_walk import CHANNELS, FILTERS, GROUPS, IFM, N_LOOPS, OFM, PIXELS, WEIGHTS
@@ -84,7 +85,7 @@ def bound_steps(
     """
     numbers = np.array([[LOOP_NUMBERS[loop] for loop in order] for order in orders], np.int64)
     bounds = np.empty((len(orders), len(series)), np.int64)
-    _bound_tiles(rules, series, all_busy, numbers, bounds)
+    _bound_tiles(as_record(rules), series, all_busy, numbers, bounds)
     return bounds
 
 

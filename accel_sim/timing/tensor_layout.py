@@ -38,10 +38,8 @@ class TileAddresses(NamedTuple):
         Extents of a tile that no edge cuts.
     filter_weights, channel_weights
         Weights of a filter; and those that `blocks` filters have for a channel.
-    row_begin, row_place
-        `Positions` of the ifm's rows.
-    first_col, n_cols
-        int64[n], columns of the ifm by tile along these.
+    row_tiles, col_tiles
+        Tiles along the rows, and along the columns, of a map.
     end
         First bit behind all tensors.
     """
@@ -64,10 +62,8 @@ class TileAddresses(NamedTuple):
     channel_weights: int
     blocks: int
     shares_residual: bool
-    row_begin: Counts
-    row_place: Counts
-    first_col: Counts
-    n_cols: Counts
+    row_tiles: int
+    col_tiles: int
     ifm: Operand
     residual: Operand
     weights: Operand
@@ -75,6 +71,37 @@ class TileAddresses(NamedTuple):
     psum: Operand
     ofm: Operand
     end: int
+
+
+class TilePositions(NamedTuple):
+    """What the tiles of one layer read of a plane of the ifm.
+
+    Attributes
+    ----------
+    row_begin, row_place
+        `Positions` of the rows.
+    first_col, n_cols
+        int64[n], columns by tile along these.
+    """
+
+    row_begin: Counts
+    row_place: Counts
+    first_col: Counts
+    n_cols: Counts
+
+
+def tile_positions(nest: LoopNest, tile: Tile) -> TilePositions:
+    """Find what the tiles of a layer read of a plane of the ifm."""
+    rows = list_positions(row_axis(nest), tile.output_rows)
+    cols = list_positions(col_axis(nest), tile.output_cols)
+    n_cols, first_col = np.zeros((2, len(cols.begin) - 1), np.int64)
+    for number, (begin, end) in enumerate(zip(cols.begin, cols.begin[1:], strict=False)):
+        if end > begin:
+            first_col[number] = cols.place[begin]
+            n_cols[number] = cols.place[end - 1] + 1 - first_col[number]
+    return TilePositions(
+        row_begin=rows.begin, row_place=rows.place, first_col=first_col, n_cols=n_cols
+    )
 
 
 def tile_addresses(nest: LoopNest, tile: Tile, bits: StoredBits, row_bits: int) -> TileAddresses:
@@ -85,13 +112,6 @@ def tile_addresses(nest: LoopNest, tile: Tile, bits: StoredBits, row_bits: int) 
     row_bits
         Of DRAM, all channels together.
     """
-    rows = list_positions(row_axis(nest), tile.output_rows)
-    cols = list_positions(col_axis(nest), tile.output_cols)
-    n_cols, first_col = np.zeros((2, len(cols.begin) - 1), np.int64)
-    for number, (begin, end) in enumerate(zip(cols.begin, cols.begin[1:], strict=False)):
-        if end > begin:
-            first_col[number] = cols.place[begin]
-            n_cols[number] = cols.place[end - 1] + 1 - first_col[number]
     filter_weights = nest.channels * nest.channel_weights // nest.blocks
     maps = nest.batch * nest.groups
     n_filters = nest.groups * nest.filters
@@ -129,10 +149,8 @@ def tile_addresses(nest: LoopNest, tile: Tile, bits: StoredBits, row_bits: int) 
         channel_weights=nest.channel_weights,
         blocks=nest.blocks,
         shares_residual=nest.shares_residual,
-        row_begin=rows.begin,
-        row_place=rows.place,
-        first_col=first_col,
-        n_cols=n_cols,
+        row_tiles=-(-nest.output_rows // tile.output_rows),
+        col_tiles=-(-nest.output_cols // tile.output_cols),
         ifm=ifm,
         residual=residual,
         weights=weights,
@@ -143,9 +161,9 @@ def tile_addresses(nest: LoopNest, tile: Tile, bits: StoredBits, row_bits: int) 
     )
 
 
-def most_runs(addresses: TileAddresses) -> int:
+def most_runs(addresses: TileAddresses, positions: TilePositions) -> int:
     """Bound the runs that one operand of a tile has, a second operand included."""
-    in_rows = int(np.diff(addresses.row_begin).max())
+    in_rows = int(np.diff(positions.row_begin).max())
     filters = addresses.tile_groups * addresses.tile_filters
     images = addresses.tile_groups * addresses.tile_batch
     ifm = images * (addresses.tile_channels * in_rows + addresses.tile_rows)

@@ -7,15 +7,21 @@ whether it checks array bounds, and the host's processor. An edit anywhere is a 
 cache.
 """
 
+import gc
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import numba
 from llvmlite import binding as llvm
 from numba import types
+from numba._dynfunc import make_function
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 
 def _cache_root() -> Path:
@@ -44,12 +50,93 @@ def cache_directory(source: Path) -> Path:
     return _cache_root() / digest.hexdigest()[:20]
 
 
-def _is_writable(folder: Path) -> bool:
+@cache
+def _find_cache(folder: Path) -> Path | None:
+    """Make the cache of a folder's source files, if it can be written."""
+    cache_folder = cache_directory(folder / "any.py")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        cache_folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return False
-    return os.access(folder, os.W_OK)
+        return None
+    return cache_folder if os.access(cache_folder, os.W_OK) else None
+
+
+class _Compiler(Compiler):
+    """Compiles for calls from Python."""
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        self.state.flags.no_cfunc_wrapper = True
+        compile_all: Any = super().compile_extra
+        with _without_garbage_collection(), _with_known_calls():
+            return compile_all(func)
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Spare a look, again and again, through the million objects of a compilation: most live on."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@contextmanager
+def _with_known_calls() -> Iterator[None]:
+    """Let Numba remember which of its functions an operator stands for.
+
+    By itself it tries them one by one, at every use. Numba compiles on one thread at a time.
+    """
+    function: Any = types.Function
+    find, known = function.get_call_type, {}
+
+    def get_call_type(kind: Any, context: Any, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        call = kind, tuple(args), tuple(kws.items())
+        if call not in known:
+            known[call] = find(kind, context, args, kws)
+        return known[call]
+
+    function.get_call_type = get_call_type
+    try:
+        yield
+    finally:
+        del function.get_call_type
+
+
+class _PartLibrary(JITCodeLibrary):
+    """Code that is linked into that of its callers; optimized, and made machine code, there."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):
+    """Compiles for calls from compiled code.
+
+    Numba would make machine code of each function, with entries from Python and C, and once more
+    in each that calls it. A part may raise exceptions, but not compute what they say.
+    """
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        state, library, compile_all = self.state, cast(Any, _PartLibrary), super().compile_extra
+        state.flags.no_compile = True
+        state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
+        state.library = library(state.targetctx.codegen(), func.__qualname__)
+        part = cast(Any, compile_all)(func)
+        # Callers know it by its entry from Python, which leads nowhere.
+        entry = make_function(
+            part.fndesc.lookup_module(), func.__name__, "", 0, part.environment, (part.library,)
+        )
+        state.targetctx.insert_user_function(entry, part.fndesc, [part.library])
+        return part._replace(entry_point=entry)
 
 
 def jit(function: Callable[..., Any]) -> Any:
@@ -58,30 +145,37 @@ def jit(function: Callable[..., Any]) -> Any:
     The plain Python function stays reachable as ``.py_func``: tests hold both against
     the same oracle.
     """
-    folder = cache_directory(Path(function.__code__.co_filename))
-    if not _is_writable(folder):
-        return _share_code(numba.njit(nogil=True)(function))
+    folder = _find_cache(Path(function.__code__.co_filename).parent)
     config: Any = numba.config
     before = config.CACHE_DIR
     # Numba chooses the directory when the decorator runs; there is no argument for it.
     config.CACHE_DIR = str(folder)
     try:
-        return _share_code(numba.njit(nogil=True, cache=True)(function))
+        dispatcher: Any = numba.njit(
+            nogil=True, cache=folder is not None, pipeline_class=_Compiler
+        )(function)
     finally:
         config.CACHE_DIR = before
+    return _compile_parts_apart(dispatcher)
 
 
-def _share_code(dispatcher: Any) -> Any:
-    """Let calls with a constant use the code of those with any other value.
+def _compile_parts_apart(dispatcher: Any) -> Any:
+    """Let calls from compiled code have code of their own.
 
-    Numba would compile a function once more for each constant that a caller names, which takes
-    half of the time of a first run. Where one matters, LLVM still sees it when it inlines.
+    Those with a constant share it with calls of any other value: Numba would compile a function
+    once more for each constant that a caller names, which takes half of the time of a first run.
+    Where one matters, LLVM still sees it when it inlines.
     """
-    resolve, unliteral = dispatcher.get_call_template, cast(Any, types.unliteral)
+    unliteral = cast(Any, types.unliteral)
+
+    @cache
+    def part() -> Any:
+        return numba.njit(pipeline_class=_PartCompiler)(dispatcher.py_func)
 
     def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         named = {name: unliteral(kind) for name, kind in kws.items()}
-        return resolve(tuple(map(unliteral, args)), named)
+        return part().get_call_template(tuple(map(unliteral, args)), named)
 
     dispatcher.get_call_template = get_call_template
+    dispatcher.get_overload = lambda signature: part().get_overload(signature)
     return dispatcher

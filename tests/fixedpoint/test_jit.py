@@ -1,5 +1,6 @@
 """Can the cache of compiled code be trusted, and done without?"""
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import numba
 import pytest
+from numba.core import event
 
 import accel_sim
 import quantizer
@@ -43,7 +45,6 @@ def _choose(is_first: bool, value: int) -> int:
     return value if is_first else -value
 
 
-@jit.jit
 def _choose_both(value: int) -> int:
     total = _choose(True, 1) + _choose(False, 2) + _choose(is_first=True, value=3)
     for _ in range(2):
@@ -52,8 +53,24 @@ def _choose_both(value: int) -> int:
 
 
 def test_constants_share_the_code_of_other_values():
-    assert _choose_both(-4) == 1 - 2 + 3 + 4
-    assert len(_choose.signatures) == 1
+    compiled = event.RecordingListener()
+    with event.install_listener("numba:compile", compiled):
+        assert numba.njit(_choose_both)(-4) == 1 - 2 + 3 + 4  # from no cache
+    names = [one.data["dispatcher"].__name__ for _, one in compiled.buffer if one.is_start]
+    assert names.count("_choose") == 1
+
+
+def test_compiling_leaves_numba_and_the_garbage_collector_as_they_were() -> None:
+    for collects in (True, False):
+        (gc.enable if collects else gc.disable)()
+        try:
+            assert jit.jit(lambda value: value + 1)(1) == 2
+            with pytest.raises(numba.TypingError):
+                jit.jit(lambda value: value.no_such_field)(1)
+            assert gc.isenabled() == collects
+            assert "get_call_type" not in vars(numba.types.Function)
+        finally:
+            gc.enable()
 
 
 @pytest.fixture
@@ -95,6 +112,7 @@ def test_an_edit_in_any_file_that_is_called_is_seen(copy: Path, tmp_path: Path) 
     assert step_and_wrap_100(copy, cache) == 200 - 256
 
     first = compiled_code(cache)
+    assert {path.name.split("-")[0] for path, _ in first} == {"caller.step_and_wrap"}  # no parts
     assert step_and_wrap_100(copy, cache) == 200 - 256
     assert compiled_code(cache) == first != set()
 

@@ -13,7 +13,8 @@ from accel_sim.mapping.loop_orders import loop_orders
 from accel_sim.mapping.stored_bits import stored_bits
 from accel_sim.timing import address_runs
 from accel_sim.timing.dram_windows import READS, WRITES
-from accel_sim.timing.tensor_layout import most_runs, tile_addresses
+from accel_sim.timing.record import as_record
+from accel_sim.timing.tensor_layout import most_runs, tile_addresses, tile_positions
 from tests.mapping.random_layers import (
     LANE_KINDS,
     as_problem,
@@ -41,22 +42,23 @@ def bits_of_elements(operand, elements):
     return (operand.base + numbers * operand.bits + np.arange(operand.bits)).ravel()
 
 
-def transfers(addresses, index, step, is_new_group):
+def transfers(addresses, positions, index, step, is_new_group):
     """Runs of all that a step moves, and the operand of which each part is."""
 
     def append(direction, *adds):
-        runs = np.zeros((most_runs(addresses), 3), np.int64)
+        runs = np.zeros((most, 3), np.int64)
         n_runs = 0
         for add in adds:
             n_runs = add(runs, n_runs)
         assert set(runs[:n_runs, 2].tolist()) == {direction}
         return runs[:n_runs]
 
+    addresses, most = as_record(addresses), most_runs(addresses, positions)
     place = address_runs.place_tile(addresses, index)
     if step.loads.get("ifm"):
         runs = append(
             READS,
-            lambda *to: address_runs.add_ifm(addresses, place, *to),
+            lambda *to: address_runs.add_ifm(addresses, positions, place, *to),
             lambda *to: address_runs.add_residual(addresses, place, is_new_group, *to),
         )
         yield step.loads["ifm"], runs, ("ifm", "residual")
@@ -66,19 +68,19 @@ def transfers(addresses, index, step, is_new_group):
     if step.loads.get("psum"):
         runs = append(
             READS,
-            lambda *to: address_runs.add_outputs(addresses, place, addresses.psum, READS, *to),
+            lambda *to: address_runs.add_outputs(addresses, place, addresses["psum"], READS, *to),
         )
         yield step.loads["psum"], runs, ("psum",)
     if step.stores.get("psum"):
         runs = append(
             WRITES,
-            lambda *to: address_runs.add_outputs(addresses, place, addresses.psum, WRITES, *to),
+            lambda *to: address_runs.add_outputs(addresses, place, addresses["psum"], WRITES, *to),
         )
         yield step.stores["psum"], runs, ("psum",)
     if step.stores.get("ofm"):
         runs = append(
             WRITES,
-            lambda *to: address_runs.add_outputs(addresses, place, addresses.ofm, WRITES, *to),
+            lambda *to: address_runs.add_outputs(addresses, place, addresses["ofm"], WRITES, *to),
         )
         yield step.stores["ofm"], runs, ("ofm",)
 
@@ -91,7 +93,8 @@ def check_layer(rng, nest, hardware):
         nest, hardware, space, candidate, orders[int(rng.integers(0, len(orders)))]
     )
     bits = stored_bits(nest, hardware)
-    addresses = tile_addresses(nest, space.tile(candidate), bits, ROW_BITS)
+    tile = space.tile(candidate)
+    addresses, positions = tile_addresses(nest, tile, bits, ROW_BITS), tile_positions(nest, tile)
     tensors = ("ifm", "residual", "weights", "biases", "psum", "ofm")
     assert all(getattr(addresses, name).base % ROW_BITS == 0 for name in tensors)
     names = {"weights": "weight", "biases": "bias"}
@@ -116,7 +119,7 @@ def check_layer(rng, nest, hardware):
             elements["residual"] = []
         if not step.is_last:
             elements["bias"] = []
-        for n_bits, runs, operands in transfers(addresses, index, step, is_new_group):
+        for n_bits, runs, operands in transfers(addresses, positions, index, step, is_new_group):
             assert runs[:, 1].sum() == n_bits
             expected = [
                 bits_of_elements(getattr(addresses, name), elements[names.get(name, name)])

@@ -14,6 +14,7 @@ from accel_sim.timing.dram_windows import (
     window_rules,
 )
 from accel_sim.timing.power_mean import power_mean
+from accel_sim.timing.record import as_record
 from tests.oracles import dram_windows
 from tests.seeds import seeds
 
@@ -133,7 +134,7 @@ def test_rows_stay_open_from_one_batch_to_the_next():
     times = []
     for _ in range(3):
         begin_batch(state)
-        times.append(move_runs(rules, state, run, 1))
+        times.append(move_runs(as_record(rules), state, run, 1))
     assert times[0] > times[1] == times[2]
 
 

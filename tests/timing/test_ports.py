@@ -11,6 +11,7 @@ from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.loop_orders import LOOP_ORDERS
 from accel_sim.timing import schedule_kernel
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
+from accel_sim.timing.record import as_record
 from accel_sim.timing.schedule_rules import schedule_rules
 from accel_sim.timing.tile_walk import N_LOOPS
 
@@ -149,11 +150,12 @@ def test_the_kernel_says_the_same_as_plain_python():
         sizes = tile_sizes(NEST, hardware, space, candidate)
         tiles = (sizes.groups, sizes.pixels, sizes.filters, sizes.channels)
         results = []
-        for kernel in (schedule_kernel.run_schedule, schedule_kernel.run_schedule.py_func):
+        run, rules = schedule_kernel.run_schedule, schedule_rules(NEST, hardware)
+        for kernel, its_rules in ((run, as_record(rules)), (run.py_func, rules)):
             causes = np.zeros(schedule_kernel.N_CAUSES, np.int64)
             scratch = np.zeros((schedule_kernel.N_SCRATCH, N_LOOPS), np.int64)
             total = kernel(
-                schedule_rules(NEST, hardware), np.array([0, 1, 2, 3]),
+                its_rules, np.array([0, 1, 2, 3]),
                 np.array([len(tile) for tile in tiles]), sizes.groups, sizes.pixels,
                 sizes.inputs, sizes.filters, sizes.channels, sizes.passes,
                 np.zeros((1, 2, 0), np.int64), np.zeros((0, 2), np.int64), scratch, causes,
