@@ -9,16 +9,18 @@ model (8-bit unsigned activations, 8-bit signed weights, all optimisations) and 
 with the whole batch in one call. Medians of images per second, and ratios.
 """
 
+import statistics
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from inference import Run, take_turns
+from inference import Run
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (
@@ -38,7 +40,10 @@ from quantizer.quantized import BitWidths
 BATCH, THREADS = 8, 2
 CLASSES = 1000
 SHAPE = (3, 224, 224)
-ROUNDS = 15
+ROUNDS, RUNS = 9, 10
+"""Turns of every contender, and batches in each."""
+PAUSE_S = 0.1
+"""Before a turn: threads of onnxruntime spin for a while when their work is done."""
 CALIBRATION_IMAGES = 4
 
 
@@ -189,6 +194,20 @@ def find_contenders(model: onnx.ModelProto, images: NDArray[np.float32]) -> dict
     return runs | {name: theirs(session) for name, session in sessions.items()}
 
 
+def take_turns(runs: Mapping[str, Run]) -> dict[str, float]:
+    """Seconds of a run of every contender: medians over turns, after one run to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(1 + ROUNDS):  # the first compiles
+        for name, run in runs.items():
+            time.sleep(PAUSE_S)
+            run()
+            start = time.perf_counter()
+            for _ in range(RUNS):
+                run()
+            seconds[name].append((time.perf_counter() - start) / RUNS)
+    return {name: statistics.median(times[1:]) for name, times in seconds.items()}
+
+
 def main() -> None:
     print(
         f"numpy {np.__version__}, onnxruntime {ort.__version__}, ORT_ENABLE_ALL, QOperator, "
@@ -196,7 +215,7 @@ def main() -> None:
     )
     images = np.random.default_rng(1).normal(0, 1, (BATCH, *SHAPE)).astype(np.float32)
     for name, model in (("resnet18", resnet18()), ("squeezenet1_1", squeezenet())):
-        seconds = take_turns(find_contenders(model, images), ROUNDS)
+        seconds = take_turns(find_contenders(model, images))
         speeds = "".join(f"  {one} {BATCH / taken:.1f}" for one, taken in seconds.items())
         best = seconds[HOST_PATHS[0].name]
         ratios = [f"{seconds[one] / best:.2f} x {one}" for one in seconds if one.startswith("ort")]
