@@ -153,7 +153,10 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
                     overflows += add_in_order(
                         kernel, ifm, starts, tiles.pixel_step, order, block, t // RUNS, work.order
                     )
-                    work.sums[:] = work.order.levels[-1]
+                    top = len(work.order.levels) - 1
+                    for i in range(work.sums.shape[0]):
+                        for k in range(work.sums.shape[1]):
+                            work.sums[i, k] = work.order.levels[top, i, k]
                 elif parts is None:
                     multiply(
                         kernel, ifm, starts, tiles.pixel_step, filters.weights,

@@ -89,6 +89,8 @@ class Layout:
 
     Attributes
     ----------
+    padded
+        Rows, cols and channels of the packed map.
     size
         Values of the packed map, with those that are read behind its last pixel.
     """
@@ -98,6 +100,7 @@ class Layout:
     shape: Shape
     tiles: Tiles
     filters: PackedFilters
+    padded: tuple[int, int, int]
     size: int
 
     @property
@@ -200,6 +203,7 @@ def arrange(
             lanes=values.shape[3] // kernel.lane_values,
             step=shape.ofm[0],
         ),
+        padded=(rows, cols, shape.ifm[0]),
         size=max(last_pixel + int(blocks[:, 2].max()) + reach, rows * cols * shape.ifm[0]),
     )
 

@@ -95,20 +95,30 @@ class PackedLayer:
     rooms: Rooms
 
     def pack(self, ifm: Raw) -> Packed:
-        """Store a map [C, H, W] for the micro-kernel."""
-        shape = self.layout.shape
-        (channels, height, width), (rows, cols) = shape.ifm, shape.touched
-        (top, left), packed = shape.first_pads, self._empty()
+        """Store a map [C, H, W] for the micro-kernel; as it is, where that will do."""
+        layout = self.layout
+        kept = channels_last(ifm.reshape(layout.shape.ifm), self.ifm)
+        if self._is_packed(kept):
+            return kept.reshape(-1)
+        packed, (rows, cols, channels) = self._empty(), layout.padded
+        (height, width, _), (top, left) = kept.shape, layout.shape.first_pads
         inner = packed[: rows * cols * channels].reshape(rows, cols, channels)
-        inner = inner[top : top + height, left : left + width]
-        self._store(channels_last(ifm.reshape(shape.ifm), self.ifm), inner)
+        self._store(kept, inner[top : top + height, left : left + width])
         return packed
 
     def pack_rows(self, ifm: Raw) -> Packed:
         """Store vectors [M, C] for the micro-kernel."""
+        kept = np.ascontiguousarray(ifm, self.ifm).reshape(-1)
+        if self._is_packed(kept):
+            return kept
         packed = self._empty()
-        self._store(np.ascontiguousarray(ifm, self.ifm).reshape(-1), packed[: ifm.size])
+        self._store(kept, packed[: kept.size])
         return packed
+
+    def _is_packed(self, kept: Raw) -> bool:
+        """Tell whether a map is what the micro-kernel reads: no padding, nothing behind it."""
+        layout = self.layout
+        return not self.offset and kept.size == layout.size and kept.dtype == layout.maps
 
     def _empty(self) -> Packed:
         return np.full(self.layout.size, self.offset, self.layout.maps)

@@ -1,8 +1,7 @@
 """What the steps of all layers share: raw maps, events, bounds of the output."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,7 @@ BEYOND = 1 << 40
 """Stands for an infinite real in raw units: beyond every raw value and one more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Events:
+class Events(NamedTuple):
     """What happened in one layer, counted over one image.
 
     Attributes
