@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from accel_sim.accumulation import NO_PLANS, AccumulationPlan, Plans
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.layer_steps import prepare_step
-from accel_sim.layer_steps.feature_map import encode_map
+from accel_sim.layer_steps.feature_map import encode_map, make_room
+from accel_sim.layer_steps.joined_maps import Parts, find_parts
 from accel_sim.layer_steps.step import Events, Raw
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow
@@ -77,10 +78,12 @@ class ExactNetwork:
         path: Path = HOST_PATHS[0],
     ) -> None:
         self._network = network
+        parts = find_parts(network)
         self._steps = [
-            (layer, prepare_step(network, layer, find_plan(network, layer, plans), path))
+            (layer, prepare_step(network, layer, find_plan(network, layer, plans), path, parts))
             for layer in network.network.layers
         ]
+        self._begun = _find_begun(network.network, parts)
         self._read_last = _find_last_reads(network.network)
 
     def encode(self, image: NDArray[np.float64]) -> Raw:
@@ -100,12 +103,27 @@ class ExactNetwork:
         """
         tensors = {self._network.network.input: self.encode(image)}
         events = {}
-        for (layer, step), read_last in zip(self._steps, self._read_last, strict=True):
+        shapes, formats = self._network.network.shapes, self._network.formats
+        for (layer, step), begun, read_last in zip(
+            self._steps, self._begun, self._read_last, strict=True
+        ):
+            if begun is not None:
+                tensors[begun] = make_room(shapes[begun], formats[begun])
             tensors[layer.ofm], events[layer.name] = step(tensors)
             if not keeps_maps:
                 for name in read_last:
                     del tensors[name]
         return Trace(tensors=tensors, events=events)
+
+
+def _find_begun(network: Network, parts: Parts) -> list[str | None]:
+    """Find by layer the joined map whose first part it makes, if it does."""
+    begun: list[str | None] = []
+    for layer in network.layers:
+        part = parts.get(layer.ofm)
+        is_first = part is not None and part.joined not in begun
+        begun.append(part.joined if part is not None and is_first else None)
+    return begun
 
 
 def _find_last_reads(network: Network) -> list[tuple[str, ...]]:

@@ -30,7 +30,7 @@ class PackedFilters(NamedTuple):
     lanes : int
         Of every segment.
     step : int
-        Filters of the layer: so many outputs has a pixel.
+        Channels of a pixel where outputs are written: the filters, or more.
     """
 
     weights: NDArray[Any]
@@ -124,8 +124,8 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
     work : Workspace
     size : int
         Bytes of an output: 1, 2 or 4.
-    ofm : uint8[P*Q*K*size]
-        Outputs of a pixel side by side. Every element is overwritten.
+    ofm : uint8[bytes]
+        Outputs of a pixel side by side. Those of all filters are overwritten.
 
     Returns
     -------

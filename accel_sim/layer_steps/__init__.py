@@ -4,10 +4,13 @@ Each layer is prepared once (operands packed, shifts and bounds worked out, rang
 and then runs on any number of images, from any number of threads.
 """
 
+import numpy as np
+
 from accel_sim.accumulation import AccumulationPlan
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.layer_steps import elementwise, functions, mac_layers, moves, pools
 from accel_sim.layer_steps.feature_map import storage
+from accel_sim.layer_steps.joined_maps import NO_PARTS, Parts
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step
 from quantizer.network.layers import (
     Add,
@@ -38,6 +41,7 @@ def prepare_step(
     layer: Layer,
     plan: AccumulationPlan | None = None,
     path: Path = HOST_PATHS[0],
+    parts: Parts = NO_PARTS,
 ) -> Step:
     """Make the function that runs one layer; its ofm is as `feature_map` says.
 
@@ -48,6 +52,9 @@ def prepare_step(
         wrap, because the order cannot matter then.
     path
         Whose micro-kernels to use; the fastest of the host. It changes no bit.
+    parts
+        Maps that are written as parts of others, for which the step finds room. It changes no
+        bit either.
 
     Raises
     ------
@@ -55,22 +62,33 @@ def prepare_step(
         Formats lie so far apart that an exact result needs more than 61 bits, a function
         has no value at some input, or a window of an average pool counts nothing.
     """
-    run = _prepare(network, layer, plan, path)
+    run = _prepare(network, layer, plan, path, parts)
     shape, dtype = network.network.shapes[layer.ofm], storage(network.formats[layer.ofm])
+    part = parts.get(layer.ofm)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         ofm, events = run(maps)
-        return ofm.astype(dtype, copy=False).reshape(shape), events
+        ofm = ofm.astype(dtype, copy=False).reshape(shape)
+        if part is not None:
+            place = part.place(maps)
+            if not np.may_share_memory(ofm, place):
+                place[:] = ofm
+            return place, events
+        return ofm, events
 
     return step
 
 
 def _prepare(
-    network: QuantizedNetwork, layer: Layer, plan: AccumulationPlan | None, path: Path
+    network: QuantizedNetwork,
+    layer: Layer,
+    plan: AccumulationPlan | None,
+    path: Path,
+    parts: Parts,
 ) -> Step:
     match layer:
         case Conv():
-            return mac_layers.prepare_conv(network, layer, plan, path)
+            return mac_layers.prepare_conv(network, layer, plan, path, parts.get(layer.ofm))
         case ConvTranspose():
             return mac_layers.prepare_transposed_conv(network, layer, plan)
         case Dense():
@@ -94,6 +112,8 @@ def _prepare(
         case Clip():
             return moves.prepare_clip(network, layer)
         case Concat():
+            if any(part.joined == layer.ofm for part in parts.values()):
+                return lambda maps: (maps[layer.ofm], Events())
             return moves.prepare_concat(network, layer)
         case Reshape():
             return moves.prepare_reshape(layer)

@@ -48,8 +48,15 @@ def channels_last(raw: Raw, dtype: DTypeLike) -> Raw:
     if raw.ndim != _WITH_PIXELS:
         return np.ascontiguousarray(raw)
     kept = raw.transpose(1, 2, 0)
+    if kept.strides[-1] == kept.itemsize:
+        return np.ascontiguousarray(kept)
     # Channel by channel, a copy is faster than value by value.
-    return kept if kept.flags.c_contiguous else np.stack(list(raw), axis=-1)
+    return np.stack(list(raw), axis=-1)
+
+
+def make_room(shape: Shape, fmt: QFormat) -> Raw:
+    """Make an empty map."""
+    return from_channels_last(np.empty(math.prod(shape), storage(fmt)), shape)
 
 
 def from_channels_last(kept: Raw, shape: Shape) -> Raw:
@@ -66,9 +73,9 @@ def kept_axis(axis: int, shape: Shape) -> int:
 
 def channels_first(raw: Raw) -> NDArray[np.int32]:
     """Give a map as a C-contiguous int32 array of its own shape."""
-    kept = raw.transpose(1, 2, 0) if raw.ndim == _WITH_PIXELS else raw
-    if raw.ndim != _WITH_PIXELS or not kept.flags.c_contiguous:
+    if raw.ndim != _WITH_PIXELS or raw.flags.c_contiguous:
         return np.ascontiguousarray(raw, np.int32)
+    kept = channels_last(raw, raw.dtype)
     channels, pixels = raw.shape[0], math.prod(raw.shape[1:])
     widened = np.empty((channels, pixels), np.int32)
     unpack_map(kept.reshape(pixels, channels), widened)

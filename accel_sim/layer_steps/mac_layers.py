@@ -11,7 +11,8 @@ from accel_sim.kernels import conv, dense, transposed_conv
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.kernels.micro_layout import Shape
 from accel_sim.kernels.ordered_sums import Sums
-from accel_sim.layer_steps.feature_map import channels_first, from_channels_last
+from accel_sim.layer_steps.feature_map import channels_first, channels_last, from_channels_last
+from accel_sim.layer_steps.joined_maps import Part
 from accel_sim.layer_steps.ordered_filters import (
     Indices,
     OpenFilters,
@@ -62,8 +63,9 @@ def prepare_conv(
     layer: Conv,
     plan: AccumulationPlan | None,
     path: Path = HOST_PATHS[0],
+    part: Part | None = None,
 ) -> Step:
-    """Prepare a convolution, on the micro-kernels of a path where order cannot matter."""
+    """Prepare a convolution, on the micro-kernels of a path where these take it."""
     shapes = network.network.shapes
     image, ofm_image = as_image(shapes[layer.ifm]), as_image(shapes[layer.ofm])
     raw = network.weights[layer.weights].raw
@@ -90,7 +92,7 @@ def prepare_conv(
     found = None if plan is None else find_open_filters(network, layer, plan, window)
     packed = _pack(network, layer, shape, found, path)
     if packed is not None:
-        return _run_packed_conv(packed, layer.ifm, ofm_image)
+        return _run_packed_conv(packed, layer.ifm, ofm_image, part)
     rows, cols = geometry.acc_shape
     pixels = _flat_pixels(ofm_image[1:], cols)
     sums = _ConvSums(
@@ -120,12 +122,22 @@ def _pack(
     return pack_in_order(network, layer, shape, found.sums, path)
 
 
-def _run_packed_conv(packed: PackedLayer, ifm: str, shape: tuple[int, int, int]) -> Step:
-    def step(maps: Maps) -> tuple[Raw, Events]:
+def _run_packed_conv(
+    packed: PackedLayer, ifm: str, shape: tuple[int, int, int], part: Part | None
+) -> Step:
+    def run_alone(maps: Maps) -> tuple[Raw, Events]:
         kept, events = packed.run(packed.pack(maps[ifm]))
         return from_channels_last(kept, shape), events
 
-    return step
+    if part is None:
+        return run_alone
+
+    def run_in_place(maps: Maps) -> tuple[Raw, Events]:
+        joined = channels_last(maps[part.joined], packed.ofm)
+        events = packed.run_into(packed.pack(maps[ifm]), joined, part.first)
+        return part.place(maps), events
+
+    return run_in_place
 
 
 def _flat_pixels(shape: tuple[int, int], row_length: int) -> Indices:

@@ -133,22 +133,26 @@ class PackedLayer:
 
     def run(self, packed: Packed) -> tuple[Packed, Events]:
         """Run one image; give the ofm as [P*Q, K] in integers as narrow as its format."""
-        layout = self.layout
-        channels, rows, cols = layout.shape.ofm
+        channels, rows, cols = self.layout.shape.ofm
         ofm = np.empty((rows * cols, channels), self.ofm)
+        return ofm, self.run_into(packed, ofm, 0)
+
+    def run_into(self, packed: Packed, joined: Packed, first: int) -> Events:
+        """Run one image; write channels from `first` on of a C-contiguous map, channels last."""
+        layout = self.layout
         events = convolve(
             layout.kernel,
             packed,
-            layout.filters,
+            layout.filters._replace(step=joined.shape[-1]),
             self.order,
             self.parts,
             layout.tiles,
             self.stage,
             self.rooms.work,
             self.ofm.itemsize,
-            ofm.reshape(-1).view(np.uint8),
+            joined.reshape(-1)[first:].view(np.uint8),
         )
-        return ofm, Events(accumulator_overflows=int(events[0]), output_saturations=int(events[1]))
+        return Events(accumulator_overflows=int(events[0]), output_saturations=int(events[1]))
 
 
 def pack_layer(
