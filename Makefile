@@ -3,7 +3,7 @@
 # make test-all   all tests (make test-slow: only the slow ones)
 # make test-jit   the tests of compiled code, once more with array bounds checked
 # make lint       style and types
-# make bench      the kernels against their peers
+# make bench      layers and whole networks against their peers
 #
 # Each sets up .venv by itself, and again only after pyproject.toml has changed.
 # Another Python: make run PYTHON=python3.12
@@ -38,9 +38,11 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy benchmarks
 
 bench: $(VENV)/installed-dev
 	@$(VENV)/bin/python benchmarks/kernels.py
+	@$(VENV)/bin/python benchmarks/networks.py
 
 install = $(VENV)/bin/python -m pip --disable-pip-version-check install -qq --editable
 

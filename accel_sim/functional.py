@@ -118,12 +118,8 @@ class ExactNetwork:
 
 def _find_begun(network: Network, parts: Parts) -> list[str | None]:
     """Find by layer the joined map whose first part it makes, if it does."""
-    begun: list[str | None] = []
-    for layer in network.layers:
-        part = parts.get(layer.ofm)
-        is_first = part is not None and part.joined not in begun
-        begun.append(part.joined if part is not None and is_first else None)
-    return begun
+    joined = [parts[one.ofm].joined if one.ofm in parts else None for one in network.layers]
+    return [None if name in joined[:index] else name for index, name in enumerate(joined)]
 
 
 def _find_last_reads(network: Network) -> list[tuple[str, ...]]:

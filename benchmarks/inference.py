@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numba
 import numpy as np
@@ -179,7 +180,7 @@ def from_map(layer: Layer, path: Path) -> Run:
 def onnxruntime(layer: Layer, *, is_float: bool = False) -> Run:
     ifm, weights = draw(layer)
     kind, dtype = (TensorProto.FLOAT, np.float32) if is_float else (TensorProto.UINT8, np.uint8)
-    constants = {"w": weights.astype(np.float32 if is_float else np.int8)}
+    constants: dict[str, Any] = {"w": weights.astype(np.float32 if is_float else np.int8)}
     inputs = ["x", "w"]
     if not is_float:
         constants |= {
@@ -230,7 +231,7 @@ def textbook(ifm, weights, stride, pad, shift, ofm):
     for k in range(weights.shape[0]):
         for p in range(ofm.shape[1]):
             for q in range(ofm.shape[2]):
-                total = 0
+                total = np.int64(0)
                 for c in range(group_channels):
                     for r in range(weights.shape[2]):
                         row = p * stride + r - pad

@@ -52,7 +52,7 @@ def textbook_saturating(ifm, weights, stride, low, high, acc):
     for k in range(weights.shape[0]):
         for p in range(acc.shape[1]):
             for q in range(acc.shape[2]):
-                total = 0
+                total = np.int64(0)
                 for c in range(weights.shape[1]):
                     for r in range(weights.shape[2]):
                         for s in range(weights.shape[3]):

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -57,7 +58,7 @@ class Builder:
         self._channels = {"x": SHAPE[0]}
         self._count: Counter[str] = Counter()
 
-    def node(self, kind: str, inputs: list[str], channels: int, **attributes: object) -> str:
+    def node(self, kind: str, inputs: list[str], channels: int, **attributes: Any) -> str:
         self._count[kind] += 1
         name = f"{kind.lower()}{self._count[kind]}"
         self._nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))

@@ -38,7 +38,9 @@ def load_cases(folder: Path | None) -> Iterator[Case]:
     assert isinstance(digits, TrainedNetwork)
     own = Preprocessing(mean=digits.mean, scale=digits.scale)
     yield load_case(digits.onnx_path, own, digits.calibration_path, digits.test_path)
-    for name, (files, preprocessing) in ({} if folder is None else OUTSIDE).items():
+    if folder is None:
+        return
+    for name, (files, preprocessing) in OUTSIDE.items():
         calibration, test = (folder / "images" / f"{file}.npz" for file in files)
         yield load_case(folder / "networks" / f"{name}.onnx", preprocessing, calibration, test)
 
