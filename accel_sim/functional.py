@@ -10,7 +10,7 @@ from accel_sim.accumulation import NO_PLANS, AccumulationPlan, Plans
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.layer_steps import prepare_step
 from accel_sim.layer_steps.feature_map import encode_map, make_room
-from accel_sim.layer_steps.joined_maps import Parts, find_parts
+from accel_sim.layer_steps.joined_maps import Placements, find_placements
 from accel_sim.layer_steps.step import Events, Raw
 from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow
@@ -78,12 +78,15 @@ class ExactNetwork:
         path: Path = HOST_PATHS[0],
     ) -> None:
         self._network = network
-        parts = find_parts(network)
+        placements = find_placements(network)
         self._steps = [
-            (layer, prepare_step(network, layer, find_plan(network, layer, plans), path, parts))
+            (
+                layer,
+                prepare_step(network, layer, find_plan(network, layer, plans), path, placements),
+            )
             for layer in network.network.layers
         ]
-        self._begun = _find_begun(network.network, parts)
+        self._begun = _find_begun(network.network, placements)
         self._read_last = _find_last_reads(network.network)
 
     def encode(self, image: NDArray[np.float64]) -> Raw:
@@ -116,9 +119,11 @@ class ExactNetwork:
         return Trace(tensors=tensors, events=events)
 
 
-def _find_begun(network: Network, parts: Parts) -> list[str | None]:
+def _find_begun(network: Network, placements: Placements) -> list[str | None]:
     """Find by layer the joined map whose first part it makes, if it does."""
-    joined = [parts[one.ofm].joined if one.ofm in parts else None for one in network.layers]
+    joined = [
+        placements[one.ofm].joined if one.ofm in placements else None for one in network.layers
+    ]
     return [None if name in joined[:index] else name for index, name in enumerate(joined)]
 
 

@@ -4,13 +4,11 @@ Each layer is prepared once (operands packed, shifts and bounds worked out, rang
 and then runs on any number of images, from any number of threads.
 """
 
-import numpy as np
-
 from accel_sim.accumulation import AccumulationPlan
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.layer_steps import elementwise, functions, mac_layers, moves, pools
 from accel_sim.layer_steps.feature_map import storage
-from accel_sim.layer_steps.joined_maps import NO_PARTS, Parts
+from accel_sim.layer_steps.joined_maps import NO_PLACEMENTS, Placements
 from accel_sim.layer_steps.step import Events, Maps, Raw, Step
 from quantizer.network.layers import (
     Add,
@@ -41,7 +39,7 @@ def prepare_step(
     layer: Layer,
     plan: AccumulationPlan | None = None,
     path: Path = HOST_PATHS[0],
-    parts: Parts = NO_PARTS,
+    placements: Placements = NO_PLACEMENTS,
 ) -> Step:
     """Make the function that runs one layer; its ofm is as `feature_map` says.
 
@@ -52,9 +50,9 @@ def prepare_step(
         wrap, because the order cannot matter then.
     path
         Whose micro-kernels to use; the fastest of the host. It changes no bit.
-    parts
-        Maps that are written as parts of others, for which the step finds room. It changes no
-        bit either.
+    placements
+        Of maps that are written as parts of others, for which the step finds room. They change
+        no bit either.
 
     Raises
     ------
@@ -62,16 +60,16 @@ def prepare_step(
         Formats lie so far apart that an exact result needs more than 61 bits, a function
         has no value at some input, or a window of an average pool counts nothing.
     """
-    run = _prepare(network, layer, plan, path, parts)
+    run = _prepare(network, layer, plan, path, placements)
     shape, dtype = network.network.shapes[layer.ofm], storage(network.formats[layer.ofm])
-    part = parts.get(layer.ofm)
+    placement = placements.get(layer.ofm)
 
     def step(maps: Maps) -> tuple[Raw, Events]:
         ofm, events = run(maps)
         ofm = ofm.astype(dtype, copy=False).reshape(shape)
-        if part is not None:
-            place = part.place(maps)
-            if not np.may_share_memory(ofm, place):
+        if placement is not None:
+            place = placement.find(maps)
+            if not _lies_at(ofm, place):
                 place[:] = ofm
             return place, events
         return ofm, events
@@ -79,16 +77,22 @@ def prepare_step(
     return step
 
 
+def _lies_at(raw: Raw, place: Raw) -> bool:
+    """Tell whether a map is that place: same memory in the same order."""
+    # To share some memory is not enough: a map may be another part by another name.
+    return raw.__array_interface__ == place.__array_interface__
+
+
 def _prepare(
     network: QuantizedNetwork,
     layer: Layer,
     plan: AccumulationPlan | None,
     path: Path,
-    parts: Parts,
+    placements: Placements,
 ) -> Step:
     match layer:
         case Conv():
-            return mac_layers.prepare_conv(network, layer, plan, path, parts.get(layer.ofm))
+            return mac_layers.prepare_conv(network, layer, plan, path, placements.get(layer.ofm))
         case ConvTranspose():
             return mac_layers.prepare_transposed_conv(network, layer, plan)
         case Dense():
@@ -112,7 +116,7 @@ def _prepare(
         case Clip():
             return moves.prepare_clip(network, layer)
         case Concat():
-            if any(part.joined == layer.ofm for part in parts.values()):
+            if any(one.joined == layer.ofm for one in placements.values()):
                 return lambda maps: (maps[layer.ofm], Events())
             return moves.prepare_concat(network, layer)
         case Reshape():

@@ -17,8 +17,12 @@ from accel_sim.layer_steps.step import Raw
 from quantizer.fixedpoint.qformat import QFormat, Rounding
 from quantizer.network.layers import Shape
 
-_WITH_PIXELS = 3
-"""Dimensions of a map that has pixels."""
+_CHW = 3
+
+
+def has_pixels(shape: Shape) -> bool:
+    """Tell whether a map is one of ``[C, H, W]``."""
+    return len(shape) == _CHW
 
 
 def storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
@@ -31,7 +35,13 @@ def storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
 
 
 def encode_map(real: NDArray[np.float64], fmt: QFormat, rounding: Rounding) -> Raw:
-    """Encode a map, which has no NaN; see `QFormat.encode`."""
+    """Encode a map of any shape, to be kept; see `QFormat.encode`.
+
+    Raises
+    ------
+    ValueError
+        An element is NaN.
+    """
     raw: Raw = np.empty(real.shape, storage(fmt))
     flat, scale = np.ascontiguousarray(real).reshape(-1), 2.0**fmt.frac_bits
     unknown = elementwise.encode(
@@ -45,7 +55,7 @@ def encode_map(real: NDArray[np.float64], fmt: QFormat, rounding: Rounding) -> R
 def channels_last(raw: Raw, dtype: DTypeLike) -> Raw:
     """Give a map as it is kept, as a C-contiguous array: ``[H, W, C]`` where it has pixels."""
     raw = raw.astype(dtype, copy=False)
-    if raw.ndim != _WITH_PIXELS:
+    if not has_pixels(raw.shape):
         return np.ascontiguousarray(raw)
     kept = raw.transpose(1, 2, 0)
     if kept.strides[-1] == kept.itemsize:
@@ -55,25 +65,25 @@ def channels_last(raw: Raw, dtype: DTypeLike) -> Raw:
 
 
 def make_room(shape: Shape, fmt: QFormat) -> Raw:
-    """Make an empty map."""
+    """Make a map of some shape, to be kept, whose values are still to be written."""
     return from_channels_last(np.empty(math.prod(shape), storage(fmt)), shape)
 
 
 def from_channels_last(kept: Raw, shape: Shape) -> Raw:
     """Give a map its shape again: the reverse of `channels_last`, of a flat array too."""
-    if len(shape) != _WITH_PIXELS:
+    if not has_pixels(shape):
         return kept.reshape(shape)
     return kept.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
 
 
 def kept_axis(axis: int, shape: Shape) -> int:
     """Find where an axis of a map of some shape is in what `channels_last` gives."""
-    return (axis - 1) % _WITH_PIXELS if len(shape) == _WITH_PIXELS else axis
+    return (axis - 1) % len(shape) if has_pixels(shape) else axis
 
 
 def channels_first(raw: Raw) -> NDArray[np.int32]:
     """Give a map as a C-contiguous int32 array of its own shape."""
-    if raw.ndim != _WITH_PIXELS or raw.flags.c_contiguous:
+    if not has_pixels(raw.shape) or raw.flags.c_contiguous:
         return np.ascontiguousarray(raw, np.int32)
     kept = channels_last(raw, raw.dtype)
     channels, pixels = raw.shape[0], math.prod(raw.shape[1:])

@@ -12,7 +12,7 @@ from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from accel_sim.kernels.micro_layout import Shape
 from accel_sim.kernels.ordered_sums import Sums
 from accel_sim.layer_steps.feature_map import channels_first, channels_last, from_channels_last
-from accel_sim.layer_steps.joined_maps import Part
+from accel_sim.layer_steps.joined_maps import Placement
 from accel_sim.layer_steps.ordered_filters import (
     Indices,
     OpenFilters,
@@ -63,7 +63,7 @@ def prepare_conv(
     layer: Conv,
     plan: AccumulationPlan | None,
     path: Path = HOST_PATHS[0],
-    part: Part | None = None,
+    placement: Placement | None = None,
 ) -> Step:
     """Prepare a convolution, on the micro-kernels of a path where these take it."""
     shapes = network.network.shapes
@@ -92,7 +92,7 @@ def prepare_conv(
     found = None if plan is None else find_open_filters(network, layer, plan, window)
     packed = _pack(network, layer, shape, found, path)
     if packed is not None:
-        return _run_packed_conv(packed, layer.ifm, ofm_image, part)
+        return _run_packed_conv(packed, layer.ifm, ofm_image, placement)
     rows, cols = geometry.acc_shape
     pixels = _flat_pixels(ofm_image[1:], cols)
     sums = _ConvSums(
@@ -123,19 +123,19 @@ def _pack(
 
 
 def _run_packed_conv(
-    packed: PackedLayer, ifm: str, shape: tuple[int, int, int], part: Part | None
+    packed: PackedLayer, ifm: str, shape: tuple[int, int, int], placement: Placement | None
 ) -> Step:
     def run_alone(maps: Maps) -> tuple[Raw, Events]:
         kept, events = packed.run(packed.pack(maps[ifm]))
         return from_channels_last(kept, shape), events
 
-    if part is None:
+    if placement is None:
         return run_alone
 
     def run_in_place(maps: Maps) -> tuple[Raw, Events]:
-        joined = channels_last(maps[part.joined], packed.ofm)
-        events = packed.run_into(packed.pack(maps[ifm]), joined, part.first)
-        return part.place(maps), events
+        joined = channels_last(maps[placement.joined], packed.ofm)
+        events = packed.run_into(packed.pack(maps[ifm]), joined, placement.first)
+        return placement.find(maps), events
 
     return run_in_place
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from accel_sim.functional import ExactNetwork, find_plan
 from accel_sim.kernels.micro_kernels import HOST_PATHS
 from accel_sim.layer_steps import prepare_step
-from accel_sim.layer_steps.joined_maps import Part, find_parts
+from accel_sim.layer_steps.joined_maps import Placement, find_placements
 from quantizer.fixedpoint.qformat import QFormat
-from quantizer.network.layers import Concat, Conv, MaxPool
+from quantizer.network.layers import Concat, Conv, MaxPool, Reshape
 from quantizer.quantized import QuantizedNetwork
 from tests.functional.by_hand import constant, quantized, signed, unsigned
 
@@ -101,15 +101,36 @@ def test_joined_maps_have_the_values_of_maps_alone(
     np.testing.assert_array_equal(last["q"], expected["q"])
 
 
+@ON_EVERY_PATH
+def test_a_part_that_is_another_part_by_another_name_is_written_too(path: Any) -> None:
+    rng = np.random.default_rng(0)
+    fmt = signed(8, 4)
+    network = quantized(
+        conv("x", "a", "w"),
+        Reshape(name="b", ifm="a", ofm="b"),
+        joined(("b", "a"), "y"),
+        maps={
+            **{name: (fmt, (3, SIZE, SIZE)) for name in ("x", "a", "b")},
+            "y": (fmt, (6, SIZE, SIZE)),
+        },
+        weights={"w": constant(rng.integers(-9, 10, (3, 3, 3, 3)), 4, bits=8)},
+    )
+    image = rng.normal(0, 1, (3, SIZE, SIZE))
+    found = ExactNetwork(network, path=path).run(image).tensors
+    expected = run_step_by_step(network, image)
+    for name, raw in expected.items():
+        np.testing.assert_array_equal(found[name], raw, name)
+
+
 def test_parts_are_those_of_the_first_concatenation() -> None:
-    parts = find_parts(dense_block(8, (3, 5, 7)))
+    parts = find_placements(dense_block(8, (3, 5, 7)))
     assert parts == {
-        "a": Part(joined="ab", first=0, channels=3),
-        "b": Part(joined="ab", first=3, channels=5),
-        "ab": Part(joined="abc", first=0, channels=8),
-        "c": Part(joined="abc", first=8, channels=7),
-        "p": Part(joined="y", first=0, channels=3),
-        "d": Part(joined="y", first=3, channels=5),
+        "a": Placement(joined="ab", first=0, channels=3),
+        "b": Placement(joined="ab", first=3, channels=5),
+        "ab": Placement(joined="abc", first=0, channels=8),
+        "c": Placement(joined="abc", first=8, channels=7),
+        "p": Placement(joined="y", first=0, channels=3),
+        "d": Placement(joined="y", first=3, channels=5),
     }
 
 
@@ -137,7 +158,7 @@ def test_other_concatenations_copy(inputs: tuple[str, ...], axis: int, fmt: QFor
         },
         weights={"w": weights},
     )
-    assert find_parts(network) == {}
+    assert find_placements(network) == {}
     image = rng.normal(0, 1, (3, SIZE, SIZE))
     found = ExactNetwork(network).run(image).tensors["y"]
     np.testing.assert_array_equal(found, run_step_by_step(network, image)["y"])
