@@ -46,6 +46,8 @@ class LayerValues:
         without MACs.
     zero_ifm_fraction
         Zeros among the raw values that the layer reads.
+    zero_weight_fraction
+        Zeros among its raw weights; None where it has none.
     """
 
     sqnr_dB: float | None
@@ -57,6 +59,7 @@ class LayerValues:
     accumulator_proven_channels: int | None
     output_saturations: int
     zero_ifm_fraction: float
+    zero_weight_fraction: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +255,15 @@ def _sum_up(network: QuantizedNetwork, layer: Layer, images: list[_LayerOnImage]
         accumulator_proven_channels=None if proven is None else int(proven.sum()),
         output_saturations=sum(one.events.output_saturations for one in images),
         zero_ifm_fraction=sum(one.zeros for one in images) / sum(one.elements for one in images),
+        zero_weight_fraction=_zero_weight_fraction(network, layer),
     )
+
+
+def _zero_weight_fraction(network: QuantizedNetwork, layer: Layer) -> float | None:
+    if not isinstance(layer, WeightedLayer):
+        return None
+    raw = network.weights[layer.weights].raw
+    return 1 - np.count_nonzero(raw) / raw.size
 
 
 def _fraction_equal(found: list[int], expected: list[int] | None) -> float | None:

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accel_sim.energy.band import Energy
-from accel_sim.energy.chip import (
-    EnergyConstants,
+from accel_sim.energy.constants import EnergyConstants, energy_constants, in_mode
+from accel_sim.energy.events import (
+    UNKNOWN_ACTIVITY,
+    LayerActivity,
     LayerEvents,
     count_additions,
+    count_macs,
     count_multiplications,
-    energy_constants,
-    in_mode,
-    layer_energy,
 )
-from accel_sim.energy.layer_energy import LayerEnergy
+from accel_sim.energy.layer_energy import LayerEnergy, layer_energy
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.loop_nest import Kind, MapOperand
@@ -44,27 +44,6 @@ __all__ = [
     "price_layers",
     "run_performance",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerActivity:
-    """What the functional run measured of a layer's operands.
-
-    Attributes
-    ----------
-    zero_ifm_fraction
-        Of the elements of the input feature maps, over all images.
-    """
-
-    zero_ifm_fraction: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.zero_ifm_fraction <= 1:
-            raise ValueError(f"expected a fraction, got {self.zero_ifm_fraction}")
-
-
-UNKNOWN_ACTIVITY = LayerActivity(zero_ifm_fraction=0.0)
-"""Taken where nothing was measured: no activation is zero, so nothing is gated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,12 +151,8 @@ def _price(
     activity: LayerActivity,
 ) -> LayerPerformance:
     nest = schedule.nest
-    gated_macs = 0.0
-    if hardware.mac_array.zero_gating:
-        gated_macs = nest.macs * activity.zero_ifm_fraction + nest.off_diagonal_macs
     events = LayerEvents(
-        macs=nest.macs + nest.off_diagonal_macs,
-        gated_macs=gated_macs,
+        macs=count_macs(nest, activity, zero_gating=hardware.mac_array.zero_gating),
         drained_psums=schedule.drained_psums,
         additions=count_additions(nest),
         multiplications=count_multiplications(nest),

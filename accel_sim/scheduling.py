@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from accel_sim.accumulation import AccumulationPlan, Plans
-from accel_sim.energy.chip import EnergyConstants, energy_constants, in_mode
+from accel_sim.energy.constants import EnergyConstants, energy_constants, in_mode
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.mapping_options import Pin

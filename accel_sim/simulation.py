@@ -207,7 +207,10 @@ def assemble_report(
 
 def _activity(values: "ValueReport") -> dict[str, LayerActivity]:
     return {
-        name: LayerActivity(zero_ifm_fraction=layer.zero_ifm_fraction)
+        name: LayerActivity(
+            zero_ifm_fraction=layer.zero_ifm_fraction,
+            zero_weight_fraction=layer.zero_weight_fraction or 0.0,
+        )
         for name, layer in values.layers.items()
     }
 

@@ -34,7 +34,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from accel_sim.builtin import TrainedNetwork, find_builtin
-from accel_sim.energy.chip import energy_constants
+from accel_sim.energy.constants import energy_constants
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import load_hardware
 from accel_sim.performance import DramBytes, LayerPerformance, run_performance
@@ -136,7 +136,7 @@ def print_energy(
         here["dram_pJ"] += energy.dram_dynamic.value_pJ
         here["clock_leakage_pJ"] += energy.clock_control.value_pJ + energy.leakage.value_pJ
         sram = sum(
-            costs.read.value * used.reads + costs.write.value * used.writes
+            costs.memory.read.value * used.reads + costs.memory.write.value * used.writes
             for costs, used in ((constants.ifm, accesses.ifm), (constants.ofm, accesses.ofm))
         )
         here["sram_pJ"] += sram

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from accel_sim.energy.chip import energy_constants
+from accel_sim.energy.constants import energy_constants
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.buffers import Buffer
 from accel_sim.hardware.choices import Along, Objective

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel_sim.energy.chip import energy_constants
+from accel_sim.energy.constants import energy_constants
 from accel_sim.hardware.load import load_hardware, shipped_machines
 from accel_sim.performance import Bound, LayerActivity, run_performance
 from quantizer.errors import InputError
@@ -113,7 +113,8 @@ def test_the_host_costs_the_machine_nothing():
 def test_energy_of_the_lanes_is_that_of_their_operations(name, additions, products):
     constants = energy_constants(load_hardware("edge_16x16"))
     energy = run()[name].energy
-    expected = ELEMENTS * (additions * constants.addition.value + products * constants.mac.value)
+    busy_pJ = constants.macs.busy.value
+    expected = ELEMENTS * (additions * constants.addition.value + products * busy_pJ)
     assert energy.post_processing.value_pJ == pytest.approx(expected)
     assert energy.mac.value_pJ == energy.register_file.value_pJ == 0
 
@@ -186,7 +187,7 @@ def test_zero_taps_and_surplus_outputs_cost_like_any_other():
     assert layer.dram_bytes.ofm_write == 4 * 16 * 16
     constants = energy_constants(load_hardware("cloud_64x64"))
     done = 8 * 8 * 16 * 16 * 4
-    assert layer.energy.mac.value_pJ == pytest.approx(done * constants.mac.value)
+    assert layer.energy.mac.value_pJ == pytest.approx(done * constants.macs.busy.value)
     assert layer.utilization_fraction == layer.macs / (layer.cycles.total * 64 * 64)
 
 
@@ -210,8 +211,7 @@ def test_zeros_off_the_diagonal_cost_what_other_zeros_cost(is_gated):
     activity = {"depthwise": LayerActivity(zero_ifm_fraction=0.5)}
     layer = run(overrides=keys, activity=activity)["depthwise"]
     off_diagonal = 15 * layer.macs
-    expected = (layer.macs + off_diagonal) * constants.mac.value
-    if is_gated:
-        expected = 0.5 * layer.macs * constants.mac.value
-        expected += (0.5 * layer.macs + off_diagonal) * constants.gated_mac.value
+    zero = constants.macs.gated if is_gated else constants.macs.zero
+    expected = 0.5 * layer.macs * constants.macs.busy.value
+    expected += (0.5 * layer.macs + off_diagonal) * zero.value
     assert layer.energy.mac.value_pJ == pytest.approx(expected)

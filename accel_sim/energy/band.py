@@ -1,7 +1,7 @@
 """An energy and how far its sources disagree."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class Constant:
     ----------
     low, high
         Ends of the band, in `unit`.
+    confidence
+        ``high``, ``medium``, ``low``, or ``user`` where the machine's file states it.
     source
         Who measured what, at which node and supply, and how it was scaled.
     """
@@ -44,6 +46,7 @@ class Constant:
     value: float
     low: float
     high: float
+    confidence: str
     source: str
 
     def __post_init__(self) -> None:
@@ -55,3 +58,27 @@ class Constant:
         return Energy(
             value_pJ=self.value * count, low_pJ=self.low * count, high_pJ=self.high * count
         )
+
+    def scaled(self, factor: float, note: str) -> "Constant":
+        """Multiply by a factor, with the note on why it is done."""
+        return replace(
+            self,
+            value=self.value * factor,
+            low=self.low * factor,
+            high=self.high * factor,
+            source=self.source + note,
+        )
+
+
+def sum_constants(name: str, unit: str, constants: Iterable[Constant]) -> Constant:
+    """Sum of constants of one unit; ends of bands add, and the first one's confidence holds."""
+    terms = tuple(constants)
+    return Constant(
+        name=name,
+        unit=unit,
+        value=sum(term.value for term in terms),
+        low=sum(term.low for term in terms),
+        high=sum(term.high for term in terms),
+        confidence=terms[0].confidence,
+        source="; and ".join(dict.fromkeys(term.source for term in terms)),
+    )

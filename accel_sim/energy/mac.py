@@ -1,5 +1,7 @@
 """Energy and size of one multiply-accumulate cell."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,39 @@ TABLE_EXTRA_BITS = 8
 """Of the accumulators of the table's cells, beyond activation and weight."""
 GATES_PER_ACCUMULATOR_BIT = 14.8
 """Gate equivalents, nangate45, 8x8 cell with accumulators of 16 to 48 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacCosts:
+    """What one MAC costs, in pJ.
+
+    Attributes
+    ----------
+    busy
+        With random operands.
+    zero
+        With an operand that is zero and stops nothing.
+    gated
+        With operands that stand still.
+    """
+
+    busy: Constant
+    zero: Constant
+    gated: Constant
+
+
+def mac_costs(
+    hardware: HardwareConfig, mode: MultiplierMode | None = None, products_per_pe: int = 1
+) -> MacCosts:
+    """Resolve what a MAC costs; see `mac_energy`."""
+    busy = mac_energy(hardware, mode, products_per_pe)
+    zero = zero_fraction(hardware.precision, mode)
+    gated = gated_fraction(hardware.precision, mode)
+    return MacCosts(
+        busy=busy,
+        zero=busy.scaled(zero, f"; {zero:.3g} of it where an operand is zero"),
+        gated=busy.scaled(gated, f"; {gated:.3g} of it where a zero stops it (clock pins)"),
+    )
 
 
 def mac_energy(
@@ -51,16 +86,10 @@ def mac_energy(
     relative += ENERGY_PER_PRODUCT_BIT * max(0, activation - widest) * weight
     adders = adder_bits(hardware, mode, products_per_pe)
     relative += ENERGY_PER_ACCUMULATOR_BIT * (adders - (activation + weight + TABLE_EXTRA_BITS))
-    cell = scaled_constant("mac_8x8", hardware.technology)
-    return Constant(
-        name="mac",
-        unit="pJ",
-        value=cell.value * relative,
-        low=cell.low * relative,
-        high=cell.high * relative,
-        source=f"{cell.source}; times {relative:.3g} for {activation}-bit activations, "
-        f"{weight}-bit weights and {_describe_adders(hardware, adders, products_per_pe)} "
-        "(own synthesis, nangate45)",
+    return scaled_constant("mac_8x8_pJ", hardware).scaled(
+        relative,
+        f"; times {relative:.3g} for {activation}-bit activations, {weight}-bit weights and "
+        f"{_describe_adders(hardware, adders, products_per_pe)} (own synthesis, nangate45)",
     )
 
 
@@ -89,6 +118,19 @@ def gated_fraction(precision: Precision, mode: MultiplierMode | None = None) -> 
     activation, weight = _port_widths(precision, mode)
     ratio = grid.clock_pins_fJ / grid.uniform_fJ
     return _interpolate(ratio, min(activation, grid.bits[-1]), weight)
+
+
+def zero_fraction(precision: Precision, mode: MultiplierMode | None = None) -> float:
+    """Energy of a MAC with a zero operand that nothing stops, over that of a random one.
+
+    What makes a mix of zeros and random operands cost as much as the operands of a network of
+    which half of the activations are zero; no less than where operands stand still. Narrow
+    weights of the latter are mostly zero themselves.
+    """
+    grid = mac_grid()
+    activation, weight = _port_widths(precision, mode)
+    zeros = np.maximum(2 * grid.cnn_fJ - grid.uniform_fJ, grid.clock_pins_fJ)
+    return _interpolate(zeros / grid.uniform_fJ, min(activation, grid.bits[-1]), weight)
 
 
 def mac_gate_equivalents(hardware: HardwareConfig) -> float:

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.energy.chip import (
-    EnergyConstants,
+from accel_sim.energy.constants import EnergyConstants, idle_energy_pJ
+from accel_sim.energy.events import (
+    UNKNOWN_ACTIVITY,
     count_additions,
+    count_macs,
     count_multiplications,
-    idle_energy_pJ,
-    off_diagonal_mac,
 )
 from accel_sim.hardware.choices import Objective
 from accel_sim.hardware.config import HardwareConfig
@@ -26,7 +26,7 @@ def search_cost(
 ) -> SearchCost:
     """Turn ``mapping.objective`` into a cost for each loop order and tile.
 
-    Energy is that of `accel_sim.energy.chip` at its table values, with no zero among the
+    Energy is that of `accel_sim.energy.layer_energy` at its table values, with no zero among the
     operands, so that a schedule never depends on the values that run through it.
 
     Parameters
@@ -59,23 +59,24 @@ def _fixed_energy_pJ(
 ) -> NDArray[np.float64]:
     """Energy that does not depend on time, float64[order, n]."""
     words = count_buffer_words(tiles, bits, hardware.buffers)
-    psum = constants.psum or constants.ofm
+    macs = count_macs(nest, UNKNOWN_ACTIVITY, zero_gating=hardware.mac_array.zero_gating)
     register_files = 0.0 if constants.register_files is None else constants.register_files.value
     energy_pJ: NDArray[np.float64] = (
-        nest.macs * register_files
-        + (nest.macs + count_multiplications(nest)) * constants.mac.value
-        + nest.off_diagonal_macs * off_diagonal_mac(hardware, constants).value
+        macs.computed * register_files
+        + (macs.busy + count_multiplications(nest)) * constants.macs.busy.value
+        + macs.zero * constants.macs.zero.value
+        + macs.gated * constants.macs.gated.value
         + count_additions(nest) * constants.addition.value
         + tiles.drained_psums * constants.drained_psum.value
-        + words.ifm_reads * constants.ifm.read.value
-        + words.ifm_writes * constants.ifm.write.value
-        + words.weight_reads * constants.weights.read.value
-        + words.weight_writes * constants.weights.write.value
-        + words.psum_reads * psum.read.value
-        + words.psum_writes * psum.write.value
-        + words.ofm_reads * constants.ofm.read.value
-        + words.ofm_writes * constants.ofm.write.value
-        + bits.read * constants.dram_read.value
-        + bits.write * constants.dram_write.value
+        + words.ifm_reads * constants.ifm.read_pJ
+        + words.ifm_writes * constants.ifm.write_pJ
+        + words.weight_reads * constants.weights.read_pJ
+        + words.weight_writes * constants.weights.write_pJ
+        + words.psum_reads * constants.psum.read_pJ
+        + words.psum_writes * constants.psum.write_pJ
+        + words.ofm_reads * constants.ofm.read_pJ
+        + words.ofm_writes * constants.ofm.write_pJ
+        + bits.read * constants.dram.read_pJ_per_bit
+        + bits.write * constants.dram.write_pJ_per_bit
     )
     return energy_pJ

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from accel_sim.hardware.buffers import Buffers
+from accel_sim.hardware.buffers import OPERANDS, Buffers
 from accel_sim.hardware.choices import (
     Dataflow,
     Depthwise,
@@ -20,6 +20,7 @@ from accel_sim.hardware.choices import (
     Packing,
     SramCell,
 )
+from accel_sim.hardware.energy_table import EnergyTable, TableEntry
 from accel_sim.hardware.mapping_options import MappingOptions
 from accel_sim.hardware.precision import Precision
 from accel_sim.hardware.section import Section
@@ -166,6 +167,8 @@ class HardwareConfig(Section):
 
     Attributes
     ----------
+    energy_table
+        Numbers of the user's own in place of the tables'.
     fitted
         Values that nobody published, but that measurements of the chip suggest.
     """
@@ -179,6 +182,7 @@ class HardwareConfig(Section):
     dram: Annotated[Dram, Field(discriminator="model")]
     post_processing: PostProcessing
     mapping: MappingOptions
+    energy_table: EnergyTable | None = None
     fitted: tuple[Fitted, ...] = ()
 
     @model_validator(mode="after")
@@ -188,6 +192,21 @@ class HardwareConfig(Section):
                 f"precision.modes: the multipliers of a {self.mac_array.dataflow} array cannot be "
                 "composed; use []"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_the_energy_table_prices(self) -> "HardwareConfig":
+        for name in self.own_entries:
+            part = name.partition("_")[0]
+            if part in OPERANDS and part not in self.buffers.memories:
+                has = ", ".join(self.buffers.memories)
+                raise ValueError(
+                    f"energy_table.{name}: this machine has no memory of that name; it has {has}"
+                )
+            if part == "dram" and isinstance(self.dram, FlatDram):
+                raise ValueError(
+                    f"energy_table.{name}: a flat DRAM states its own; use dram.energy_pJ_per_bit"
+                )
         return self
 
     @model_validator(mode="after")
@@ -201,6 +220,11 @@ class HardwareConfig(Section):
                 raise ValueError(f"fitted: {fitted.key} is named twice; expected one entry for it")
             seen.add(fitted.key)
         return self
+
+    @property
+    def own_entries(self) -> dict[str, TableEntry]:
+        """Entries of the energy tables that the machine's file states itself, by name."""
+        return {} if self.energy_table is None else self.energy_table.entries
 
     @property
     def numeric_rules(self) -> NumericRules:

@@ -5,7 +5,7 @@ a table is refused, never extrapolated.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -30,6 +30,8 @@ class DramDevice:
         Of one read alone, another row open.
     dynamic_low_factor, dynamic_high_factor
         Ends of the band of the energy per access.
+    background_low_factor, background_high_factor
+        Ends of the band of standby and refresh.
     row_bytes
         Of one bank.
     bank_groups
@@ -69,6 +71,8 @@ class DramDevice:
     refresh_mW: float
     dynamic_low_factor: float
     dynamic_high_factor: float
+    background_low_factor: float
+    background_high_factor: float
     row_bytes: int
     banks: int
     bank_groups: int
@@ -145,6 +149,19 @@ class NodeScaling:
         return self.a * supply_V**2 + self.b * supply_V + self.c
 
 
+def interpolate_node(points: Mapping[int, float], node_nm: int) -> float:
+    """Value at a node between others: its logarithm is linear in that of the node.
+
+    Parameters
+    ----------
+    points
+        By node; the smallest and the largest enclose `node_nm`.
+    """
+    nodes = sorted(points)
+    values = [np.log(points[node]) for node in nodes]
+    return float(np.exp(np.interp(np.log(node_nm), np.log(nodes), values)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MacGrid:
     """A synthesised multiply-accumulate cell over operand widths.
@@ -155,20 +172,31 @@ class MacGrid:
     ----------
     bits
         Widths of either operand, ascending.
-    uniform_fJ, clock_pins_fJ, gate_equivalents
-        float64[activation, weight].
+    uniform_fJ, cnn_fJ
+        float64[activation, weight], with random operands, and with those of a network: half of
+        the activations zero, bell-shaped weights.
+    clock_pins_fJ, gate_equivalents
+        float64[activation, weight], of operands that stand still; of the cell.
     """
 
     bits: tuple[int, ...]
     uniform_fJ: NDArray[np.float64]
+    cnn_fJ: NDArray[np.float64]
     clock_pins_fJ: NDArray[np.float64]
     gate_equivalents: NDArray[np.float64]
-    um2_per_gate_equivalent: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableConstant:
-    """A constant at the node and supply of its source."""
+    """A constant at the node and supply of its source.
+
+    Attributes
+    ----------
+    cell
+        Kind of transistors; ``any`` where the source does not say.
+    confidence
+        ``high``, ``medium`` or ``low``; the table says what that means.
+    """
 
     name: str
     unit: str
@@ -177,6 +205,8 @@ class TableConstant:
     high: float
     node_nm: int
     supply_V: float
+    cell: str
+    confidence: str
     source: str
 
 
@@ -218,14 +248,13 @@ def sram_grids() -> dict[tuple[int, SramCell], SramGrid]:
     return grids
 
 
-SMALLEST_SCALED_FROM_NM = 32
-"""SRAM of nodes below the tables is this node's, scaled as logic is."""
+SRAM_FROM_NM = 22
+"""Smallest node of the SRAM tables; memories of smaller ones are scaled from it."""
 
 
-def sram_table_node(node_nm: int) -> int:
-    """Node whose SRAM table serves a machine of `node_nm`."""
-    tabulated = {node for node, _ in sram_grids()}
-    return SMALLEST_SCALED_FROM_NM if node_nm < min(tabulated) else node_nm
+def sram_bank(node_nm: int, cell: SramCell, size_bytes: int, width_bits: int) -> SramBank:
+    """Bank at a node of the tables, or between two of them."""
+    return sram_grids()[node_nm, cell].interpolate(size_bytes, width_bits)
 
 
 @cache
@@ -253,14 +282,24 @@ def mac_grid() -> MacGrid:
     def grid(name: str) -> NDArray[np.float64]:
         return np.array([[float(by_widths[a, w][name]) for w in bits] for a in bits])
 
-    anchor = by_widths[8, 8]
     return MacGrid(
         bits=bits,
         uniform_fJ=grid("uniform_fJ"),
+        cnn_fJ=grid("cnn_fJ"),
         clock_pins_fJ=grid("clock_pins_fJ"),
         gate_equivalents=grid("gate_equivalents"),
-        um2_per_gate_equivalent=float(anchor["area_um2"]) / float(anchor["gate_equivalents"]),
     )
+
+
+@cache
+def gate_areas_um2() -> dict[int, float]:
+    """Area of a gate equivalent (a NAND of two inputs) of each library, by its node, ascending."""
+    areas: dict[int, float] = {}
+    for row in _read_table("mac.csv"):
+        areas.setdefault(
+            int(row["node_nm"]), float(row["area_um2"]) / float(row["gate_equivalents"])
+        )
+    return dict(sorted(areas.items()))
 
 
 @cache
@@ -275,6 +314,8 @@ def table_constants() -> dict[str, TableConstant]:
             high=float(row["high"]),
             node_nm=int(row["node_nm"]),
             supply_V=float(row["supply_V"]),
+            cell=row["cell"],
+            confidence=row["confidence"],
             source=row["source"],
         )
         for row in _read_table("constants.csv")

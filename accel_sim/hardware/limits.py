@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from accel_sim.hardware.buffers import Buffer
 from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.hardware.devices import (
+    SRAM_FROM_NM,
     dram_devices,
+    interpolate_node,
     node_scalings,
     sram_grids,
-    sram_table_node,
 )
 from quantizer.errors import nearest
 
@@ -28,24 +29,30 @@ class TableProblem:
 def table_problems(config: HardwareConfig) -> Iterator[TableProblem]:
     """Find what lies outside the tables, in the order of the file."""
     yield from _technology_problems(config)
-    if config.technology.node_nm in node_scalings():
+    if _is_node(config.technology.node_nm):
         for name, buffer in config.buffers.memories.items():
             yield from _buffer_problems(config, f"buffers.{name}", buffer)
     if isinstance(config.dram, DeviceDram):
         yield from _dram_problems(config.dram)
 
 
+def _is_node(node_nm: int) -> bool:
+    """Whether a node is one of the tables, or between two of them."""
+    return min(node_scalings()) <= node_nm <= max(node_scalings())
+
+
 def _technology_problems(config: HardwareConfig) -> Iterator[TableProblem]:
-    technology = config.technology
-    scaling = node_scalings().get(technology.node_nm)
-    if scaling is None:
-        known = ", ".join(str(node) for node in node_scalings())
-        text = f"expected one of {known} (energy tables), got {technology.node_nm}"
+    technology, scalings = config.technology, node_scalings()
+    if not _is_node(technology.node_nm):
+        text = (
+            f"expected {min(scalings)} to {max(scalings)} (energy tables), got {technology.node_nm}"
+        )
         yield TableProblem(key="technology.node_nm", text=text)
         return
-    low, high = (
-        round(scaling.nominal_supply_V * (1 + sign * SUPPLY_MARGIN_FRACTION), 3) for sign in (-1, 1)
+    nominal_V = interpolate_node(
+        {node: scaling.nominal_supply_V for node, scaling in scalings.items()}, technology.node_nm
     )
+    low, high = (round(nominal_V * (1 + sign * SUPPLY_MARGIN_FRACTION), 3) for sign in (-1, 1))
     if not low <= technology.supply_V <= high:
         text = (
             f"expected {low:g} to {high:g} at {technology.node_nm} nm, got {technology.supply_V:g}"
@@ -55,7 +62,7 @@ def _technology_problems(config: HardwareConfig) -> Iterator[TableProblem]:
 
 def _buffer_problems(config: HardwareConfig, key: str, buffer: Buffer) -> Iterator[TableProblem]:
     technology = config.technology
-    grid = sram_grids().get((sram_table_node(technology.node_nm), technology.sram_cell))
+    grid = sram_grids().get((max(technology.node_nm, SRAM_FROM_NM), technology.sram_cell))
     if grid is None:
         text = f"no {technology.sram_cell} SRAM at {technology.node_nm} nm in the tables; use lstp"
         yield TableProblem(key="technology.sram_cell", text=text)

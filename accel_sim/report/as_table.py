@@ -6,7 +6,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from accel_sim.report.document import Doubling, EnergyByComponent, LayerSection, ReportDocument
+from accel_sim.energy.layer_energy import COMPONENTS
+from accel_sim.report.document import (
+    Doubling,
+    EnergyByComponent,
+    LayerSection,
+    ReportDocument,
+    Totals,
+)
 from accel_sim.report.quantities import (
     choose_energy_unit,
     format_count,
@@ -21,17 +28,6 @@ from accel_sim.report.quantities import (
 from quantizer.fixedpoint.qformat import Overflow
 
 NAME_COLUMNS = 18
-
-COMPONENTS = (
-    "mac",
-    "register_file",
-    "buffers",
-    "dram_dynamic",
-    "dram_background",
-    "post_processing",
-    "clock_control",
-    "leakage",
-)
 
 
 def to_renderables(report: ReportDocument) -> Iterator[RenderableType]:
@@ -81,6 +77,8 @@ def _header(report: ReportDocument) -> Text:
         layout = f", {images.layout}" if images.layout else ""
         count = "1 image" if images.count == 1 else f"{images.count} images"
         text.append(f"{count} of {images.source}: (x - {mean}) * {scale}{layout}\n", style="dim")
+    else:
+        text.append("costs alone, of operands none of which is zero\n", style="dim")
     for note in (*network.notes, *_host_note(report)):
         text.append(f"{note}\n", style="dim")
     return text
@@ -196,11 +194,25 @@ def _totals(report: ReportDocument) -> Table:
         f"{format_power(chip_power_mW(report))} chip alone; "
         f"{format_figures(totals.TOPS_per_W)} TOPS/W",
     )
+    if totals.area_mm2 is not None:
+        table.add_row("area", _area_words(totals))
     if totals.images:
         table.add_row("SQNR", _sqnr_words(report))
     if totals.top1_agreement_fraction is not None:
         table.add_row("top-1", _top1_words(report))
     return table
+
+
+def _area_words(totals: Totals) -> str:
+    parts, low, high = totals.area_mm2_by_component, totals.area_mm2_low, totals.area_mm2_high
+    words = f"{format_figures(totals.area_mm2 or 0.0)} mm2"
+    if parts is None or low is None or high is None:
+        return words
+    named = {"array": parts.array, "register files": parts.register_files, "buffers": parts.buffers}
+    shares = ", ".join(
+        f"{name} {format_figures(area_mm2)}" for name, area_mm2 in named.items() if area_mm2
+    )
+    return f"{words} ({format_figures(low)} to {format_figures(high)}): {shares}"
 
 
 def _stay_words(report: ReportDocument) -> str:

@@ -55,6 +55,7 @@ _RELATIVE = (
     "energy_uJ",
     "energy_uJ_by_component.mac",
     "energy_uJ_by_component.register_file",
+    "energy_uJ_by_component.wires",
     "energy_uJ_by_component.buffers",
     "energy_uJ_by_component.dram_dynamic",
     "energy_uJ_by_component.dram_background",
@@ -69,6 +70,7 @@ _RELATIVE = (
     "dram_write_bytes",
     "dram_average_GBps",
     "TOPS_per_W",
+    "area_mm2",
 )
 _ABSOLUTE = (
     "utilization_fraction",

@@ -203,6 +203,9 @@ class EnergyByComponent(_Section):
     register_file: FiniteFloat
     register_file_low: FiniteFloat
     register_file_high: FiniteFloat
+    wires: FiniteFloat = 0.0
+    wires_low: FiniteFloat = 0.0
+    wires_high: FiniteFloat = 0.0
     buffers: FiniteFloat
     buffers_low: FiniteFloat
     buffers_high: FiniteFloat
@@ -221,6 +224,43 @@ class EnergyByComponent(_Section):
     leakage: FiniteFloat
     leakage_low: FiniteFloat
     leakage_high: FiniteFloat
+
+
+class DramEnergy(_Section):
+    """Energy of DRAM by cause, each with its band: dynamic but for standby and refresh."""
+
+    activate: FiniteFloat
+    activate_low: FiniteFloat
+    activate_high: FiniteFloat
+    read: FiniteFloat
+    read_low: FiniteFloat
+    read_high: FiniteFloat
+    write: FiniteFloat
+    write_low: FiniteFloat
+    write_high: FiniteFloat
+    io: FiniteFloat
+    io_low: FiniteFloat
+    io_high: FiniteFloat
+    standby: FiniteFloat
+    standby_low: FiniteFloat
+    standby_high: FiniteFloat
+    refresh: FiniteFloat
+    refresh_low: FiniteFloat
+    refresh_high: FiniteFloat
+
+
+class AreaByComponent(_Section):
+    """Area by component in mm2, each with its band."""
+
+    array: FiniteFloat
+    array_low: FiniteFloat
+    array_high: FiniteFloat
+    register_files: FiniteFloat
+    register_files_low: FiniteFloat
+    register_files_high: FiniteFloat
+    buffers: FiniteFloat
+    buffers_low: FiniteFloat
+    buffers_high: FiniteFloat
 
 
 class LayerSection(_Section):
@@ -258,6 +298,9 @@ class LayerSection(_Section):
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     energy_pJ: EnergyByComponent
+    dram_energy_pJ: DramEnergy | None = Field(
+        default=None, description="What the DRAM's two components are made of."
+    )
     sqnr_dB: FiniteFloat | None = Field(
         description="Against the float network, end to end; null if exact, or without values."
     )
@@ -282,6 +325,9 @@ class LayerSection(_Section):
     )
     output_saturations: Count | None = Field(description="Null without values.")
     zero_ifm_fraction: Fraction | None = Field(description="Null without values.")
+    zero_weight_fraction: Fraction | None = Field(
+        default=None, description="Null without weights or values."
+    )
 
 
 class Totals(_Section):
@@ -307,6 +353,9 @@ class Totals(_Section):
     energy_uJ_per_image_low: FiniteFloat
     energy_uJ_per_image_high: FiniteFloat
     energy_uJ_by_component: EnergyByComponent
+    dram_energy_uJ: DramEnergy | None = Field(
+        default=None, description="What the DRAM's two components are made of."
+    )
     energy_uJ_band: tuple[FiniteFloat, FiniteFloat]
     chip_energy_uJ: FiniteFloat = Field(description="Without DRAM.")
     chip_energy_uJ_low: FiniteFloat
@@ -315,7 +364,12 @@ class Totals(_Section):
     effective_TOPS: FiniteFloat = Field(description="Two operations per MAC.")
     TOPS_per_W: FiniteFloat
     energy_delay_pJs: FiniteFloat
-    area_mm2: FiniteFloat | None = Field(description="Null: area is not modelled yet.")
+    area_mm2: FiniteFloat | None = Field(
+        description="Of array, register files and buffers; null in files of older versions."
+    )
+    area_mm2_low: FiniteFloat | None = None
+    area_mm2_high: FiniteFloat | None = None
+    area_mm2_by_component: AreaByComponent | None = None
     datapath: Literal["fixed", "rebuilt"]
     sqnr_dB: FiniteFloat | None = Field(description="Null if exact, or without values.")
     exact: bool | None = Field(description="Null without values.")

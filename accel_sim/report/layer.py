@@ -1,11 +1,11 @@
 """One layer of a report, and its section of the report file."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from accel_sim.performance import LayerMapping, LayerPerformance
 from accel_sim.report import document
+from accel_sim.report.energy import dram_energy_section, energy_section
 
 if TYPE_CHECKING:
     from accel_sim.measure import LayerValues
@@ -21,6 +21,7 @@ NO_VALUES = (
     "accumulator_proven_channels",
     "output_saturations",
     "zero_ifm_fraction",
+    "zero_weight_fraction",
 )
 """What is null where no values were computed."""
 
@@ -75,7 +76,8 @@ class LayerReport:
             mapping=None if mapping is None else _mapping_section(mapping),
             dram_bytes=document.DramBytes(**asdict(costs.dram_bytes)),
             buffer_accesses=document.BufferAccesses(**asdict(costs.buffer_accesses)),
-            energy_pJ=energy_section(asdict(costs.energy), 1.0),
+            energy_pJ=energy_section(costs.energy, 1.0),
+            dram_energy_pJ=dram_energy_section(costs.energy.dram, 1.0),
             **dict.fromkeys(NO_VALUES) if self.values is None else asdict(self.values),
         )
 
@@ -83,26 +85,6 @@ class LayerReport:
 def _mapping_section(mapping: LayerMapping) -> document.Mapping:
     mode = mapping.mode and document.Mode(**mapping.mode.model_dump(mode="json"))
     return document.Mapping(**{**asdict(mapping), "mode": mode})
-
-
-def energy_section(
-    components: Mapping[str, Mapping[str, float]], pJ_per_unit: float
-) -> document.EnergyByComponent:
-    """Energies of a `LayerEnergy` with the ends of their bands beside them.
-
-    Parameters
-    ----------
-    components
-        ``value_pJ``, ``low_pJ`` and ``high_pJ`` by component.
-    """
-    ends = {"": "value_pJ", "_low": "low_pJ", "_high": "high_pJ"}
-    return document.EnergyByComponent(
-        **{
-            f"{component}{suffix}": energy[end] / pJ_per_unit
-            for component, energy in components.items()
-            for suffix, end in ends.items()
-        }
-    )
 
 
 def _one_or_list(values: tuple[int, ...] | None) -> int | tuple[int, ...] | None:

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import accel_sim
 from accel_sim.energy.band import Energy, sum_energies
+from accel_sim.energy.constants import energy_constants
+from accel_sim.energy.dram import DramEnergy
 from accel_sim.energy.layer_energy import LayerEnergy
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.performance import LayerPerformance
 from accel_sim.report import document
 from accel_sim.report.as_csv import layer_records
 from accel_sim.report.as_notebook import to_html
+from accel_sim.report.energy import area_section, dram_energy_section, energy_section
 from accel_sim.report.facts import Doubling, ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
-from accel_sim.report.layer import LayerReport, energy_section
+from accel_sim.report.layer import LayerReport
 
 PJ_PER_UJ = 1e6
 if TYPE_CHECKING:
@@ -136,9 +139,16 @@ class RunReport:
         return LayerEnergy(
             mac=total(lambda energy: energy.mac),
             register_file=total(lambda energy: energy.register_file),
+            wires=total(lambda energy: energy.wires),
             buffers=total(lambda energy: energy.buffers),
-            dram_dynamic=total(lambda energy: energy.dram_dynamic),
-            dram_background=total(lambda energy: energy.dram_background),
+            dram=DramEnergy(
+                activate=total(lambda energy: energy.dram.activate),
+                read=total(lambda energy: energy.dram.read),
+                write=total(lambda energy: energy.dram.write),
+                io=total(lambda energy: energy.dram.io),
+                standby=total(lambda energy: energy.dram.standby),
+                refresh=total(lambda energy: energy.dram.refresh),
+            ),
             post_processing=total(lambda energy: energy.post_processing),
             clock_control=total(lambda energy: energy.clock_control),
             leakage=total(lambda energy: energy.leakage),
@@ -185,7 +195,8 @@ class RunReport:
 
     def _totals(self) -> document.Totals:
         energy, chip_energy = self.energy, self.chip_energy
-        components = asdict(self.energy_by_component)
+        by_component = self.energy_by_component
+        area = energy_constants(self.hardware).area
         values = self.values
         return document.Totals(
             cycles=self.cycles,
@@ -205,7 +216,8 @@ class RunReport:
             energy_uJ_per_image=energy.value_pJ / PJ_PER_UJ / self.batch,
             energy_uJ_per_image_low=energy.low_pJ / PJ_PER_UJ / self.batch,
             energy_uJ_per_image_high=energy.high_pJ / PJ_PER_UJ / self.batch,
-            energy_uJ_by_component=energy_section(components, PJ_PER_UJ),
+            energy_uJ_by_component=energy_section(by_component, PJ_PER_UJ),
+            dram_energy_uJ=dram_energy_section(by_component.dram, PJ_PER_UJ),
             energy_uJ_band=(energy.low_pJ / PJ_PER_UJ, energy.high_pJ / PJ_PER_UJ),
             chip_energy_uJ=chip_energy.value_pJ / PJ_PER_UJ,
             chip_energy_uJ_low=chip_energy.low_pJ / PJ_PER_UJ,
@@ -214,7 +226,10 @@ class RunReport:
             effective_TOPS=self.effective_TOPS,
             TOPS_per_W=self.TOPS_per_W,
             energy_delay_pJs=self.energy_delay_pJs,
-            area_mm2=None,
+            area_mm2=sum(part.value for part in area.parts),
+            area_mm2_low=sum(part.low for part in area.parts),
+            area_mm2_high=sum(part.high for part in area.parts),
+            area_mm2_by_component=area_section(area),
             datapath="fixed",
             sqnr_dB=None if values is None else values.sqnr_dB,
             exact=None if values is None else values.exact,

@@ -3,10 +3,10 @@
 import pytest
 
 from accel_sim.energy.band import Constant, Energy, sum_energies
-from accel_sim.energy.chip import energy_constants, idle_energy_pJ
-from accel_sim.energy.dram import dram_background_power, dram_read_energy, dram_write_energy
+from accel_sim.energy.constants import energy_constants, idle_energy_pJ
+from accel_sim.energy.dram import dram_costs
 from accel_sim.energy.mac import adder_bits, gated_fraction, mac_energy, mac_gate_equivalents
-from accel_sim.energy.scaling import energy_ratio, scaled_constant
+from accel_sim.energy.scaling import energy_ratio, gate_um2, nominal_supply_V, scaled_constant
 from accel_sim.energy.sram import buffer_costs
 from accel_sim.hardware.load import load_hardware
 
@@ -71,9 +71,9 @@ def test_a_gated_mac_pays_for_its_clock_pins():
 
 
 def test_logic_scales_with_node_and_supply():
-    technology = load_hardware("edge_16x16").technology
-    assert energy_ratio(45, 0.9, technology) == pytest.approx(0.654, rel=0.01)
-    addition = scaled_constant("add_32", technology)
+    hardware = load_hardware("edge_16x16")
+    assert energy_ratio(45, 0.9, hardware.technology) == pytest.approx(0.654, rel=0.01)
+    addition = scaled_constant("add_32_pJ", hardware)
     assert addition.value == pytest.approx(0.1 * 0.654, rel=0.01)
     assert addition.high / addition.value == pytest.approx(2.1)
     assert addition.source == (
@@ -84,7 +84,7 @@ def test_logic_scales_with_node_and_supply():
 
 def test_a_buffer_costs_what_one_of_its_banks_costs():
     edge = load_hardware("edge_16x16")
-    costs = buffer_costs("ifm", edge.buffers.ifm, edge.technology)
+    costs = buffer_costs("ifm", edge.buffers.ifm, edge)
     # CACTI, 32 nm, low standby power, 32 KiB, 128 bits.
     assert costs.read.value == pytest.approx(6.07359)
     assert costs.write.value == pytest.approx(42.5962)
@@ -98,41 +98,52 @@ def test_buffers_below_the_tables_scale_as_logic_does():
         "edge_16x16", ["technology={node_nm: 16, supply_V: 0.8, sram_cell: lstp}"]
     )
     low = load_hardware("edge_16x16", ["technology={node_nm: 16, supply_V: 0.7, sram_cell: lstp}"])
-    costs = buffer_costs("ifm", at_16_nm.buffers.ifm, at_16_nm.technology)
-    assert costs.read.value == pytest.approx(6.07359 * 0.172 / 0.654, rel=0.01)
+    at_22_nm = load_hardware(
+        "edge_16x16", ["technology={node_nm: 22, supply_V: 0.8, sram_cell: lstp}"]
+    )
+    costs = buffer_costs("ifm", at_16_nm.buffers.ifm, at_16_nm)
+    table = buffer_costs("ifm", at_22_nm.buffers.ifm, at_22_nm)
+    nominal_V = nominal_supply_V(22)
+    ratio = energy_ratio(22, nominal_V, at_16_nm.technology)
+    assert costs.read.value == pytest.approx(table.read.value * ratio)
+    assert costs.area.value == pytest.approx(table.area.value * gate_um2(16) / gate_um2(22))
+    assert costs.leakage.value == table.leakage.value
     # Memories keep their nominal supply when logic runs lower.
-    assert buffer_costs("ifm", low.buffers.ifm, low.technology).read.value == costs.read.value
+    assert buffer_costs("ifm", low.buffers.ifm, low).read.value == costs.read.value
 
 
 def test_dram_energy_per_bit_is_that_of_the_measured_stream():
     # pJ/bit of the sequential runs, background taken away: activations and bursts, and I/O.
-    dram = load_hardware("edge_16x16").dram
+    dram = dram_costs(load_hardware("edge_16x16"))
     read = (2884.82 + 161570.64) * 1e3 / (3836928 * 8) + 3.2
     write = (2887.37 + 118704.96) * 1e3 / (59952 * 64 * 8) + 1.2
-    assert dram_read_energy(dram).value == pytest.approx(read, rel=1e-3)
-    assert dram_write_energy(dram).value == pytest.approx(write, rel=1e-3)
+    assert dram.read_pJ_per_bit == pytest.approx(read, rel=1e-3)
+    assert dram.write_pJ_per_bit == pytest.approx(write, rel=1e-3)
     # The other public figure for LPDDR4, 8 pJ/bit, lies in the band.
-    assert dram_read_energy(dram).low < 8 < dram_read_energy(dram).high
+    low, high = (end / dram.read.value for end in (dram.read.low, dram.read.high))
+    assert low * dram.read_pJ_per_bit < 8 < high * dram.read_pJ_per_bit
 
 
 def test_background_grows_with_the_channels():
-    one = load_hardware("edge_16x16").dram
-    two = load_hardware("edge_16x16", ["dram.channels=2"]).dram
-    assert dram_background_power(one).value == pytest.approx(74.1 + 11.47)
-    assert dram_background_power(two).value == pytest.approx(2 * (74.1 + 11.47))
+    one = dram_costs(load_hardware("edge_16x16"))
+    two = dram_costs(load_hardware("edge_16x16", ["dram.channels=2"]))
+    assert one.background_mW == pytest.approx(74.1 + 11.47)
+    assert two.background_mW == pytest.approx(2 * (74.1 + 11.47))
+    assert (two.read, two.activation) == (one.read, one.activation)
 
 
 def test_a_flat_memory_costs_what_the_file_says():
-    flat = load_hardware("mcu_4x4").dram
-    for energy in (dram_read_energy(flat), dram_write_energy(flat)):
+    flat = dram_costs(load_hardware("mcu_4x4"))
+    for energy in (flat.read, flat.write):
         assert (energy.value, energy.low, energy.high) == (40, 40, 40)
-    assert dram_background_power(flat).value == 0
+    assert flat.read_pJ_per_bit == flat.write_pJ_per_bit == 40
+    assert flat.background_mW == 0
 
 
 def test_clock_power_of_eyeriss_area_is_eyeriss_constant_power():
     """200 mW at 200 MHz for 12.25 mm2 in 65 nm: 1000 pJ a cycle."""
     eyeriss = load_hardware("mcu_4x4", ["technology={node_nm: 65, supply_V: 1.0, sram_cell: lstp}"])
-    per_mm2 = scaled_constant("clock_control", eyeriss.technology)
+    per_mm2 = scaled_constant("clock_control_pJ", eyeriss)
     assert per_mm2.value * 12.25 == pytest.approx(1000, rel=0.001)
 
 
@@ -247,18 +258,18 @@ def test_an_idle_cycle_costs_clock_leakage_and_background():
 
 
 def test_bands_add_and_scale():
-    constant = Constant(name="x", unit="pJ", value=2, low=1, high=5, source="")
+    constant = Constant(name="x", unit="pJ", value=2, low=1, high=5, confidence="low", source="")
     total = sum_energies([constant.times(1), constant.times(2)])
     assert total == Energy(value_pJ=6, low_pJ=3, high_pJ=15)
     with pytest.raises(ValueError, match=r"^expected 0 <= low <= value <= high, got Energy"):
         Energy(value_pJ=2, low_pJ=3, high_pJ=5)
     with pytest.raises(ValueError, match=r"^expected 0 <= low <= value <= high, got Constant"):
-        Constant(name="x", unit="pJ", value=2, low=3, high=5, source="")
+        Constant(name="x", unit="pJ", value=2, low=3, high=5, confidence="low", source="")
 
 
 def test_register_files_cost_both_operands_and_the_sum_twice():
     """16 and 16 bits and twice 16, at the price of a bit of a register."""
     hardware = load_hardware("eyeriss_12x14")
-    bit = scaled_constant("register_bit", hardware.technology).value
+    bit = scaled_constant("register_bit_pJ", hardware).value
     assert energy_constants(hardware).register_files.value == pytest.approx(64 * bit)
     assert energy_constants(load_hardware("edge_16x16")).register_files is None

@@ -10,7 +10,6 @@ from accel_sim.hardware.devices import (
     mac_grid,
     node_scalings,
     sram_grids,
-    sram_table_node,
     table_constants,
 )
 from accel_sim.hardware.limits import table_problems
@@ -47,10 +46,6 @@ def test_reads_of_the_45_nm_table_are_those_of_its_source():
         (4096, 119),
     ):
         assert grid.interpolate(size_KiB * 1024, 64).read_pJ == pytest.approx(read_pJ, rel=0.005)
-
-
-def test_nodes_below_the_sram_tables_use_32_nm():
-    assert [sram_table_node(node) for node in (65, 45, 32, 20, 16, 7)] == [65, 45, 32, 32, 32, 32]
 
 
 @pytest.mark.parametrize(

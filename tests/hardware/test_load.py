@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
         (
             "qqqqqqq: x",
             "hw.yaml:1: unknown key 'qqqqqqq'; expected one of name, clock_MHz, technology, "
-            "precision, mac_array, buffers, dram, post_processing, mapping, fitted",
+            "precision, mac_array, buffers, dram, post_processing, mapping, energy_table, fitted",
         ),
         ("name: x", "hw.yaml:1: missing key 'clock_MHz'"),
     ],
@@ -216,9 +216,10 @@ def test_a_file_that_is_no_machine(tmp_path, monkeypatch, text, message):
          "did you mean 'row_linear'?"),
         ("  model: device", "  model: divice",
          "dram.model: expected one of device, flat; got 'divice'"),
-        ("node_nm: 32", "node_nm: 28",
-         "technology.node_nm: expected one of 65, 45, 32, 20, 16, 14, 10, 7 (energy tables), "
-         "got 28"),
+        ("node_nm: 32", "node_nm: 5",
+         "technology.node_nm: expected 7 to 65 (energy tables), got 5"),
+        ("node_nm: 32", "node_nm: 66",
+         "technology.node_nm: expected 7 to 65 (energy tables), got 66"),
         ("supply_V: 0.9", "supply_V: 1.2",
          "technology.supply_V: expected 0.63 to 1.17 at 32 nm, got 1.2"),
     ],
@@ -318,7 +319,7 @@ def test_the_digest_sees_values_and_not_their_writing(tmp_path):
 
 def test_the_schema_knows_every_section():
     schema = hardware_schema()
-    assert set(schema["properties"]) - set(schema["required"]) == {"fitted"}
+    assert set(schema["properties"]) - set(schema["required"]) == {"energy_table", "fitted"}
     assert {"mac_array", "buffers", "dram"} <= set(schema["properties"])
     assert schema["additionalProperties"] is False
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from accel_sim.energy.chip import energy_constants
+from accel_sim.energy.constants import energy_constants
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.load import load_hardware
 from accel_sim.hardware.mapping_options import Pin, PinnedTile

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from accel_sim.energy.band import Energy
-from accel_sim.energy.layer_energy import LayerEnergy
+from accel_sim.energy.dram import DramEnergy
+from accel_sim.energy.layer_energy import COMPONENTS, LayerEnergy
 from accel_sim.hardware.choices import Dataflow
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.tile import LayerMapping, Loop, Tile
@@ -78,9 +79,10 @@ def band(value_pJ: float) -> Energy:
 
 
 def energies(*values_pJ: float) -> LayerEnergy:
-    return LayerEnergy(
-        **dict(zip(LayerEnergy.__dataclass_fields__, map(band, values_pJ), strict=True))
-    )
+    parts = dict(zip(COMPONENTS, map(band, values_pJ), strict=True))
+    causes = dict.fromkeys(DramEnergy.__dataclass_fields__, band(0))
+    causes["read"], causes["standby"] = parts.pop("dram_dynamic"), parts.pop("dram_background")
+    return LayerEnergy(**parts, dram=DramEnergy(**causes))
 
 
 CONV = LayerPerformance(
@@ -113,7 +115,7 @@ CONV = LayerPerformance(
         ifm_read=3_000, weights_read=1_000, residual_read=0, psum_read=0, psum_write=0, ofm_write=20
     ),
     buffer_accesses=NO_BUFFER_ACCESSES,
-    energy=energies(8e3, 1e3, 4e3, 16e3, 2e3, 5e2, 2e3, 1e1),
+    energy=energies(8e3, 1e3, 3e3, 4e3, 16e3, 2e3, 5e2, 2e3, 1e1),
 )
 POOL = LayerPerformance(
     name="pool",
@@ -131,7 +133,7 @@ POOL = LayerPerformance(
     utilization_fraction=0.0,
     dram_bytes=NO_DRAM_BYTES,
     buffer_accesses=NO_BUFFER_ACCESSES,
-    energy=energies(0, 0, 5e2, 0, 1e2, 4e2, 1e2, 1e0),
+    energy=energies(0, 0, 0, 5e2, 0, 1e2, 4e2, 1e2, 1e0),
 )
 FLATTEN = LayerPerformance(
     name="flatten",
@@ -145,7 +147,7 @@ FLATTEN = LayerPerformance(
     utilization_fraction=0.0,
     dram_bytes=NO_DRAM_BYTES,
     buffer_accesses=NO_BUFFER_ACCESSES,
-    energy=LayerEnergy(**dict.fromkeys(LayerEnergy.__dataclass_fields__, band(0))),
+    energy=energies(*[0] * len(COMPONENTS)),
 )
 
 NOISY = LayerValues(
@@ -158,6 +160,7 @@ NOISY = LayerValues(
     accumulator_proven_channels=12,
     output_saturations=12,
     zero_ifm_fraction=0.25,
+    zero_weight_fraction=0.125,
 )
 VALUES = ValueReport(
     layers={name: NOISY for name in ("model/first/conv2d/Conv2D", "pool", "flatten")},

@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from accel_sim.energy.layer_energy import LayerEnergy
+from accel_sim.energy.dram import DramEnergy
+from accel_sim.energy.layer_energy import COMPONENTS
 from accel_sim.mapping.tile import LayerMapping, Tile
 from accel_sim.mapping.traffic import BufferAccesses, DramBytes
 from accel_sim.report import document
@@ -14,7 +15,8 @@ from tests.report.sample import with_values, without_values
 # 2,510 and 490 cycles at 500 MHz; 32,000 MACs on 4 x 8 elements; a batch of 2.
 CYCLES = 3_000
 LATENCY_US = 6.0
-ENERGY_PJ = 8_000 + 1_000 + 4_000 + 16_000 + 2_000 + 500 + 2_000 + 10 + 500 + 100 + 400 + 100 + 1
+CONV_PJ = 8_000 + 1_000 + 3_000 + 4_000 + 16_000 + 2_000 + 500 + 2_000 + 10
+ENERGY_PJ = CONV_PJ + 500 + 100 + 400 + 100 + 1
 
 
 def test_latency_is_cycles_over_clock():
@@ -86,7 +88,6 @@ def test_without_values_only_what_needs_images_is_null():
     file = without_values().to_json_dict()
     nulls = {key for key, value in file["totals"].items() if value is None}
     assert nulls == {
-        "area_mm2",
         "sqnr_dB",
         "exact",
         "top1_agreement_fraction",
@@ -109,6 +110,7 @@ def test_without_values_only_what_needs_images_is_null():
         "accumulator_proven_channels",
         "output_saturations",
         "zero_ifm_fraction",
+        "zero_weight_fraction",
     }
 
 
@@ -127,8 +129,14 @@ def test_the_file_leaves_out_no_field_of_the_records(section, record, extra):
 
 
 def test_every_energy_has_its_band_beside_it():
-    expected = [field.name + end for field in fields(LayerEnergy) for end in ("", "_low", "_high")]
-    assert list(document.EnergyByComponent.model_fields) == expected
+    causes = [field.name for field in fields(DramEnergy)]
+    for section, names in (
+        (document.EnergyByComponent, COMPONENTS),
+        (document.DramEnergy, causes),
+        (document.AreaByComponent, ("array", "register_files", "buffers")),
+    ):
+        expected = [name + end for name in names for end in ("", "_low", "_high")]
+        assert list(section.model_fields) == expected
 
 
 def test_a_notebook_shows_the_layers_and_escapes_their_names():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel_sim.energy.chip import energy_constants
+from accel_sim.energy.constants import energy_constants
 from accel_sim.hardware.choices import Ports
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.enumerate_tiles import check_smallest_tile, enumerate_tiles

@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from accel_sim.energy.chip import (
+from accel_sim.energy.constants import energy_constants
+from accel_sim.energy.events import (
+    UNKNOWN_ACTIVITY,
     LayerEvents,
     count_additions,
+    count_macs,
     count_multiplications,
-    energy_constants,
-    layer_energy,
 )
+from accel_sim.energy.layer_energy import layer_energy
 from accel_sim.energy.search_cost import search_cost
 from accel_sim.hardware.choices import Along
 from accel_sim.hardware.config import DeviceDram
@@ -138,8 +140,7 @@ def test_search_finds_the_best_of_all(seed, dataflow):
     def price(cycles, bits, words, candidate):
         """Cycles, energy and bits of one mapping, priced as the report prices it."""
         events = LayerEvents(
-            macs=nest.macs,
-            gated_macs=0,
+            macs=count_macs(nest, UNKNOWN_ACTIVITY, zero_gating=True),
             drained_psums=int(tiles.drained_psums[candidate]),
             additions=count_additions(nest),
             multiplications=count_multiplications(nest),
