@@ -39,11 +39,12 @@ def _constants(machine: "HardwareConfig") -> "Table":
     from accel_sim.report.constants import list_constants
     from accel_sim.report.quantities import format_figures
 
-    table = make_table("constant", "value", "low", "high", "unit", "source", left=(0, 4, 5))
+    columns = ("constant", "value", "low", "high", "unit", "trust", "source")
+    table = make_table(*columns, left=(0, 4, 5, 6))
     table.columns[-1].no_wrap = False
     for what, constant in list_constants(machine):
         figures = (format_figures(end) for end in (constant.value, constant.low, constant.high))
-        table.add_row(what, *figures, constant.unit, constant.source)
+        table.add_row(what, *figures, constant.unit, constant.confidence, constant.source)
     return table
 
 

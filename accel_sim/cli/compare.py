@@ -180,6 +180,9 @@ def _table(labels: Sequence[str], reports: "Sequence[ReportDocument]", others: r
         for other in others:
             row += [_format(metric, other), _format_delta(metric, other)]
         table.add_row(metric.key.replace("energy_uJ_by_component.", "  energy_uJ "), *row)
+        if any(metric.delta_bands):
+            ends = [cell for other in others for cell in ("", _format_band(metric, other))]
+            table.add_row("  spread of sources", "", *ends)
     return table
 
 
@@ -190,6 +193,12 @@ def _format(metric: "Metric", index: int) -> str:
     if value is None:
         return "-"
     return format_count(int(value)) if metric.key.endswith("_bytes") else format_figures(value)
+
+
+def _format_band(metric: "Metric", index: int) -> str:
+    """Write the ends of a difference in whole percent: bands are no finer than that."""
+    band = metric.delta_bands[index]
+    return "-" if band is None else f"{100 * band[0]:+.0f} to {100 * band[1]:+.0f} %"
 
 
 def _format_delta(metric: "Metric", index: int) -> str:

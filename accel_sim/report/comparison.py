@@ -1,12 +1,14 @@
 """Reports side by side, with differences against the first."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from accel_sim.energy.layer_energy import COMPONENTS
 from accel_sim.report.document import ReportDocument
+from accel_sim.report.shared_factors import BandedEnergy, bound_ratio
 
 
 class Difference(StrEnum):
@@ -28,11 +30,15 @@ class Metric:
         Path in the report file below ``totals``.
     values
         One per report; None where a report has none.
+    delta_bands
+        Ends of each delta of a total energy, one factor per source in both reports; None of
+        anything else.
     """
 
     key: str
     difference: Difference
     values: tuple[float | None, ...]
+    delta_bands: tuple[tuple[float, float] | None, ...]
 
     @property
     def deltas(self) -> tuple[float | None, ...]:
@@ -80,6 +86,13 @@ _ABSOLUTE = (
 )
 
 
+_TOTAL_ENERGIES = {
+    "energy_uJ": COMPONENTS,
+    "chip_energy_uJ": tuple(name for name in COMPONENTS if not name.startswith("dram_")),
+}
+"""Components of the totals whose differences have a band."""
+
+
 def compare_reports(reports: Sequence[ReportDocument]) -> tuple[Metric, ...]:
     """Line up the totals of reports; metrics that no report has are left out."""
     metrics = (*_metrics(reports, _RELATIVE, Difference.RELATIVE),
@@ -91,11 +104,35 @@ def _metrics(
     reports: Sequence[ReportDocument], keys: Sequence[str], difference: Difference
 ) -> Iterator[Metric]:
     for key in keys:
+        bands: tuple[tuple[float, float] | None, ...] = (None,) * len(reports)
+        if key in _TOTAL_ENERGIES:
+            energies = [_components(report, _TOTAL_ENERGIES[key]) for report in reports]
+            bands = tuple(_delta_band(energies[0], energy) for energy in energies)
         yield Metric(
             key=key,
             difference=difference,
             values=tuple(_look_up(report, key) for report in reports),
+            delta_bands=bands,
         )
+
+
+def _delta_band(
+    first: Mapping[str, BandedEnergy], other: Mapping[str, BandedEnergy]
+) -> tuple[float, float] | None:
+    ends = bound_ratio(first, other)
+    return None if ends is None else (ends[0] - 1, ends[1] - 1)
+
+
+def _components(report: ReportDocument, names: Sequence[str]) -> dict[str, BandedEnergy]:
+    section = report.totals.energy_uJ_by_component
+    return {
+        name: BandedEnergy(
+            value=getattr(section, name),
+            low=getattr(section, f"{name}_low"),
+            high=getattr(section, f"{name}_high"),
+        )
+        for name in names
+    }
 
 
 def _look_up(report: ReportDocument, key: str) -> float | None:
@@ -125,6 +162,7 @@ def comparison_to_json(labels: Sequence[str], reports: Sequence[ReportDocument])
                 "values": list(metric.values),
                 "difference": metric.difference,
                 "deltas": list(metric.deltas),
+                "delta_bands": [band and list(band) for band in metric.delta_bands],
             }
             for metric in compare_reports(reports)
         ],

@@ -74,4 +74,5 @@ def test_the_file_names_the_sides_and_their_datapath():
         "values": [6.0, 3.0],
         "difference": "relative",
         "deltas": [0.0, -0.5],
+        "delta_bands": [None, None],
     }
