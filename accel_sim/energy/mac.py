@@ -1,6 +1,6 @@
 """Energy and size of one multiply-accumulate cell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,15 @@ def mac_costs(
     gated = gated_fraction(hardware.precision, mode)
     return MacCosts(
         busy=busy,
-        zero=busy.scaled(zero, f"; {zero:.3g} of it where an operand is zero"),
-        gated=busy.scaled(gated, f"; {gated:.3g} of it where a zero stops it (clock pins)"),
+        zero=replace(
+            busy.scaled(zero, ""),
+            source=f"the same, times {zero:.3g}: so much less costs the cell with operands of a "
+            "network, half of the activations zero",
+        ),
+        gated=replace(
+            busy.scaled(gated, ""),
+            source=f"the same, times {gated:.3g}: clock pins alone, as a zero stops the multiplier",
+        ),
     )
 
 
