@@ -6,13 +6,8 @@ from accel_sim.energy.band import Constant
 from accel_sim.energy.scaling import energy_ratio
 from accel_sim.hardware.buffers import Buffer
 from accel_sim.hardware.config import Technology
-from accel_sim.hardware.devices import (
-    SramBank,
-    node_scalings,
-    sram_grids,
-    sram_table_node,
-    table_constants,
-)
+from accel_sim.hardware.devices import node_scalings, table_constants
+from accel_sim.hardware.sram_table import sram_bank, sram_nodes_beside, sram_table_node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +31,18 @@ class BufferCosts:
 
 
 def buffer_costs(name: str, buffer: Buffer, technology: Technology) -> BufferCosts:
-    """Look a buffer up: one bank of its size and width, between the table's points.
+    """Look a buffer up: one bank of its node, size and width, between the table's points.
 
     Nodes below the tables take the smallest tabulated one that logic scaling knows too,
     and its ratio, each at nominal supply.
     """
     table_node = sram_table_node(technology.node_nm)
-    bank = _bank(table_node, buffer, technology)
-    note = f"CACTI, {table_node} nm {technology.sram_cell}, {buffer.bank_bytes / 1024:g} KiB"
+    cell, shape = technology.sram_cell, (buffer.bank_bytes, buffer.port_bits)
+    bank = sram_bank(table_node, cell, *shape)
+    note = f"CACTI, {table_node} nm {cell}, {buffer.bank_bytes / 1024:g} KiB"
+    beside = sram_nodes_beside(table_node, cell)
+    if len(beside) > 1:
+        note += f", between {beside[0]} and {beside[1]} nm"
     ratio = 1.0
     if table_node != technology.node_nm:
         nominal = technology.model_copy(
@@ -64,8 +63,7 @@ def buffer_costs(name: str, buffer: Buffer, technology: Technology) -> BufferCos
             source=note,
         )
 
-    at_45nm = sram_grids()[_AREA_NODE_NM, technology.sram_cell]
-    area_bank = at_45nm.interpolate(buffer.bank_bytes, buffer.port_bits)
+    area_bank = sram_bank(_AREA_NODE_NM, cell, *shape)
     return BufferCosts(
         read=constant("read", "pJ", bank.read_pJ * ratio),
         write=constant("write", "pJ", bank.write_pJ * ratio),
@@ -75,8 +73,3 @@ def buffer_costs(name: str, buffer: Buffer, technology: Technology) -> BufferCos
 
 
 _AREA_NODE_NM = 45
-
-
-def _bank(node_nm: int, buffer: Buffer, technology: Technology) -> SramBank:
-    grid = sram_grids()[node_nm, technology.sram_cell]
-    return grid.interpolate(buffer.bank_bytes, buffer.port_bits)

@@ -5,7 +5,13 @@ import pytest
 from accel_sim.energy.band import Constant, Energy, sum_energies
 from accel_sim.energy.chip import energy_constants, idle_energy_pJ
 from accel_sim.energy.dram import dram_background_power, dram_read_energy, dram_write_energy
-from accel_sim.energy.mac import adder_bits, gated_fraction, mac_energy, mac_gate_equivalents
+from accel_sim.energy.mac import (
+    adder_bits,
+    gated_fraction,
+    mac_energy,
+    mac_gate_equivalents,
+    mac_law,
+)
 from accel_sim.energy.scaling import energy_ratio, scaled_constant
 from accel_sim.energy.sram import buffer_costs
 from accel_sim.hardware.load import load_hardware
@@ -93,6 +99,20 @@ def test_a_buffer_costs_what_one_of_its_banks_costs():
     assert costs.read.source == "CACTI, 32 nm lstp, 32 KiB"
 
 
+def test_a_buffer_between_nodes_of_the_tables_lies_between_them():
+    edge = load_hardware("edge_16x16")
+    below, at, above = (
+        buffer_costs(
+            "ifm", edge.buffers.ifm, edge.technology.model_copy(update={"node_nm": node_nm})
+        )
+        for node_nm in (32, 40, 45)
+    )
+    assert below.read.value < at.read.value < above.read.value
+    assert below.write.value < at.write.value < above.write.value
+    assert at.area_mm2_45nm == above.area_mm2_45nm
+    assert at.read.source == "CACTI, 40 nm lstp, 32 KiB, between 32 and 45 nm"
+
+
 def test_buffers_below_the_tables_scale_as_logic_does():
     at_16_nm = load_hardware(
         "edge_16x16", ["technology={node_nm: 16, supply_V: 0.8, sram_cell: lstp}"]
@@ -171,7 +191,7 @@ def test_a_mac_has_its_part_of_an_adder_tree(rows, bits):
     alone = machine(f"mac_array.rows={rows}")
     assert adder_bits(trees) == bits
     assert adder_bits(alone) == 32
-    saved = 0.5 * 0.0140 * (32 - bits)
+    saved = 0.5 * mac_law().per_accumulator_bit * (32 - bits)
     assert mac_energy(alone).value - mac_energy(trees).value == pytest.approx(saved)
     assert mac_gate_equivalents(alone) - mac_gate_equivalents(trees) == pytest.approx(
         14.8 * (32 - bits)
@@ -209,7 +229,9 @@ def test_a_mode_along_the_reduction_shares_a_tree_and_its_accumulator(keys, bits
     (mode,) = reduction.precision.modes
     assert adder_bits(reduction, mode, 4) == bits
     apart = mac_energy(built(4, 4, 32)).value
-    assert apart - mac_energy(reduction, mode, 4).value == pytest.approx(0.5 * 0.0140 * (32 - bits))
+    assert apart - mac_energy(reduction, mode, 4).value == pytest.approx(
+        0.5 * mac_law().per_accumulator_bit * (32 - bits)
+    )
     plain = machine(*keys)
     assert mac_gate_equivalents(reduction) == mac_gate_equivalents(plain)
     assert mac_energy(reduction, mode, 4).value < mac_energy(reduction).value

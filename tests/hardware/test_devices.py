@@ -7,14 +7,14 @@ from accel_sim.hardware.choices import SramCell
 from accel_sim.hardware.devices import (
     dram_devices,
     find_dram_device,
+    mac_cells,
     mac_grid,
     node_scalings,
-    sram_grids,
-    sram_table_node,
     table_constants,
 )
 from accel_sim.hardware.limits import table_problems
 from accel_sim.hardware.load import load_hardware
+from accel_sim.hardware.sram_table import sram_grids, sram_table_node
 
 
 def test_a_bank_at_a_table_point_is_that_point():
@@ -75,9 +75,26 @@ def test_the_authors_example_comes_out():
 def test_the_mac_grid_is_whole_and_grows_with_both_widths():
     grid = mac_grid()
     assert grid.bits == (2, 4, 6, 8, 12, 16)
-    for values in (grid.uniform_fJ, grid.gate_equivalents):
+    for values in (grid.uniform_fJ, grid.cnn_fJ, grid.gate_equivalents):
         assert (np.diff(values, axis=0) > 0).all()
         assert (np.diff(values, axis=1) > 0).all()
+    assert (grid.clock_pins_fJ < grid.cnn_fJ).all()
+    assert (grid.cnn_fJ < grid.uniform_fJ).all()
+
+
+def test_the_mac_grid_has_the_accumulators_that_it_says():
+    """Swept ones have the widths of its cells of 4x4 and 8x8 bits, and come later in the table."""
+    grid = mac_grid()
+    assert grid.uniform_fJ[1, 1] == 669.39
+    assert grid.uniform_fJ[3, 3] == 1744.19
+    assert grid.cnn_fJ[3, 3] == 1250.56
+    swept = [
+        (cell.activation_bits, cell.accumulator_bits) for cell in mac_cells() if not cell.is_on_grid
+    ]
+    assert sorted(swept) == [
+        (4, 12), (4, 24), (4, 32),
+        (8, 16), (8, 18), (8, 20), (8, 28), (8, 32), (8, 40), (8, 48),
+    ]  # fmt: skip
 
 
 def test_every_device_is_found_by_its_name_and_map():
