@@ -4,7 +4,6 @@ One factor is on clock and control, which cost the same every cycle, and one on 
 stay inside the bands that the tables give these entries. All else is left as it is.
 """
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from accel_sim.energy.band import Constant
 from accel_sim.energy.scaling import scaled_constant
+from accel_sim.factor_fit import fit_factors
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.energy_table import EnergyTable, TableEntry
 from accel_sim.measured_layers import MeasuredLayer
@@ -274,33 +274,3 @@ def _band(constant: Constant) -> tuple[float, float]:
     if constant.value == 0:
         return 1.0, 1.0
     return constant.low / constant.value, constant.high / constant.value
-
-
-def fit_factors(
-    parts: NDArray[np.float64], missing: NDArray[np.float64], bands: Sequence[tuple[float, float]]
-) -> NDArray[np.float64]:
-    """Solve for the factors inside their bands that come nearest to what is missing.
-
-    The sum of squares is convex: its least is inside the bands, or on an edge, or at a corner.
-    Where layers cannot tell one factor from the other, those nearest to 1 are taken.
-
-    Parameters
-    ----------
-    parts : float64[layers, 2]
-        What each factor is on.
-    missing : float64[layers]
-        What both factors should add to where they are 1.
-    """
-    free = 1 + np.linalg.lstsq(parts, missing, rcond=None)[0]
-    if all(low <= value <= high for value, (low, high) in zip(free, bands, strict=True)):
-        return np.asarray(free)
-    candidates = []
-    for fixed, end in itertools.product((0, 1), (0, 1)):
-        other = 1 - fixed
-        point = np.empty(2)
-        point[fixed] = bands[fixed][end]
-        rest = missing - parts[:, fixed] * (point[fixed] - 1)
-        along = 1 + np.linalg.lstsq(parts[:, [other]], rest, rcond=None)[0][0]
-        point[other] = np.clip(along, *bands[other])
-        candidates.append(point)
-    return min(candidates, key=lambda point: float(np.sum((parts @ (point - 1) - missing) ** 2)))

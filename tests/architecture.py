@@ -74,6 +74,7 @@ ORDER = (
         "accel_sim.measure",
         "accel_sim.incremental_run",
         "accel_sim.measured_layers",
+        "accel_sim.factor_fit",
     ),
     ("accel_sim.tuning_score", "accel_sim.power_calibration"),
     (
