@@ -5,6 +5,7 @@ a table is refused, never extrapolated. SRAM banks: see `accel_sim.hardware.sram
 """
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -111,9 +112,12 @@ def interpolate_node(points: Mapping[int, float], node_nm: int) -> float:
     points
         By node; the smallest and the largest enclose `node_nm`.
     """
-    nodes = sorted(points)
-    values = [np.log(points[node]) for node in nodes]
-    return float(np.exp(np.interp(np.log(node_nm), np.log(nodes), values)))
+    if node_nm in points:
+        return points[node_nm]
+    below = max(node for node in points if node < node_nm)
+    above = min(node for node in points if node > node_nm)
+    part = math.log(node_nm / below) / math.log(above / below)
+    return points[below] ** (1 - part) * points[above] ** part
 
 
 MAC_GRID_EXTRA_BITS = 8
