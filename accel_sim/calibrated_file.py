@@ -72,7 +72,7 @@ def _write_reason(factor: FittedFactor, calibration: PowerCalibration, measured_
     band = (
         f"an end of its band, {low:.3g} to {high:.3g}"
         if factor.is_at_end
-        else (f"inside its band of {low:.3g} to {high:.3g}")
+        else f"inside its band of {low:.3g} to {high:.3g}"
     )
     words = (
         f"A factor of {factor.value:.3g} ({band}) on "

@@ -209,10 +209,10 @@ def _without_fit(hardware: HardwareConfig) -> HardwareConfig:
     """Return the machine without the entries that its file names under ``fitted``."""
     keys = {f"energy_table.{entry}.value": entry for entry in ENTRIES}
     found = {keys[fitted.key] for fitted in hardware.fitted if fitted.key in keys}
-    kept = {name: entry for name, entry in hardware.own_entries.items() if name not in found}
+    table = hardware.energy_table or EnergyTable()
     return hardware.model_copy(
         update={
-            "energy_table": EnergyTable(**kept),
+            "energy_table": table.model_copy(update=dict.fromkeys(found)),
             "fitted": tuple(one for one in hardware.fitted if one.key not in keys),
         }
     )

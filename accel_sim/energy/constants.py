@@ -144,8 +144,8 @@ def _register_files(hardware: HardwareConfig) -> Constant | None:
 
     Notes
     -----
-    As Accelergy's Aladdin plug-in has it. A file of 0.5 KiB then costs 1.2 times a MAC of 16 bits;
-    Chen, Emer and Sze (ISCA 2016) have as much as the MAC.
+    As Accelergy's Aladdin plug-in has it. A file of 0.5 KiB then costs 1.25 MACs of 16 bits;
+    Chen, Emer and Sze (ISCA 2016) have 1.
     """
     files, precision = hardware.mac_array.register_files, hardware.precision
     if files is None:

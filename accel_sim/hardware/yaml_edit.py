@@ -1,4 +1,7 @@
-"""Items of a section put into the text of a YAML file; the rest stays as it is, comments too."""
+"""Items of a section put into the text of a YAML file.
+
+The rest stays as it is, comments too; lines end as on Unix.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
