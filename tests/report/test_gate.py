@@ -26,7 +26,7 @@ def failures(text, *reports):
         ("latency_us>+4%", True), ("latency_us>+5.1%", False), ("latency_us>+0.2", True),
         ("latency_us>+0.4", False), ("latency_us>6.2", True), ("latency_us>6.4", False),
         ("latency_us<-1%", False), ("latency_us >= 6.3", True), ("latency_us<=6.3", True),
-        ("latency_us<6.3", False), ("latency_us>=+0.3", True),
+        ("latency_us<6.3", False), ("latency_us>=+0.25", True),
     ],
 )  # fmt: skip
 def test_a_condition_is_of_the_value_or_of_its_change(text, holds):
