@@ -117,7 +117,8 @@ def interpolate_node(points: Mapping[int, float], node_nm: int) -> float:
     below = max(node for node in points if node < node_nm)
     above = min(node for node in points if node > node_nm)
     part = math.log(node_nm / below) / math.log(above / below)
-    return points[below] ** (1 - part) * points[above] ** part
+    low, high = math.log(points[below]), math.log(points[above])
+    return math.exp(low * (1 - part) + high * part)
 
 
 MAC_GRID_EXTRA_BITS = 8

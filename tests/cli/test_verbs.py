@@ -309,3 +309,14 @@ def test_values_of_a_key_split_at_commas_outside_brackets():
 def test_numbers_may_be_fractions():
     assert parse_numbers("--scale", "1/4, 2e-3,-3") == (0.25, 0.002, -3.0)
     assert parse_shape("3x32x32") == parse_shape("3, 32, 32") == (3, 32, 32)
+
+
+def test_a_comparison_can_fail(run):
+    machines = ["edge_16x16", "mcu_4x4"]
+    outcome = run("compare", *machines, "--no-values", "--fail-if", "latency_us>+10%")
+    assert outcome.status == 3
+    assert outcome.err.startswith("mcu_4x4: latency_us +")
+    assert outcome.err.endswith(" % against edge_16x16; fails latency_us>+10%\n")
+    assert "energy_uJ" in outcome.out
+    outcome = run("compare", *machines, "--no-values", "--fail-if", "latency_us<-10%")
+    assert (outcome.status, outcome.err) == (0, "")
