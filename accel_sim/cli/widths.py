@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from accel_sim.hardware.config import HardwareConfig
-    from accel_sim.report.facts import Datapath
     from accel_sim.report.width_law import BitPrice, WidthPoint
     from accel_sim.sweep import SweepPoint
 
@@ -317,14 +316,18 @@ def _why(price: "BitPrice") -> str:
     def signed(write: Callable[[float], str], amount: float) -> str:
         return ("-" if amount < 0 else "") + write(abs(amount))
 
-    def energy(datapath: "Datapath") -> str:
-        return signed(format_energy, price.energy_uJ[datapath])
-
+    traffic, energy = (
+        {datapath: signed(write, costs[datapath]) for datapath in Datapath}
+        for write, costs in (
+            (format_storage, price.dram_bytes),
+            (format_energy, price.energy_uJ),
+        )
+    )
     brings = "" if price.sqnr_dB is None else f"brings {price.sqnr_dB:.1f} dB and "
-    area = signed(lambda mm2: f"{format_figures(mm2)} mm2", price.area_mm2[Datapath.REBUILT])
+    area = signed(format_figures, price.area_mm2[Datapath.REBUILT])
     return (
         f"From {price.from_bits} to {price.to_bits} bits, each bit {brings}costs "
-        f"{signed(format_storage, price.dram_bytes[Datapath.FIXED])} of DRAM traffic and "
-        f"{energy(Datapath.FIXED)} on the fixed datapath; rebuilt, {energy(Datapath.REBUILT)} "
-        f"and {area}."
+        f"{traffic[Datapath.FIXED]} of DRAM traffic and {energy[Datapath.FIXED]} on the fixed "
+        f"datapath; {traffic[Datapath.REBUILT]} and {energy[Datapath.REBUILT]} on rebuilt ones, "
+        f"each larger by {area} mm2."
     )

@@ -5,11 +5,12 @@ Altair takes most of a second to import, so that it is imported where a chart is
 
 import html
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from accel_sim.report.facts import Datapath
-from accel_sim.report.quantities import choose_energy_unit, choose_storage_unit, printable
+from accel_sim.report.quantities import FIGURES, choose_energy_unit, choose_storage_unit, printable
 from accel_sim.report.width_law import WidthPoint, dram_bytes
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ PNG_PIXELS_PER_UNIT = 2
 
 # Okabe and Ito 2008: told apart with every kind of colour blindness, and in grey.
 COLOURS = {Datapath.FIXED: "#0072B2", Datapath.REBUILT: "#D55E00"}
+GREY = "#767676"
 PANEL_WIDTH, PANEL_HEIGHT = 260, 240
 LABEL_SIZE = 12
 DB_PER_BIT = 6.02
@@ -53,7 +55,7 @@ def draw_width_law(points: "Sequence[WidthPoint]") -> "altair.HConcatChart":
         subtitleFontSize=LABEL_SIZE,
         offset=12,
     )
-    return (
+    chart: altair.HConcatChart = (
         alt.hconcat(*panels, spacing=36, title=title, background="white")
         .configure_view(stroke=None)
         .configure_axis(
@@ -65,128 +67,162 @@ def draw_width_law(points: "Sequence[WidthPoint]") -> "altair.HConcatChart":
             tickColor="#888888",
         )
     )
+    return chart
 
 
 def _sqnr_panel(points: Sequence[WidthPoint]) -> "altair.LayerChart":
     import altair as alt
 
     rows = [
-        {"bits": point.bits, "sqnr_dB": point.fixed.totals.sqnr_dB}
+        {"bits": point.bits, "sqnr": _round(point.fixed.totals.sqnr_dB)}
         for point in points
         if point.fixed.totals.sqnr_dB is not None
     ]
-    x, y = _bits_axis(points), alt.Y("sqnr_dB:Q", title="SQNR (dB)", scale=alt.Scale(zero=True))
-    chart = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
-    # A ruler of the ideal slope through the middle of what was measured.
     middle = rows[len(rows) // 2]
     ruler = [
-        {"bits": row["bits"], "sqnr_dB": sqnr_dB}
+        {"bits": row["bits"], "sqnr": middle["sqnr"] + DB_PER_BIT * (row["bits"] - middle["bits"])}
         for row in rows
-        if (sqnr_dB := middle["sqnr_dB"] + DB_PER_BIT * (row["bits"] - middle["bits"])) >= 0
     ]
-    ideal = alt.Chart(alt.Data(values=ruler)).encode(x=x, y=y)
-    layers: list[Any] = [
-        ideal.mark_line(color="#999999", strokeDash=[4, 4], strokeWidth=1, aria=False),
-        chart.mark_line(color="black"),
-        chart.mark_point(color="black", filled=True, size=40).encode(
-            tooltip=["bits:Q", "sqnr_dB:Q"]
-        ),
-    ]
-    return _panel(*layers)
+    quantity = _Quantity(field="sqnr", title="SQNR (dB)")
+    slope = (
+        _chart(points, ruler)
+        .mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1, aria=False)
+        .transform_filter(alt.datum.sqnr >= 0)
+        .encode(y=quantity.axis())
+    )
+    return _panel(
+        slope,
+        *_line(_chart(points, rows), quantity),
+        *_names({f"dashed: {DB_PER_BIT} dB per bit": GREY}),
+    )
 
 
 def _traffic_panel(points: Sequence[WidthPoint]) -> "altair.LayerChart":
     """Draw one line where both datapaths move the same, else two."""
-    import altair as alt
-
     unit, per_byte = choose_storage_unit(dram_bytes(points[-1].fixed.totals))
+    quantity = _Quantity(field="moved", title=f"DRAM traffic ({unit})")
     moved = {
-        datapath: [dram_bytes(point.on(datapath).totals) for point in points]
+        datapath: [
+            {"bits": point.bits, "moved": _round(dram_bytes(point.on(datapath).totals) * per_byte)}
+            for point in points
+        ]
         for datapath in Datapath
     }
-    sides = list(Datapath) if moved[Datapath.FIXED] != moved[Datapath.REBUILT] else [Datapath.FIXED]
-    layers: list[Any] = []
-    y = alt.Y("moved:Q", title=f"DRAM traffic ({unit})", scale=alt.Scale(zero=True))
-    for side in sides:
-        rows = [
-            {"bits": point.bits, "moved": count * per_byte}
-            for point, count in zip(points, moved[side], strict=True)
-        ]
-        colour = COLOURS[side] if len(sides) > 1 else "black"
-        chart = alt.Chart(alt.Data(values=rows)).encode(x=_bits_axis(points), y=y)
-        layers += _line(chart, colour, ["bits:Q", "moved:Q"])
-    return _panel(*layers)
+    if moved[Datapath.FIXED] == moved[Datapath.REBUILT]:
+        return _panel(*_line(_chart(points, moved[Datapath.FIXED]), quantity))
+    lines = [
+        _line(_chart(points, rows, datapath), quantity, datapath)
+        for datapath, rows in moved.items()
+    ]
+    return _panel(*lines[0], *lines[1], *_datapath_names())
 
 
 def _energy_panel(points: Sequence[WidthPoint]) -> "altair.LayerChart":
     import altair as alt
 
     unit, per_uJ = choose_energy_unit(points[-1].fixed.totals.energy_uJ)
-    title = f"energy of chip and DRAM ({unit})"
-    y = alt.Y("energy:Q", title=title, scale=alt.Scale(zero=True))
-    bands: list[Any] = []
-    lines: list[Any] = []
+    quantity = _Quantity(
+        field="energy", title=f"energy of chip and DRAM ({unit})", ends=("low", "high")
+    )
+    bands: list[altair.Chart] = []
+    lines: list[altair.Chart] = []
     for datapath in Datapath:
+        totals = [(point.bits, point.on(datapath).totals) for point in points]
         rows = [
             {
-                "bits": point.bits,
-                "energy": totals.energy_uJ * per_uJ,
-                "low": totals.energy_uJ_low * per_uJ,
-                "high": totals.energy_uJ_high * per_uJ,
+                "bits": bits,
+                "energy": _round(total.energy_uJ * per_uJ),
+                "low": _round(total.energy_uJ_low * per_uJ),
+                "high": _round(total.energy_uJ_high * per_uJ),
             }
-            for point in points
-            for totals in (point.on(datapath).totals,)
+            for bits, total in totals
         ]
-        colour = COLOURS[datapath]
-        chart = alt.Chart(alt.Data(values=rows)).encode(x=_bits_axis(points))
-        band = chart.mark_area(color=colour, opacity=0.15, aria=False)
-        bands.append(band.encode(y=alt.Y("low:Q", title=title), y2="high:Q"))
-        lines += _line(chart.encode(y=y), colour, ["bits:Q", "energy:Q", "low:Q", "high:Q"])
-        lines.append(
-            _label(rows[0], f"{datapath} datapath", colour, above=datapath is Datapath.FIXED)
-        )
-    return _panel(*bands, *lines)
+        chart = _chart(points, rows, datapath)
+        band = chart.mark_area(color=COLOURS[datapath], opacity=0.15, aria=False)
+        bands.append(band.encode(y=alt.Y("low:Q", title=quantity.title), y2="high:Q"))
+        lines += _line(chart, quantity, datapath)
+    return _panel(*bands, *lines, *_datapath_names())
 
 
-def _label(row: Any, text: str, colour: str, *, above: bool) -> "altair.Chart":
-    """Name a line where it begins, so that no legend is needed."""
-    import altair as alt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quantity:
+    """What a panel shows: its field in the rows, its title, and fields of the ends of its band."""
 
-    return (
-        alt.Chart(alt.Data(values=[{**row, "name": text}]))
-        .mark_text(
-            color=colour,
-            fontSize=LABEL_SIZE,
-            fontWeight="bold",
-            align="left",
-            dx=-4,
-            dy=-14 if above else 16,
-        )
-        .encode(x="bits:Q", y="energy:Q", text="name:N")
-    )
+    field: str
+    title: str
+    ends: tuple[str, ...] = ()
+
+    def axis(self) -> "altair.Y":
+        """From zero, so that heights compare."""
+        import altair as alt
+
+        return alt.Y(f"{self.field}:Q", title=self.title, scale=alt.Scale(zero=True))
 
 
-def _line(chart: "altair.Chart", colour: str, tooltip: list[str]) -> list[Any]:
-    line = chart.mark_line(color=colour)
-    return [line, chart.mark_point(color=colour, filled=True, size=40).encode(tooltip=tooltip)]
+def _round(value: float) -> float:
+    """Keep the figures that tables show; no pixel tells more."""
+    return float(f"{value:.{FIGURES}g}")
 
 
-def _bits_axis(points: Sequence[WidthPoint]) -> "altair.X":
+def _chart(
+    points: Sequence[WidthPoint],
+    rows: Sequence[Mapping[str, Any]],
+    datapath: Datapath | None = None,
+) -> "altair.Chart":
+    """Start a chart of rows over the bits of all points."""
     import altair as alt
 
     widths = [point.bits for point in points]
-    return alt.X(
-        "bits:Q",
-        title="bits",
-        scale=alt.Scale(domain=[widths[0] - 0.3, widths[-1] + 0.3], nice=False, zero=False),
-        axis=alt.Axis(values=widths, format="d", grid=False),
+    named = {} if datapath is None else {"datapath": str(datapath)}
+    return alt.Chart(alt.InlineData(values=[{**named, **row} for row in rows])).encode(
+        x=alt.X(
+            "bits:Q",
+            title="bits",
+            scale=alt.Scale(domain=[widths[0] - 0.3, widths[-1] + 0.3], nice=False, zero=False),
+            axis=alt.Axis(values=widths, format="d", grid=False),
+        )
     )
+
+
+def _line(
+    chart: "altair.Chart", quantity: _Quantity, datapath: Datapath | None = None
+) -> "list[altair.Chart]":
+    """Draw a line and its points; a rebuilt one lets the fixed one through where both agree."""
+    import altair as alt
+
+    colour = "black" if datapath is None else COLOURS[datapath]
+    dash = [6, 3] if datapath is Datapath.REBUILT else []
+    tooltip = [
+        *([] if datapath is None else [alt.Tooltip("datapath:N")]),
+        alt.Tooltip("bits:Q"),
+        alt.Tooltip(f"{quantity.field}:Q", title=quantity.title),
+        *(alt.Tooltip(f"{end}:Q") for end in quantity.ends),
+    ]
+    chart = chart.encode(y=quantity.axis())
+    dots = chart.mark_point(color=colour, filled=True, size=40, opacity=1).encode(tooltip=tooltip)
+    return [chart.mark_line(color=colour, strokeDash=dash, aria=False), dots]
+
+
+def _datapath_names() -> "list[altair.Chart]":
+    return _names({f"{datapath} datapath": COLOURS[datapath] for datapath in Datapath})
+
+
+def _names(colours: Mapping[str, str]) -> "list[altair.Chart]":
+    """Name lines in their colours, in the corner that what rises with the bits leaves free."""
+    import altair as alt
+
+    return [
+        alt.Chart(alt.InlineData(values=[{"name": name}]))
+        .mark_text(color=colour, fontSize=LABEL_SIZE, fontWeight="bold", align="left")
+        .encode(text="name:N", x=alt.value(8), y=alt.value(10 + 1.4 * LABEL_SIZE * line))
+        for line, (name, colour) in enumerate(colours.items())
+    ]
 
 
 def _panel(*layers: "altair.Chart") -> "altair.LayerChart":
     import altair as alt
 
-    return alt.layer(*layers).properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)
+    return alt.LayerChart(layer=list(layers), width=PANEL_WIDTH, height=PANEL_HEIGHT)
 
 
 def chart_bytes(chart: "altair.HConcatChart", suffix: str) -> bytes:
@@ -198,18 +234,19 @@ def chart_bytes(chart: "altair.HConcatChart", suffix: str) -> bytes:
         return vl_convert.vegalite_to_svg(spec).encode()
     if suffix == ".png":
         return vl_convert.vegalite_to_png(spec, scale=PNG_PIXELS_PER_UNIT)
-    return "".join(_page(chart.title.text, [spec])).encode()
+    return "".join(_page(spec["title"]["text"], [spec])).encode()
 
 
 def _page(title: str, specs: Sequence[Any]) -> Iterator[str]:
     """Write a page of charts, with the script that draws them inside."""
     import vl_convert
 
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     yield (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f"<title>{html.escape(title)}</title>\n"
         "<style>body { font-family: sans-serif; margin: 1rem }</style>\n"
-        f"<script>{vl_convert.javascript_bundle()}</script>\n</head>\n<body>\n"
+        f"<script>{bundle}</script>\n</head>\n<body>\n"
     )
     for number, spec in enumerate(specs):
         # A name in the spec could close the script, which the reader's browser would run.
