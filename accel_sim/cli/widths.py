@@ -279,7 +279,7 @@ def _table(points: "Sequence[WidthPoint]") -> "Table":
             for head in ("DRAM" if moves_alike else f"DRAM\n{datapath}", "\nsaved")
         ),
         *(head for datapath in Datapath for head in (f"energy\n{datapath}", "\nsaved")),
-        "area\nrebuilt",
+        "area mm2\nrebuilt",
         left=(),
     )
     for point in points:
@@ -299,8 +299,7 @@ def _table(points: "Sequence[WidthPoint]") -> "Table":
                 format_energy(point.on(datapath).totals.energy_uJ),
                 _percent_saved(saved[datapath].energy_fraction),
             ]
-        area_mm2 = point.rebuilt.totals.area_mm2 or 0.0
-        table.add_row(*cells, f"{format_figures(area_mm2)} mm2")
+        table.add_row(*cells, format_figures(point.rebuilt.totals.area_mm2 or 0.0))
     return table
 
 
@@ -316,18 +315,17 @@ def _why(price: "BitPrice") -> str:
     def signed(write: Callable[[float], str], amount: float) -> str:
         return ("-" if amount < 0 else "") + write(abs(amount))
 
-    traffic, energy = (
-        {datapath: signed(write, costs[datapath]) for datapath in Datapath}
-        for write, costs in (
-            (format_storage, price.dram_bytes),
-            (format_energy, price.energy_uJ),
+    fixed, rebuilt = (
+        (
+            signed(format_storage, price.dram_bytes[side]),
+            signed(format_energy, price.energy_uJ[side]),
         )
+        for side in Datapath
     )
     brings = "" if price.sqnr_dB is None else f"brings {price.sqnr_dB:.1f} dB and "
     area = signed(format_figures, price.area_mm2[Datapath.REBUILT])
     return (
-        f"From {price.from_bits} to {price.to_bits} bits, each bit {brings}costs "
-        f"{traffic[Datapath.FIXED]} of DRAM traffic and {energy[Datapath.FIXED]} on the fixed "
-        f"datapath; {traffic[Datapath.REBUILT]} and {energy[Datapath.REBUILT]} on rebuilt ones, "
-        f"each larger by {area} mm2."
+        f"From {price.from_bits} to {price.to_bits} bits, each bit {brings}costs {fixed[0]} of DRAM "
+        f"traffic{'' if fixed[0] == rebuilt[0] else f' ({rebuilt[0]} rebuilt)'}; {fixed[1]} on the "
+        f"fixed datapath, {rebuilt[1]} and {area} mm2 on the rebuilt one."
     )
