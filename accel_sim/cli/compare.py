@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accel_sim.cli import options
-from accel_sim.cli.console import show
+from accel_sim.cli.console import show, show_error
 from accel_sim.cli.formats import refuse_numbers
 from accel_sim.cli.inputs import (
     FormatRequest,
@@ -32,6 +32,20 @@ LABEL_COLUMNS = 16
 OTHERS_PER_TABLE = 2
 """Columns that a table of 100 columns has room for, beside the first report."""
 
+CONDITION_HOLDS = 3
+"""Exit status where a condition of --fail-if holds: neither a wrong input (2) nor a bug (1)."""
+
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if",
+        metavar="CONDITION",
+        help="Exit with 3 where it holds of a report but the first: 'energy_uJ>+2%' (change "
+        "against the first), 'sqnr_dB<-0.5' (the same in its unit) or 'latency_us>900' (the "
+        "value); any number of `totals`; repeatable.",
+        rich_help_panel=options.OUTPUT_PANEL,
+    ),
+]
 Sides = Annotated[
     list[str],
     typer.Argument(
@@ -70,8 +84,12 @@ def compare(
     batch: options.Batch = None,
     no_values: options.NoValues = False,
     json: options.JsonOut = None,
+    fail_if: FailIf = None,
 ) -> None:
-    """Put latency, energy, power and traffic side by side; differences are against the first."""
+    """Put latency, energy, power and traffic side by side; differences are against the first.
+
+    With --fail-if the exit status is 3 where a condition holds.
+    """
     if len(sides) < 2:
         raise InputError("accel-sim compare", "needs two machines or reports at least; add one")
     request = NetworkRequest(
@@ -103,12 +121,14 @@ def compare(
     check_outputs({"--json": json}, (*request.input_paths, *numbers.input_paths, *map(Path, sides)))
 
     from accel_sim.hardware.load import load_hardware
+    from accel_sim.report import gate
     from accel_sim.report.as_json import read_report, to_json_bytes
     from accel_sim.report.comparison import comparison_to_json
     from accel_sim.report.output_file import write_file
     from accel_sim.simulation import choose_bits
     from accel_sim.sweep import SweepPoint
 
+    conditions = [gate.parse_condition(text) for text in fail_if or []]
     widths = as_widths(weight_bits, activation_bits)
     are_reports = [side.endswith(".json") for side in sides]
     if all(are_reports):
@@ -142,12 +162,21 @@ def compare(
         results = simulate_points(points, workload, numbers)
         reports = [result.report.to_document() for result in results]
     labels = [Path(side).stem for side in sides]
+    failures = [
+        sentence
+        for condition in conditions
+        for sentence in gate.check_condition(condition, labels, reports)
+    ]
     if json is not None:
         content = to_json_bytes(comparison_to_json(labels, reports))
         write_file(json, lambda file: file.write(content))
     show(*_describe(labels, reports), "")
     for first in range(1, len(reports), OTHERS_PER_TABLE):
         show(_table(labels, reports, range(first, min(first + OTHERS_PER_TABLE, len(reports)))))
+    for sentence in failures:
+        show_error(sentence)
+    if failures:
+        raise typer.Exit(CONDITION_HOLDS)
 
 
 def _refuse_options(given: list[str]) -> None:

@@ -51,7 +51,7 @@ def parse_path(text: str) -> Path:
 _NETWORK = "Network and images"
 _NUMBERS = "Quantization"
 _MACHINE = "Machine"
-_OUTPUT = "Output"
+OUTPUT_PANEL = "Output"
 
 Hardware = Annotated[
     str,
@@ -307,7 +307,9 @@ Batch = Annotated[
 ]
 NoValues = Annotated[
     bool,
-    typer.Option("--no-values", help="Run the performance model alone.", rich_help_panel=_OUTPUT),
+    typer.Option(
+        "--no-values", help="Run the performance model alone.", rich_help_panel=OUTPUT_PANEL
+    ),
 ]
 JsonOut = Annotated[
     Path | None,
@@ -316,7 +318,7 @@ JsonOut = Annotated[
         metavar="F",
         parser=parse_path,
         help="Write the whole report.",
-        rich_help_panel=_OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 CsvOut = Annotated[
@@ -326,7 +328,7 @@ CsvOut = Annotated[
         metavar="F",
         parser=parse_path,
         help="Write one line per layer.",
-        rich_help_panel=_OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 SaveTensors = Annotated[
@@ -336,7 +338,7 @@ SaveTensors = Annotated[
         metavar="F.npz",
         parser=parse_path,
         help="Write the integers of every feature map, and all formats.",
-        rich_help_panel=_OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 Trace = Annotated[
@@ -347,7 +349,7 @@ Trace = Annotated[
         parser=parse_path,
         help="Write the timeline of the run, tile by tile, as Perfetto opens it (Chrome trace "
         "events, JSON).",
-        rich_help_panel=_OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 DramTrace = Annotated[
@@ -358,6 +360,6 @@ DramTrace = Annotated[
         parser=parse_path,
         help="Write every DRAM burst as DRAMsim3 reads it: address, READ or WRITE, cycle of "
         "the DRAM's clock.",
-        rich_help_panel=_OUTPUT,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]

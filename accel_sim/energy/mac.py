@@ -1,6 +1,10 @@
 """Energy and size of one multiply-accumulate cell."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from math import fsum
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +13,85 @@ from accel_sim.energy.band import Constant
 from accel_sim.energy.scaling import scaled_constant
 from accel_sim.hardware.choices import Along
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.hardware.devices import mac_grid
+from accel_sim.hardware.devices import MAC_GRID_EXTRA_BITS, MacCell, mac_cells, mac_grid
 from accel_sim.hardware.precision import MultiplierMode, Precision
 from accel_sim.mapping.array_axes import array_axes
 
-# Energy relative to the 8x8 cell with a 24-bit accumulator: 0.0097 per bit of activation
-# times weight and 0.0140 per bit of accumulator, one pair of coefficients for three
-# libraries (45, 7 and 130 nm), glitch-free: within 6 % from 4 bits up.
-ENERGY_PER_PRODUCT_BIT = 0.0097
-ENERGY_PER_ACCUMULATOR_BIT = 0.0140
-TABLE_EXTRA_BITS = 8
-"""Of the accumulators of the table's cells, beyond activation and weight."""
+LAW_FROM_BITS = 4
+"""Narrower operands cost less than the law says."""
 GATES_PER_ACCUMULATOR_BIT = 14.8
 """Gate equivalents, nangate45, 8x8 cell with accumulators of 16 to 48 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacLaw:
+    """Energy of a MAC over that of the 8x8 cell with a 24-bit accumulator, without glitches.
+
+    Attributes
+    ----------
+    per_product_bit
+        For each bit of activation times weight: the multiplier.
+    per_accumulator_bit
+        The adder, and the registers, whose widths grow together.
+    """
+
+    per_product_bit: float
+    per_accumulator_bit: float
+
+    def relative(self, activation: int, weight: int, accumulator: float) -> float:
+        """Energy at these widths."""
+        return self.per_product_bit * activation * weight + self.per_accumulator_bit * accumulator
+
+
+def fit_mac_law(cells: Iterable[MacCell]) -> MacLaw:
+    """Fit the law to cells with random operands: least squares of relative errors.
+
+    Parameters
+    ----------
+    cells
+        Of any libraries, among those of each the 8x8 cell of the grid. Operands that the law is
+        not for and swept accumulators are left out.
+    """
+    grid = [cell for cell in cells if cell.is_on_grid]
+    units_fJ = {cell.library: cell.uniform_fJ for cell in grid if cell.is_unit}
+    products, accumulators = [], []
+    for cell in grid:
+        if min(cell.activation_bits, cell.weight_bits) >= LAW_FROM_BITS:
+            relative = cell.uniform_fJ / units_fJ[cell.library]
+            products.append(cell.activation_bits * cell.weight_bits / relative)
+            accumulators.append(cell.accumulator_bits / relative)
+    # Normal equations of products * p + accumulators * a = 1; their sums round once, anywhere.
+    pp, aa = _dot(products, products), _dot(accumulators, accumulators)
+    pa, p1, a1 = _dot(products, accumulators), fsum(products), fsum(accumulators)
+    determinant = pp * aa - pa * pa
+    return MacLaw(
+        per_product_bit=(p1 * aa - a1 * pa) / determinant,
+        per_accumulator_bit=(a1 * pp - p1 * pa) / determinant,
+    )
+
+
+def _dot(left: list[float], right: list[float]) -> float:
+    return fsum(map(mul, left, right))
+
+
+@cache
+def mac_law() -> MacLaw:
+    """Law of all libraries of the table: one pair of coefficients for 130, 45 and 7 nm."""
+    return fit_mac_law(mac_cells())
+
+
+def relative_mac_energy(activation: int, weight: int, accumulator: float) -> float:
+    """Energy of a MAC over that of the 8x8 cell with a 24-bit accumulator.
+
+    The measured cell, linear between its widths in each as the law is; the law's difference for
+    what is not in the table: activations beyond 16 bits, other accumulators.
+    """
+    grid, law = mac_grid(), mac_law()
+    at = grid.bits.index(8)
+    inside = min(activation, grid.bits[-1])
+    measured = _interpolate(grid.uniform_fJ / grid.uniform_fJ[at, at], inside, weight)
+    tabulated = law.relative(inside, weight, inside + weight + MAC_GRID_EXTRA_BITS)
+    return measured + law.relative(activation, weight, accumulator) - tabulated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +122,15 @@ def mac_costs(
     gated = gated_fraction(hardware.precision, mode)
     return MacCosts(
         busy=busy,
-        zero=busy.scaled(zero, f"; {zero:.3g} of it where an operand is zero"),
-        gated=busy.scaled(gated, f"; {gated:.3g} of it where a zero stops it (clock pins)"),
+        zero=replace(
+            busy.scaled(zero, ""),
+            source=f"the same, times {zero:.3g}: so much less costs the cell with operands of a "
+            "network, half of the activations zero",
+        ),
+        gated=replace(
+            busy.scaled(gated, ""),
+            source=f"the same, times {gated:.3g}: clock pins alone, as a zero stops the multiplier",
+        ),
     )
 
 
@@ -62,9 +139,8 @@ def mac_energy(
 ) -> Constant:
     """Energy of one MAC at the widths the datapath is built for, or of a mode, in pJ.
 
-    The measured cell between its table points, linear in both widths; beyond 16 bits of
-    activation, and for another accumulator, by the law above. Operand and accumulator
-    registers are inside. A MAC of an adder tree has `adder_bits` for its accumulator.
+    Operand and accumulator registers are inside. A MAC of an adder tree has `adder_bits` for its
+    accumulator.
 
     Parameters
     ----------
@@ -77,15 +153,8 @@ def mac_energy(
     compose multipliers is left out.
     """
     activation, weight = _port_widths(hardware.precision, mode)
-    grid = mac_grid()
-    widest = grid.bits[-1]
-    at = grid.bits.index(8)
-    relative = _interpolate(
-        grid.uniform_fJ / grid.uniform_fJ[at, at], min(activation, widest), weight
-    )
-    relative += ENERGY_PER_PRODUCT_BIT * max(0, activation - widest) * weight
     adders = adder_bits(hardware, mode, products_per_pe)
-    relative += ENERGY_PER_ACCUMULATOR_BIT * (adders - (activation + weight + TABLE_EXTRA_BITS))
+    relative = relative_mac_energy(activation, weight, adders)
     return scaled_constant("mac_8x8_pJ", hardware).scaled(
         relative,
         f"; times {relative:.3g} for {activation}-bit activations, {weight}-bit weights and "
@@ -144,7 +213,7 @@ def mac_gate_equivalents(hardware: HardwareConfig) -> float:
     # One bit beyond the table is one more row of partial products.
     beyond = 1 + max(0, activation - grid.bits[-1]) / grid.bits[-1]
     gates = _interpolate(grid.gate_equivalents, min(activation, grid.bits[-1]), weight)
-    adders = adder_bits(hardware) - (activation + weight + TABLE_EXTRA_BITS)
+    adders = adder_bits(hardware) - (activation + weight + MAC_GRID_EXTRA_BITS)
     adders += max(
         (
             (mode.macs_per_pe - 1) * adder_bits(hardware, mode)

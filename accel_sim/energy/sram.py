@@ -6,7 +6,8 @@ from accel_sim.energy.band import Constant
 from accel_sim.energy.scaling import energy_ratio, gate_um2, nominal_supply_V, own_constant
 from accel_sim.hardware.buffers import Buffer, OperandName
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.hardware.devices import SRAM_FROM_NM, sram_bank, table_constants
+from accel_sim.hardware.devices import table_constants
+from accel_sim.hardware.sram_table import sram_bank, sram_nodes_beside, sram_table_node
 
 AREA_NODE_NM = 45
 """A node that all cells and sizes are tabulated at, to compare areas."""
@@ -43,9 +44,12 @@ def buffer_costs(name: OperandName, buffer: Buffer, hardware: HardwareConfig) ->
     """
     technology = hardware.technology
     node_nm, cell = technology.node_nm, technology.sram_cell
-    table_nm = max(node_nm, SRAM_FROM_NM)
+    table_nm = sram_table_node(node_nm)
     bank = sram_bank(table_nm, cell, buffer.bank_bytes, buffer.port_bits)
     note = f"CACTI, {table_nm} nm {cell}, {buffer.bank_bytes / 1024:g} KiB"
+    beside = sram_nodes_beside(table_nm, cell)
+    if len(beside) > 1:
+        note += f", between {beside[0]} and {beside[1]} nm"
     energy, area = 1.0, 1.0
     shrunk = ""
     if table_nm != node_nm:

@@ -1,10 +1,11 @@
-"""The tables of physical facts: DRAM devices, SRAM banks, MAC cells, node scaling.
+"""The tables of physical facts: DRAM devices, MAC cells, node scaling, constants.
 
 Each is a file in ``tables/`` that states where its numbers come from. What lies outside
-a table is refused, never extrapolated.
+a table is refused, never extrapolated. SRAM banks: see `accel_sim.hardware.sram_table`.
 """
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,8 +13,6 @@ from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
-
-from accel_sim.hardware.choices import SramCell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,50 +90,6 @@ class DramDevice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SramBank:
-    """Energy of one access of a bank's full width, its leakage and its area."""
-
-    read_pJ: float
-    write_pJ: float
-    leakage_mW: float
-    area_mm2: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SramGrid:
-    """Banks of one node and cell over sizes and widths.
-
-    Attributes
-    ----------
-    sizes_bytes, widths_bits
-        Ascending.
-    values
-        float64[size, width, 4]: the fields of `SramBank`.
-    """
-
-    sizes_bytes: tuple[int, ...]
-    widths_bits: tuple[int, ...]
-    values: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        self.values.setflags(write=False)
-
-    def interpolate(self, size_bytes: int, width_bits: int) -> SramBank:
-        """Bank of any size and width inside the grid, exact at its points.
-
-        Bilinear in the logarithms of size, width and value.
-        """
-        row, down = _bracket(self.sizes_bytes, size_bytes)
-        col, right = _bracket(self.widths_bits, width_bits)
-        corners = np.log(self.values[row : row + 2, col : col + 2])
-        near, far = corners[0] * (1 - down) + corners[1] * down
-        read_pJ, write_pJ, leakage_mW, area_mm2 = np.exp(near * (1 - right) + far * right).tolist()
-        return SramBank(
-            read_pJ=read_pJ, write_pJ=write_pJ, leakage_mW=leakage_mW, area_mm2=area_mm2
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeScaling:
     """Energy of logic at one node: ``a V**2 + b V + c``, in a unit shared by all nodes."""
 
@@ -157,9 +112,55 @@ def interpolate_node(points: Mapping[int, float], node_nm: int) -> float:
     points
         By node; the smallest and the largest enclose `node_nm`.
     """
-    nodes = sorted(points)
-    values = [np.log(points[node]) for node in nodes]
-    return float(np.exp(np.interp(np.log(node_nm), np.log(nodes), values)))
+    if node_nm in points:
+        return points[node_nm]
+    below = max(node for node in points if node < node_nm)
+    above = min(node for node in points if node > node_nm)
+    part = math.log(node_nm / below) / math.log(above / below)
+    low, high = math.log(points[below]), math.log(points[above])
+    return math.exp(low * (1 - part) + high * part)
+
+
+MAC_GRID_EXTRA_BITS = 8
+"""Of the accumulators of a grid's cells, beyond activation and weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacCell:
+    """One synthesised multiply-accumulate cell.
+
+    Attributes
+    ----------
+    uniform_fJ, cnn_fJ
+        Energy of one MAC, without glitches: of random operands, and of operands as in a network
+        (half of the activations zero, Gaussian weights).
+    clock_pins_fJ
+        Energy of a cycle in which no operand changes.
+    gate_equivalents
+        Size in two-input NAND gates.
+    """
+
+    library: str
+    node_nm: int
+    activation_bits: int
+    weight_bits: int
+    accumulator_bits: int
+    area_um2: float
+    gate_equivalents: float
+    uniform_fJ: float
+    cnn_fJ: float
+    clock_pins_fJ: float
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether the accumulator is as wide as those of a grid."""
+        operands = self.activation_bits + self.weight_bits
+        return self.accumulator_bits == operands + MAC_GRID_EXTRA_BITS
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether this is the 8x8 cell that energies are relative to, with a 24-bit accumulator."""
+        return self.is_on_grid and self.activation_bits == self.weight_bits == 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,11 +173,8 @@ class MacGrid:
     ----------
     bits
         Widths of either operand, ascending.
-    uniform_fJ, cnn_fJ
-        float64[activation, weight], with random operands, and with those of a network: half of
-        the activations zero, bell-shaped weights.
-    clock_pins_fJ, gate_equivalents
-        float64[activation, weight], of operands that stand still; of the cell.
+    uniform_fJ, cnn_fJ, clock_pins_fJ, gate_equivalents
+        float64[activation, weight], as of a `MacCell`.
     """
 
     bits: tuple[int, ...]
@@ -216,7 +214,7 @@ def dram_devices() -> tuple[DramDevice, ...]:
     fields = DramDevice.__annotations__
     return tuple(
         DramDevice(**{name: fields[name](value) for name, value in row.items()})
-        for row in _read_table("dram.csv")
+        for row in read_table("dram.csv")
     )
 
 
@@ -226,35 +224,6 @@ def find_dram_device(device: str, address_map: str) -> DramDevice:
         if (candidate.device, candidate.address_map) == (device, address_map):
             return candidate
     raise KeyError(device, address_map)
-
-
-@cache
-def sram_grids() -> dict[tuple[int, SramCell], SramGrid]:
-    """Grid of each (node_nm, cell)."""
-    rows = list(_read_table("sram.csv"))
-    grids = {}
-    for key in dict.fromkeys((int(row["node_nm"]), SramCell(row["cell"])) for row in rows):
-        points = {
-            (int(row["size_bytes"]), int(row["width_bits"])): [
-                float(row[name]) for name in ("read_pJ", "write_pJ", "leakage_mW", "area_mm2")
-            ]
-            for row in rows
-            if (int(row["node_nm"]), SramCell(row["cell"])) == key
-        }
-        sizes = tuple(sorted({size for size, _ in points}))
-        widths = tuple(sorted({width for _, width in points}))
-        values = np.array([[points[size, width] for width in widths] for size in sizes])
-        grids[key] = SramGrid(sizes_bytes=sizes, widths_bits=widths, values=values)
-    return grids
-
-
-SRAM_FROM_NM = 22
-"""Smallest node of the SRAM tables; memories of smaller ones are scaled from it."""
-
-
-def sram_bank(node_nm: int, cell: SramCell, size_bytes: int, width_bits: int) -> SramBank:
-    """Bank at a node of the tables, or between two of them."""
-    return sram_grids()[node_nm, cell].interpolate(size_bytes, width_bits)
 
 
 @cache
@@ -268,19 +237,32 @@ def node_scalings() -> dict[int, NodeScaling]:
             b=float(row["b"]),
             c=float(row["c"]),
         )
-        for row in _read_table("node_scaling.csv")
+        for row in read_table("node_scaling.csv")
     }
 
 
 @cache
+def mac_cells() -> tuple[MacCell, ...]:
+    """All cells, in the table's order."""
+    fields = MacCell.__annotations__
+    return tuple(
+        MacCell(**{name: field(row[name]) for name, field in fields.items()})
+        for row in read_table("mac.csv")
+    )
+
+
+@cache
 def mac_grid() -> MacGrid:
-    """Read the MAC cell in nangate45, the one library measured at every pair of widths."""
-    rows = [row for row in _read_table("mac.csv") if row["library"] == "nangate45_typ"]
-    by_widths = {(int(row["activation_bits"]), int(row["weight_bits"])): row for row in rows}
-    bits = tuple(sorted({activation for activation, _ in by_widths}))
+    """Cells in nangate45, the one library measured at every pair of widths."""
+    cells = {
+        (cell.activation_bits, cell.weight_bits): cell
+        for cell in mac_cells()
+        if cell.library == "nangate45_typ" and cell.is_on_grid
+    }
+    bits = tuple(sorted({activation for activation, _ in cells}))
 
     def grid(name: str) -> NDArray[np.float64]:
-        return np.array([[float(by_widths[a, w][name]) for w in bits] for a in bits])
+        return np.array([[getattr(cells[a, w], name) for w in bits] for a in bits])
 
     return MacGrid(
         bits=bits,
@@ -294,11 +276,8 @@ def mac_grid() -> MacGrid:
 @cache
 def gate_areas_um2() -> dict[int, float]:
     """Area of a gate equivalent (a NAND of two inputs) of each library, by its node, ascending."""
-    areas: dict[int, float] = {}
-    for row in _read_table("mac.csv"):
-        areas.setdefault(
-            int(row["node_nm"]), float(row["area_um2"]) / float(row["gate_equivalents"])
-        )
+    cells = [cell for cell in mac_cells() if cell.is_unit]
+    areas = {cell.node_nm: cell.area_um2 / cell.gate_equivalents for cell in cells}
     return dict(sorted(areas.items()))
 
 
@@ -318,18 +297,11 @@ def table_constants() -> dict[str, TableConstant]:
             confidence=row["confidence"],
             source=row["source"],
         )
-        for row in _read_table("constants.csv")
+        for row in read_table("constants.csv")
     }
 
 
-def _bracket(points: tuple[int, ...], value: int) -> tuple[int, float]:
-    """Index of the cell of a grid that holds a value, and how far into it, in logarithms."""
-    index = min(max(int(np.searchsorted(points, value, side="right")) - 1, 0), len(points) - 2)
-    low, high = np.log(points[index]), np.log(points[index + 1])
-    return index, float((np.log(value) - low) / (high - low))
-
-
-def _read_table(name: str) -> Iterator[dict[str, str]]:
+def read_table(name: str) -> Iterator[dict[str, str]]:
     """Rows of a file in ``tables/``; lines that begin with ``#`` tell its provenance."""
     text = (resources.files("accel_sim.hardware") / "tables" / name).read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))

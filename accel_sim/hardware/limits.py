@@ -5,13 +5,8 @@ from dataclasses import dataclass
 
 from accel_sim.hardware.buffers import Buffer
 from accel_sim.hardware.config import DeviceDram, HardwareConfig
-from accel_sim.hardware.devices import (
-    SRAM_FROM_NM,
-    dram_devices,
-    interpolate_node,
-    node_scalings,
-    sram_grids,
-)
+from accel_sim.hardware.devices import dram_devices, interpolate_node, node_scalings
+from accel_sim.hardware.sram_table import sram_grid, sram_nodes, sram_table_node
 from quantizer.errors import nearest
 
 SUPPLY_MARGIN_FRACTION = 0.3
@@ -62,11 +57,12 @@ def _technology_problems(config: HardwareConfig) -> Iterator[TableProblem]:
 
 def _buffer_problems(config: HardwareConfig, key: str, buffer: Buffer) -> Iterator[TableProblem]:
     technology = config.technology
-    grid = sram_grids().get((max(technology.node_nm, SRAM_FROM_NM), technology.sram_cell))
-    if grid is None:
+    node_nm, nodes = sram_table_node(technology.node_nm), sram_nodes(technology.sram_cell)
+    if not nodes[0] <= node_nm <= nodes[-1]:
         text = f"no {technology.sram_cell} SRAM at {technology.node_nm} nm in the tables; use lstp"
         yield TableProblem(key="technology.sram_cell", text=text)
         return
+    grid = sram_grid(node_nm, technology.sram_cell)
     smallest, largest = grid.sizes_bytes[0], grid.sizes_bytes[-1]
     if not smallest <= buffer.bank_bytes <= largest:
         text = (

@@ -240,8 +240,8 @@ def test_check_shows_every_constant_with_its_source(run):
     outcome = run("check", "iot_8x8", "--constants")
     assert (outcome.status, outcome.err) == (0, "")
     (row,) = (line for line in outcome.out.splitlines() if line.startswith("dram read"))
-    assert row.split()[2:6] == ["40.00", "40.00", "40.00", "pJ/bit"]
-    assert row.endswith("dram.energy_pJ_per_bit of the machine's")
+    figures = ["40.00", "40.00", "40.00", "pJ/bit", "user", "dram.energy_pJ_per_bit"]
+    assert row.split()[2:8] == figures
 
 
 def test_check_says_what_every_machine_is(run):
@@ -309,3 +309,14 @@ def test_values_of_a_key_split_at_commas_outside_brackets():
 def test_numbers_may_be_fractions():
     assert parse_numbers("--scale", "1/4, 2e-3,-3") == (0.25, 0.002, -3.0)
     assert parse_shape("3x32x32") == parse_shape("3, 32, 32") == (3, 32, 32)
+
+
+def test_a_comparison_can_fail(run):
+    machines = ["edge_16x16", "mcu_4x4"]
+    outcome = run("compare", *machines, "--no-values", "--fail-if", "latency_us>+10%")
+    assert outcome.status == 3
+    assert outcome.err.startswith("mcu_4x4: latency_us +")
+    assert outcome.err.endswith(" % against edge_16x16; fails latency_us>+10%\n")
+    assert "energy_uJ" in outcome.out
+    outcome = run("compare", *machines, "--no-values", "--fail-if", "latency_us<-10%")
+    assert (outcome.status, outcome.err) == (0, "")

@@ -5,7 +5,13 @@ import pytest
 from accel_sim.energy.band import Constant, Energy, sum_energies
 from accel_sim.energy.constants import energy_constants, idle_energy_pJ
 from accel_sim.energy.dram import dram_costs
-from accel_sim.energy.mac import adder_bits, gated_fraction, mac_energy, mac_gate_equivalents
+from accel_sim.energy.mac import (
+    adder_bits,
+    gated_fraction,
+    mac_energy,
+    mac_gate_equivalents,
+    mac_law,
+)
 from accel_sim.energy.scaling import energy_ratio, gate_um2, nominal_supply_V, scaled_constant
 from accel_sim.energy.sram import buffer_costs
 from accel_sim.hardware.load import load_hardware
@@ -91,6 +97,23 @@ def test_a_buffer_costs_what_one_of_its_banks_costs():
     assert costs.leakage.value == pytest.approx(2 * 0.003088)
     assert (costs.read.low, costs.read.high) == pytest.approx((0.7 * 6.07359, 3 * 6.07359))
     assert costs.read.source == "CACTI, 32 nm lstp, 32 KiB"
+
+
+def test_a_buffer_between_nodes_of_the_tables_lies_between_them():
+    below, at, above = (
+        buffer_costs("ifm", machine.buffers.ifm, machine)
+        for machine in (
+            load_hardware(
+                "edge_16x16", [f"technology={{node_nm: {node}, supply_V: 0.9, sram_cell: lstp}}"]
+            )
+            for node in (32, 40, 45)
+        )
+    )
+    assert below.read.value < at.read.value < above.read.value
+    assert below.write.value < at.write.value < above.write.value
+    assert below.area.value < at.area.value < above.area.value == above.area_mm2_45nm
+    assert at.area_mm2_45nm == above.area_mm2_45nm
+    assert at.read.source == "CACTI, 40 nm lstp, 32 KiB, between 32 and 45 nm"
 
 
 def test_buffers_below_the_tables_scale_as_logic_does():
@@ -182,7 +205,7 @@ def test_a_mac_has_its_part_of_an_adder_tree(rows, bits):
     alone = machine(f"mac_array.rows={rows}")
     assert adder_bits(trees) == bits
     assert adder_bits(alone) == 32
-    saved = 0.5 * 0.0140 * (32 - bits)
+    saved = 0.5 * mac_law().per_accumulator_bit * (32 - bits)
     assert mac_energy(alone).value - mac_energy(trees).value == pytest.approx(saved)
     assert mac_gate_equivalents(alone) - mac_gate_equivalents(trees) == pytest.approx(
         14.8 * (32 - bits)
@@ -220,7 +243,9 @@ def test_a_mode_along_the_reduction_shares_a_tree_and_its_accumulator(keys, bits
     (mode,) = reduction.precision.modes
     assert adder_bits(reduction, mode, 4) == bits
     apart = mac_energy(built(4, 4, 32)).value
-    assert apart - mac_energy(reduction, mode, 4).value == pytest.approx(0.5 * 0.0140 * (32 - bits))
+    assert apart - mac_energy(reduction, mode, 4).value == pytest.approx(
+        0.5 * mac_law().per_accumulator_bit * (32 - bits)
+    )
     plain = machine(*keys)
     assert mac_gate_equivalents(reduction) == mac_gate_equivalents(plain)
     assert mac_energy(reduction, mode, 4).value < mac_energy(reduction).value

@@ -7,13 +7,14 @@ from accel_sim.hardware.choices import SramCell
 from accel_sim.hardware.devices import (
     dram_devices,
     find_dram_device,
+    mac_cells,
     mac_grid,
     node_scalings,
-    sram_grids,
     table_constants,
 )
 from accel_sim.hardware.limits import table_problems
 from accel_sim.hardware.load import load_hardware
+from accel_sim.hardware.sram_table import sram_grids, sram_table_node
 
 
 def test_a_bank_at_a_table_point_is_that_point():
@@ -48,6 +49,10 @@ def test_reads_of_the_45_nm_table_are_those_of_its_source():
         assert grid.interpolate(size_KiB * 1024, 64).read_pJ == pytest.approx(read_pJ, rel=0.005)
 
 
+def test_nodes_below_the_sram_tables_use_the_smallest():
+    assert [sram_table_node(node) for node in (65, 45, 32, 20, 16, 7)] == [65, 45, 32, 22, 22, 22]
+
+
 @pytest.mark.parametrize(
     ("node_nm", "supply_V", "relative"),
     # Relative to 45 nm at 0.9 V, from the published polynomials.
@@ -70,9 +75,26 @@ def test_the_authors_example_comes_out():
 def test_the_mac_grid_is_whole_and_grows_with_both_widths():
     grid = mac_grid()
     assert grid.bits == (2, 4, 6, 8, 12, 16)
-    for values in (grid.uniform_fJ, grid.gate_equivalents):
+    for values in (grid.uniform_fJ, grid.cnn_fJ, grid.gate_equivalents):
         assert (np.diff(values, axis=0) > 0).all()
         assert (np.diff(values, axis=1) > 0).all()
+    assert (grid.clock_pins_fJ < grid.cnn_fJ).all()
+    assert (grid.cnn_fJ < grid.uniform_fJ).all()
+
+
+def test_the_mac_grid_has_the_accumulators_that_it_says():
+    """Swept ones have the widths of its cells of 4x4 and 8x8 bits, and come later in the table."""
+    grid = mac_grid()
+    assert grid.uniform_fJ[1, 1] == 669.39
+    assert grid.uniform_fJ[3, 3] == 1744.19
+    assert grid.cnn_fJ[3, 3] == 1250.56
+    swept = [
+        (cell.activation_bits, cell.accumulator_bits) for cell in mac_cells() if not cell.is_on_grid
+    ]
+    assert sorted(swept) == [
+        (4, 12), (4, 24), (4, 32),
+        (8, 16), (8, 18), (8, 20), (8, 28), (8, 32), (8, 40), (8, 48),
+    ]  # fmt: skip
 
 
 def test_every_device_is_found_by_its_name_and_map():

@@ -294,6 +294,31 @@ def test_a_cell_that_the_tables_lack():
     )
 
 
+@pytest.mark.parametrize("node_nm", [65, 55])
+@pytest.mark.parametrize(
+    ("buffer", "problem"),
+    [("capacity_KiB=2048", "capacity_KiB: expected 2 to 512 KiB in each bank (SRAM table), "
+                           "got 1024"),
+     ("port_bits=8", "port_bits: expected 16 to 256 (SRAM table), got 8")],
+)  # fmt: skip
+def test_a_coarse_grid_is_refused_beyond_its_own_ends(node_nm, buffer, problem):
+    """A node between two reaches as far as both of them."""
+    overrides = [
+        f"technology={{node_nm: {node_nm}, supply_V: 1.0, sram_cell: lstp}}",
+        "buffers.psum.port_bits=256",
+        f"buffers.ifm.{buffer}",
+    ]
+    assert complaint("edge_16x16", overrides) == f"--set {overrides[-1]}: buffers.ifm.{problem}"
+
+
+def test_a_node_between_two_has_memories_as_large_as_both():
+    overrides = [
+        "technology={node_nm: 28, supply_V: 0.9, sram_cell: lstp}",
+        "buffers.ifm.capacity_KiB=8192",
+    ]
+    assert load_hardware("edge_16x16", overrides).buffers.ifm.bank_bytes == 4 << 20
+
+
 def test_a_list_of_overrides_needs_a_machine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("hw.yaml").write_text("words")

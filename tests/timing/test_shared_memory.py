@@ -127,7 +127,9 @@ def test_one_memory_leaks_and_takes_area_once():
         "banks: 2, double_buffered: false}, shared: [ifm, ofm]}"
     )
     joined = energy_constants(load_hardware("edge_16x16", [section]))
-    assert joined.ofm.read.value == apart.ofm.read.value
+    assert joined.ofm.memory.read.value == apart.ofm.memory.read.value
     saved = apart.leakage.value - joined.leakage.value
-    assert saved == pytest.approx(apart.ofm.leakage.value)
+    assert saved == pytest.approx(apart.ofm.memory.leakage.value)
     assert joined.clock_control.value < apart.clock_control.value
+    fewer = len(apart.area.buffers) - len(joined.area.buffers)
+    assert fewer == 1
