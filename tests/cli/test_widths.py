@@ -8,6 +8,9 @@ from subprocess import run as start
 
 import pytest
 
+from accel_sim.cli.width_table import explain_bit
+from accel_sim.report.facts import Datapath
+from accel_sim.report.width_law import BitPrice
 from tests.cli.test_verbs import SCALED
 
 EDGE = "edge_16x16"
@@ -66,6 +69,27 @@ def test_rows_wider_than_the_machine_widen_the_fixed_datapath_and_keep_its_modes
     assert [narrow[key] for key in built] == ["4", "10"]
     assert [wide[key] for key in built] == ["9", "10"]
     assert int(narrow["fixed.cycles"]) < int(narrow["rebuilt.cycles"])  # in a mode of 4 bits
+
+
+def test_the_last_line_says_what_a_bit_brings_and_costs():
+    def price(fixed, rebuilt, sqnr_dB):
+        return BitPrice(
+            from_bits=4,
+            to_bits=8,
+            sqnr_dB=sqnr_dB,
+            dram_bytes={Datapath.FIXED: 2048.0, Datapath.REBUILT: rebuilt},
+            energy_uJ={Datapath.FIXED: fixed, Datapath.REBUILT: 2e3},
+            area_mm2={Datapath.FIXED: 0.0, Datapath.REBUILT: 0.125},
+        )
+
+    assert explain_bit(price(1.5, 2048.0, 5.96)) == (
+        "From 4 to 8 bits, each bit brings 6.0 dB and costs 2.000 KiB of DRAM traffic; 1.500 uJ on "
+        "the fixed datapath, 2.000 mJ and 0.1250 mm2 on the rebuilt one."
+    )
+    assert explain_bit(price(-1.5, -1024.0, None)) == (
+        "From 4 to 8 bits, each bit costs 2.000 KiB of DRAM traffic (-1.000 KiB rebuilt); -1.500 uJ "
+        "on the fixed datapath, 2.000 mJ and 0.1250 mm2 on the rebuilt one."
+    )
 
 
 def test_one_width_alone_has_no_price_of_a_bit(run):
