@@ -28,7 +28,7 @@ def check_fit(
     InputError
         An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
     """
-    graph, widths = _word_lengths(network, bits)
+    graph, widths = find_word_lengths(network, bits)
     nests = lay_out_layers(
         hardware,
         graph,
@@ -101,7 +101,7 @@ def find_schedules(
     InputError
         An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
     """
-    graph, widths = _word_lengths(network, bits)
+    graph, widths = find_word_lengths(network, bits)
     schedules = schedule_layers(
         hardware,
         graph,
@@ -113,7 +113,7 @@ def find_schedules(
     return schedules
 
 
-def _word_lengths(
+def find_word_lengths(
     network: QuantizedNetwork | Network, bits: BitWidths
 ) -> tuple[Network, WordLengths]:
     """Give the float network, and its word lengths: those that it has, or will have."""

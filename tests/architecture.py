@@ -77,6 +77,7 @@ ORDER = (
     ("accel_sim.tuning_score",),
     ("accel_sim.report", "accel_sim.word_lengths", "accel_sim.operators"),
     ("accel_sim.machine_fit",),
+    ("accel_sim.compression",),
     ("accel_sim.simulation",),
     ("accel_sim.sweep", "accel_sim.golden_vectors"),
     ("accel_sim.cli",),

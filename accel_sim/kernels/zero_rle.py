@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from quantizer.fixedpoint.jit import jit
 
 
-def encode(
-    values: NDArray[np.int32], run_bits: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def encode(values: NDArray[np.int32], run_bits: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Give runs and levels of a map, int32[pairs] each.
 
     Parameters

@@ -1,5 +1,6 @@
 """How much shorter, or longer, than its elements the code of a feature map is in DRAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,3 +19,17 @@ class CodedMaps:
 
 AS_THEY_ARE = CodedMaps()
 """What lies in DRAM element by element, and what nobody has measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairCounts:
+    """Pairs of a run and a level in the codes of a network's feature maps.
+
+    Attributes
+    ----------
+    by_map
+        Over all images, by name of the map; the network's input, which has no code, is not there.
+    """
+
+    by_map: Mapping[str, int]
+    images: int

@@ -126,9 +126,10 @@ def tile_addresses(
     filter_weights = nest.channels * nest.channel_weights // nest.blocks
     maps = nest.batch * nest.groups
     n_filters = nest.groups * nest.filters
+    inputs = nest.channels * nest.input_rows * nest.input_cols
     plain = code_length(Fraction(1))
     sizes = (
-        (maps * nest.channels * nest.input_rows * nest.input_cols, bits.ifm, code_length(coded.ifm)),
+        (maps * inputs, bits.ifm, code_length(coded.ifm)),
         (nest.residual_elements, bits.residual, code_length(coded.residual)),
         (n_filters * filter_weights, bits.weight, plain),
         (n_filters, bits.bias, plain),
