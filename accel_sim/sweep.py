@@ -76,7 +76,8 @@ def run_sweep(
     """Simulate every point, in order; points of equal integers share one exact run.
 
     Integers depend on the bit widths, the numeric rules and the signs that the machine
-    takes; where accumulators saturate, on the order in which the machine adds as well.
+    takes; where accumulators saturate, on the order in which the machine adds as well. Points
+    that code feature maps in other ways measure them anew.
 
     Parameters
     ----------
@@ -118,7 +119,9 @@ def run_sweep(
         hardware = point.machine_for(network)
         schedules = find_schedules(hardware, network, point.bits)
         if integers_key not in values:
-            values[integers_key] = _measure(network, images, schedules, done.of_part(steps[1]))
+            values[integers_key] = _measure(
+                network, images, schedules, point.hardware.zero_run_bits, done.of_part(steps[1])
+            )
             done = done.after(steps[1])
         report = assemble_report(
             hardware,
@@ -158,20 +161,27 @@ def _formats_key(point: SweepPoint) -> tuple[object, ...]:
 def _integers_key(point: SweepPoint) -> tuple[object, ...]:
     saturates = point.hardware.precision.accumulator_overflow is Overflow.SAT
     order = (config_digest(point.hardware), point.datapath) if saturates else None
-    return *_formats_key(point), order
+    return *_formats_key(point), point.hardware.zero_run_bits, order
 
 
 def _measure(
     network: QuantizedNetwork | Network,
     images: ImageSet | None,
     schedules: tuple[LayerSchedule, ...],
+    zero_run_bits: int | None,
     progress: Progress,
 ) -> "ValueReport | None":
     if images is None or not isinstance(network, QuantizedNetwork):
         return None
     from accel_sim.measure import measure_values
 
-    return measure_values(network, images, plans=collect_plans(schedules), progress=progress)
+    return measure_values(
+        network,
+        images,
+        plans=collect_plans(schedules),
+        zero_run_bits=zero_run_bits,
+        progress=progress,
+    )
 
 
 def to_records(results: Sequence[SweepResult]) -> list[dict[str, Any]]:

@@ -82,6 +82,7 @@ ORDER = (
         "accel_sim.operators",
     ),
     ("accel_sim.machine_fit",),
+    ("accel_sim.compression",),
     ("accel_sim.simulation",),
     ("accel_sim.sweep", "accel_sim.golden_vectors"),
     ("accel_sim.cli",),
