@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.accumulator_range import bits_needed, find_proven_channels
 from accel_sim.functional import ExactNetwork
-from accel_sim.layer_steps.feature_map import channels_first
+from accel_sim.layer_steps.feature_map import channels_first, encode
 from accel_sim.layer_steps.step import Events
 from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.calibrate import check_finite
@@ -203,13 +203,12 @@ def _prepare_run(
             fmt, own = network.formats[layer.ofm], samples[layer.ofm]
             for maps in (reference, samples):
                 check_finite(images, index, layer.ofm, maps[layer.ofm])
-            encoded = fmt.encode(own, rounding).astype(np.int32)
             read = [trace.tensors[name] for name in layer.inputs]
             layers[layer.name] = _LayerOnImage(
                 end_to_end=compare(
                     reference[layer.ofm], channels_first(trace.tensors[layer.ofm]), fmt.step
                 ),
-                local=compare(own, encoded, fmt.step),
+                local=compare(own, encode(own, fmt, rounding), fmt.step),
                 events=trace.events[layer.name],
                 zeros=sum(ifm.size - int(np.count_nonzero(ifm)) for ifm in read),
                 elements=sum(ifm.size for ifm in read),
