@@ -318,7 +318,7 @@ def test_the_input_is_never_wider_than_the_machine_unless_asked():
 
 def test_what_cannot_run_is_refused_before_any_image_does(quantized, images):
     hardware = load_hardware(EDGE, ["precision.activation_bits=4"])
-    with pytest.raises(InputError, match="its outputs have 8 bits\|its activations have 8 bits"):
+    with pytest.raises(InputError, match=r"its (activations|outputs) have 8 bits, the datapath"):
         simulate(hardware, quantized, images, progress=lambda done, total: pytest.fail("it runs"))
 
 
