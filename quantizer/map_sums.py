@@ -6,6 +6,7 @@ the same bits come out of any batch size and any number of threads.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,7 +178,7 @@ def sum_up(values: NDArray[np.float32], rounding: Rounding) -> MapSums:
     positive = _sum_positive(bits, upper)
     # With the sign bit turned, the negative samples are the positive ones.
     has_negative = bits.min(initial=0) < 0
-    negative = _sum_positive(bits ^ _SIGN_BIT if has_negative else bits[:0], lower)
+    negative = _sum_positive(bits ^ _SIGN_BIT, lower) if has_negative else _no_samples()
     counted = positive.octaves.count + negative.octaves.count
     return MapSums(
         rounding=rounding, positive=positive, negative=negative, zeros=bits.size - counted
@@ -197,6 +198,12 @@ def _sum_positive(bits: NDArray[np.int32], kind: int) -> SignSums:
         largest=largest,
         smallest=float(magnitudes.min(initial=largest)),
     )
+
+
+@cache
+def _no_samples() -> SignSums:
+    """Sum up nothing: what most maps have below zero."""
+    return _sum_positive(np.empty(0, np.int32), sample_sums.NEAREST)
 
 
 def _fill_bins(samples: GroupedSamples, largest: float) -> Histogram:
