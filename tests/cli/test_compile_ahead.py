@@ -13,7 +13,7 @@ from quantizer import ordered_map
 from quantizer.fixedpoint import jit
 
 EDGE = "edge_16x16"
-PROGRAM = (sys.executable, "-P", "-m", "accel_sim.cli.until_parent_ends")
+PROGRAM = (sys.executable, "-P", "-m", "accel_sim.cli.compile_ahead")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def started(monkeypatch):
 
 
 @pytest.mark.parametrize("overrides", [[], ["mac_array.rows=8", "mapping.batch=2"]])
-def test_it_finds_the_costs_of_the_machine(nothing_compiled, overrides, tmp_path, monkeypatch):
+def test_it_finds_schedules_on_the_machine(nothing_compiled, overrides, tmp_path, monkeypatch):
     copy = tmp_path / "-my machine.yaml"
     copy.write_bytes(find_machine(EDGE).read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -56,9 +56,7 @@ def test_it_is_gone_when_nobody_waits_for_it(nothing_compiled, started):
 def test_it_ends_with_the_process_that_started_it(tmp_path):
     endless = tmp_path / "machine.yaml"
     os.mkfifo(endless)
-    with subprocess.Popen(
-        [*PROGRAM, "simulate", "--no-values", str(endless)], stdin=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([*PROGRAM, str(endless)], stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.close()  # as the kernel does at the end of a process
         assert process.wait(timeout=60) == 1
