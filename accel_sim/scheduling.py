@@ -1,6 +1,6 @@
 """Schedules: how each layer of a network runs on a machine, before any value is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -147,16 +147,9 @@ def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
     InputError
         Naming the layer and the ``--set`` that would build what it needs.
     """
-    if nest.kind is Kind.HOST:
-        return
     precision = hardware.precision
-    operands = [
-        ("activations", "activation_bits", nest.ifm_bits, precision.activation_bits),
-        ("outputs", "activation_bits", nest.ofm_bits, precision.activation_bits),
-    ]
-    if nest.weight_bits is not None and nest.kind is not Kind.LOOKUP:
-        operands.append(("weights", "weight_bits", nest.weight_bits, precision.weight_bits))
-    for operand, key, bits, built_bits in operands:
+    for operand, key, bits in datapath_operands(nest):
+        built_bits = getattr(precision, key)
         if bits > built_bits:
             raise InputError(
                 f"layer {nest.layer!r}",
@@ -173,6 +166,16 @@ def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
                 f"{precision.accumulator_bits}; --set precision.accumulator_bits={product_bits} "
                 "builds ones that hold it",
             )
+
+
+def datapath_operands(nest: LoopNest) -> Iterator[tuple[str, str, int]]:
+    """Give what the datapath takes and makes: in words, the key of its width, and its bits."""
+    if nest.kind is Kind.HOST:
+        return
+    yield "activations", "activation_bits", nest.ifm_bits
+    yield "outputs", "activation_bits", nest.ofm_bits
+    if nest.weight_bits is not None and nest.kind is not Kind.LOOKUP:
+        yield "weights", "weight_bits", nest.weight_bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,13 @@ from accel_sim.hardware.load import config_digest
 from accel_sim.machine_fit import COSTS_ALONE, check_signs, check_values, find_schedules
 from accel_sim.performance import LayerActivity, LayerPerformance, price_layers
 from accel_sim.report.bottleneck import double_bottleneck
-from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
+from accel_sim.report.facts import (
+    Datapath,
+    ImageFacts,
+    NetworkFacts,
+    QuantizationFacts,
+    RunFacts,
+)
 from accel_sim.report.layer import LayerReport
 from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
@@ -46,6 +52,7 @@ def choose_bits(
     inputs: int | None = None,
     biases: int | None = None,
     given: GivenBits | None = None,
+    datapath: Datapath = Datapath.FIXED,
 ) -> BitWidths:
     """Fill in the widths that are None, from a bits file or by what the machine is built for.
 
@@ -54,15 +61,18 @@ def choose_bits(
 
     Parameters
     ----------
+    datapath
+        A rebuilt one is as wide as the activations, and so the input is no wider than these.
     given
         Content of a bits file.
     """
     built, given = hardware.precision, given or GivenBits()
     activations = activations or given.default.activations or built.activation_bits
+    widest = activations if datapath is Datapath.REBUILT else built.activation_bits
     return BitWidths(
         weights=weights or given.default.weights or built.weight_bits,
         activations=activations,
-        inputs=inputs or given.inputs or min(max(8, activations), built.activation_bits),
+        inputs=inputs or given.inputs or min(max(8, activations), widest),
         biases=biases or given.default.biases or DEFAULT_BIAS_BITS,
         layers=given.layers,
         source=given.source,
@@ -148,6 +158,7 @@ def assemble_report(
     bits: BitWidths,
     explain: bool,
     started: float,
+    datapath: Datapath = Datapath.FIXED,
 ) -> RunReport:
     """Join schedules and values that were found before.
 
@@ -159,6 +170,8 @@ def assemble_report(
         Widths of a float network.
     started
         `time.perf_counter` at the start of the run.
+    datapath
+        Whether the machine was rebuilt for the network.
     """
     if isinstance(network, QuantizedNetwork):
         graph = network.network
@@ -190,6 +203,7 @@ def assemble_report(
         ),
         hardware=hardware,
         hardware_digest=config_digest(hardware),
+        datapath=datapath,
         network=NetworkFacts(
             name=graph.name,
             digest=graph.digest,

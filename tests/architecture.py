@@ -124,6 +124,8 @@ THIRD_PARTY = {
     "pydantic": ("accel_sim.hardware", "accel_sim.report.document"),
     "typer": ("accel_sim.cli",),
     "rich": ("accel_sim.cli", "accel_sim.report.as_table"),
+    "altair": ("accel_sim.report.charts",),
+    "vl_convert": ("accel_sim.report.charts",),
 }
 BANNED = {"scipy.stats": "it takes most of a second to import; scipy.special has what is needed"}
 

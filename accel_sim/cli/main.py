@@ -18,6 +18,7 @@ from accel_sim.cli import (
     schema,
     simulate,
     sweep,
+    widths,
 )
 from accel_sim.cli.console import prepare_streams, show_error, show_text
 from quantizer.errors import InputError
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("simulate")(simulate.simulate)
 app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)
+app.command("widths")(widths.widths)
 app.command("quantize")(quantize.quantize)
 app.command("export-vectors")(export_vectors.export_vectors)
 app.command("check")(check.check)
