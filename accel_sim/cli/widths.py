@@ -1,6 +1,6 @@
 """``accel-sim widths``: what each bit of the operands brings and costs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,14 +12,12 @@ from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.sweep import parse_widths
+from accel_sim.cli.width_table import describe_machines, explain_bit, make_width_table
 from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from accel_sim.hardware.config import HardwareConfig
-    from accel_sim.report.width_law import BitPrice, WidthPoint
     from accel_sim.sweep import SweepPoint
 
 NARROWEST_BITS = 4
@@ -178,11 +176,11 @@ def widths(
     if json is not None:
         content = to_json_bytes(width_law_to_json(points))
         write_file(json, lambda file: file.write(content))
-    show(*_describe(points, machine), "")
-    show(_table(points))
+    show(*describe_machines(points, machine), "")
+    show(make_width_table(points))
     price = price_bit(points)
     if price is not None:
-        show("", _why(price))
+        show("", explain_bit(price))
 
 
 def _choose_widths(asked: Sequence[int | None], machine: "HardwareConfig") -> tuple[int, ...]:
@@ -228,106 +226,3 @@ def _points(
         for width in widths
         for datapath in (Datapath.FIXED, Datapath.REBUILT)
     ]
-
-
-def _describe(points: "Sequence[WidthPoint]", machine: "HardwareConfig") -> tuple[str, ...]:
-    from accel_sim.report.quantities import format_figures, format_percent
-
-    report = points[-1].fixed
-    fixed, built = report.hardware.config["precision"], machine.precision
-    as_built = (fixed["weight_bits"], fixed["activation_bits"]) == (
-        built.weight_bits,
-        built.activation_bits,
-    )
-    source = "as built" if as_built else "widened to hold all rows"
-    area_mm2 = format_figures(report.totals.area_mm2 or 0.0)
-    words = [
-        f"{report.network.name} on {machine.name}: weights and activations of as many bits",
-        f"fixed datapath: {fixed['weight_bits']} x {fixed['activation_bits']} bits, {source}, "
-        f"{area_mm2} mm2",
-    ]
-    top1 = report.totals.float_top1_accuracy_fraction
-    if top1 is not None:
-        words.append(f"float network: {format_percent(top1)} top-1")
-    return tuple(words)
-
-
-def _table(points: "Sequence[WidthPoint]") -> "Table":
-    from accel_sim.report.as_table import make_table
-    from accel_sim.report.facts import Datapath
-    from accel_sim.report.quantities import (
-        format_energy,
-        format_figures,
-        format_percent,
-        format_sqnr,
-        format_storage,
-    )
-    from accel_sim.report.width_law import dram_bytes, find_saved
-
-    has_values = points[0].fixed.totals.images > 0
-    # A datapath that costs less can make another schedule the best.
-    moves_alike = all(
-        dram_bytes(point.fixed.totals) == dram_bytes(point.rebuilt.totals) for point in points
-    )
-    movers = [Datapath.FIXED] if moves_alike else list(Datapath)
-    table = make_table(
-        "bits",
-        *(("SQNR\ndB", "\ntop-1") if has_values else ()),
-        *(
-            head
-            for datapath in movers
-            for head in ("DRAM" if moves_alike else f"DRAM\n{datapath}", "\nsaved")
-        ),
-        *(head for datapath in Datapath for head in (f"energy\n{datapath}", "\nsaved")),
-        "area\nrebuilt",
-        left=(),
-    )
-    for point in points:
-        totals = point.fixed.totals
-        saved = {datapath: find_saved(points, point, datapath) for datapath in Datapath}
-        cells = [str(point.bits)]
-        if has_values:
-            accuracy = totals.top1_accuracy_fraction
-            cells += [format_sqnr(totals.sqnr_dB, totals.exact), format_percent(accuracy)]
-        for datapath in movers:
-            cells += [
-                format_storage(dram_bytes(point.on(datapath).totals)),
-                _percent_saved(saved[datapath].dram_fraction),
-            ]
-        for datapath in Datapath:
-            cells += [
-                format_energy(point.on(datapath).totals.energy_uJ),
-                _percent_saved(saved[datapath].energy_fraction),
-            ]
-        area_mm2 = point.rebuilt.totals.area_mm2 or 0.0
-        table.add_row(*cells, f"{format_figures(area_mm2)} mm2")
-    return table
-
-
-def _percent_saved(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
-def _why(price: "BitPrice") -> str:
-    """One sentence: what a bit brings, and what it costs."""
-    from accel_sim.report.facts import Datapath
-    from accel_sim.report.quantities import format_energy, format_figures, format_storage
-
-    def signed(write: Callable[[float], str], amount: float) -> str:
-        return ("-" if amount < 0 else "") + write(abs(amount))
-
-    traffic, energy = (
-        {datapath: signed(write, costs[datapath]) for datapath in Datapath}
-        for write, costs in (
-            (format_storage, price.dram_bytes),
-            (format_energy, price.energy_uJ),
-        )
-    )
-    brings = "" if price.sqnr_dB is None else f"brings {price.sqnr_dB:.1f} dB and "
-    area = signed(format_figures, price.area_mm2[Datapath.REBUILT])
-    return (
-        f"From {price.from_bits} to {price.to_bits} bits, each bit {brings}costs "
-        f"{traffic[Datapath.FIXED]} of DRAM traffic and {energy[Datapath.FIXED]} on the fixed "
-        f"datapath; {traffic[Datapath.REBUILT]} and {energy[Datapath.REBUILT]} on rebuilt ones, "
-        f"each larger by {area} mm2."
-    )

@@ -80,8 +80,9 @@ def _sqnr_panel(points: Sequence[WidthPoint]) -> "altair.LayerChart":
     ]
     middle = rows[len(rows) // 2]
     ruler = [
-        {"bits": row["bits"], "sqnr": middle["sqnr"] + DB_PER_BIT * (row["bits"] - middle["bits"])}
+        {"bits": row["bits"], "sqnr": _round(middle["sqnr"] + rise_dB)}
         for row in rows
+        for rise_dB in (DB_PER_BIT * (row["bits"] - middle["bits"]),)
     ]
     quantity = _Quantity(field="sqnr", title="SQNR (dB)")
     slope = (
