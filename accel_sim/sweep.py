@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
@@ -14,8 +14,6 @@ from accel_sim.machine_fit import (
     find_schedules,
     rebuild_datapath,
 )
-from accel_sim.report.as_csv import flatten
-from accel_sim.report.document import ReportDocument
 from accel_sim.report.facts import Datapath
 from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
@@ -257,7 +255,7 @@ class _Steps:
 
 
 def _order_key(point: SweepPoint) -> tuple[object, ...] | None:
-    """What decides the order of additions, where that is part of the result."""
+    """Give what decides the order of additions, where that is part of the result."""
     saturates = point.hardware.precision.accumulator_overflow is Overflow.SAT
     return (config_digest(point.hardware), point.datapath) if saturates else None
 
@@ -273,76 +271,3 @@ def _measure(
     from accel_sim.measure import measure_values
 
     return measure_values(network, images, plans=collect_plans(schedules), progress=progress)
-
-
-def to_records(results: Sequence[SweepResult]) -> list[dict[str, Any]]:
-    """Give one flat record per point: what was varied, then the totals.
-
-    Keys of totals are those of the report file.
-    """
-    return [
-        point_record(result.point.changes, totals_record(result.report.to_document()))
-        for result in results
-    ]
-
-
-_IDENTITY = ("hardware", "network")
-_WIDTHS = ("weight_bits", "activation_bits", "input_bits")
-_TOTALS = (
-    "sqnr_dB",
-    "exact",
-    "top1_accuracy_fraction",
-    "float_top1_accuracy_fraction",
-    "top1_agreement_fraction",
-    "top1_tie_fraction",
-    "images",
-    "batch",
-    "macs",
-    "cycles",
-    "latency_us",
-    "frames_per_second",
-    "utilization_fraction",
-    "dram_read_bytes",
-    "dram_write_bytes",
-    "dram_average_GBps",
-    "energy_uJ",
-    "energy_uJ_low",
-    "energy_uJ_high",
-    "chip_energy_uJ",
-    "chip_energy_uJ_low",
-    "chip_energy_uJ_high",
-    "average_power_mW",
-    "TOPS_per_W",
-    "datapath",
-)
-
-
-def totals_record(report: ReportDocument) -> dict[str, Any]:
-    """Give the machine's and the network's names, the widths and all totals of a report, flat.
-
-    First come the keys that a sweep tabulates.
-    """
-    totals = flatten(report.totals.model_dump(mode="json"))
-    return {
-        "hardware": report.hardware.name,
-        "network": report.network.name,
-        **{key: getattr(report.quantization, key) for key in _WIDTHS},
-        **{key: totals[key] for key in _TOTALS},
-        # A band repeats its two ends.
-        **{key: value for key, value in totals.items() if not isinstance(value, list)},
-    }
-
-
-def point_record(changes: Mapping[str, str], totals: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a sweep tabulates of a point.
-
-    Parameters
-    ----------
-    totals
-        From `totals_record`; what it lacks is None, as all numbers of a point that failed.
-    """
-    return {
-        **{key: totals.get(key) for key in _IDENTITY},
-        **changes,
-        **{key: totals.get(key) for key in (*_WIDTHS, *_TOTALS)},
-    }

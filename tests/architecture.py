@@ -75,10 +75,16 @@ ORDER = (
         "accel_sim.incremental_run",
     ),
     ("accel_sim.tuning_score",),
-    ("accel_sim.report", "accel_sim.word_lengths", "accel_sim.operators"),
+    (
+        "accel_sim.report",
+        "accel_sim.word_lengths",
+        "accel_sim.operators",
+        "accel_sim.results_file",
+    ),
     ("accel_sim.machine_fit",),
     ("accel_sim.simulation",),
     ("accel_sim.sweep", "accel_sim.golden_vectors"),
+    ("accel_sim.point_records",),
     ("accel_sim.cli",),
 )
 
@@ -98,6 +104,7 @@ MEETING_PLACES = (
     "accel_sim.tuning_score",
     "accel_sim.simulation",
     "accel_sim.sweep",
+    "accel_sim.point_records",
     "accel_sim.golden_vectors",
     "accel_sim.word_lengths",
     "accel_sim.operators",

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from accel_sim.hardware.load import load_hardware
+from accel_sim.point_records import to_records
 from accel_sim.report.facts import Datapath
 from accel_sim.simulation import choose_bits, simulate
-from accel_sim.sweep import SweepPoint, run_sweep, to_records
+from accel_sim.sweep import SweepPoint, run_sweep
 from quantizer.bits_file import GivenBits
 from quantizer.errors import InputError
 from quantizer.quantize import quantize

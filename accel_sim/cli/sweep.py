@@ -14,6 +14,7 @@ from accel_sim.cli.formats import refuse_numbers
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
+from accel_sim.cli.stored_points import simulate_missing_points
 from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
 
@@ -65,9 +66,19 @@ ResultFile = Annotated[
     typer.Option(
         "--output",
         "-o",
-        metavar="F.csv",
+        metavar="F",
         parser=options.parse_path,
-        help="Write one line per point.",
+        help="F.db: a results file that keeps every point as soon as it is known; the same "
+        "command goes on where it ended, and report reads it. F.csv: one line per point, at "
+        "the end.",
+        rich_help_panel="Output",
+    ),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option(
+        "--fail-fast",
+        help="End with the first point that fails; with F.db, others run all the same.",
         rich_help_panel="Output",
     ),
 ]
@@ -106,6 +117,7 @@ def sweep(
     rebuild: Rebuild = False,
     no_values: options.NoValues = False,
     output: ResultFile = None,
+    fail_fast: FailFast = False,
 ) -> None:
     """Simulate every combination of machines, --set values and bit widths.
 
@@ -138,8 +150,12 @@ def sweep(
         tune_budget=tune_budget,
         tune_measure=tune_measure,
     )
-    if output is not None and output.suffix != ".csv":
-        raise InputError("--output", f"{str(output)!r} has another ending than .csv; give F.csv")
+    if output is not None and output.suffix not in (".db", ".csv"):
+        raise InputError(
+            "--output", f"{str(output)!r} has another ending than .db and .csv; give F.db or F.csv"
+        )
+    if fail_fast and (output is None or output.suffix != ".db"):
+        raise InputError("--fail-fast", "is what happens without a results file; add -o F.db")
     check_outputs(
         {"--output": output}, (*request.input_paths, *numbers.input_paths, *map(Path, hardware))
     )
@@ -149,24 +165,39 @@ def sweep(
     if rebuild:
         _refuse_widths_of_the_datapath(changes)
 
+    from accel_sim.point_records import point_record, to_records
     from accel_sim.report.as_csv import to_csv_bytes
     from accel_sim.report.facts import Datapath
     from accel_sim.report.output_file import write_file
-    from accel_sim.sweep import to_records
 
     given = read_widths(numbers, weight_bits, activation_bits)
     datapath = Datapath.REBUILT if rebuild else Datapath.FIXED
     points = list(_points(hardware, changes, weights, activations, numbers, given, datapath))
     workload = load_workload(request)
     refuse_numbers(workload, as_widths(weight_bits, activation_bits) | numbers.given)
-    results = simulate_points(points, workload, numbers)
-    records = to_records(results)
-    if output is not None:
+    failed = 0
+    if output is not None and output.suffix == ".db":
+        stored = simulate_missing_points(output, points, workload, numbers, fails_fast=fail_fast)
+        failed = sum(not row.is_done for row in stored)
+        # The file may know the network by another name.
+        own_name = {"network": workload.network.name}
+        records = [
+            point_record(point.changes, {**row.record, **own_name})
+            for point, row in zip(points, stored, strict=True)
+        ]
+    else:
+        records = to_records(simulate_points(points, workload, numbers))
+    if output is not None and output.suffix == ".csv":
         table = to_csv_bytes(records)
         write_file(output, lambda file: file.write(table))
     varied = [key for key, values in changes.items() if len(values) > 1]
     show(f"{workload.network.name}, {len(records)} points, {datapath} datapath", "")
     show(_table(records, varied, has_values=workload.images is not None))
+    if failed:
+        raise InputError(
+            str(output),
+            f"{failed} of {len(points)} points failed; accel-sim report {output} --failed says why",
+        )
 
 
 _SET_BY_REBUILD = (
@@ -274,16 +305,22 @@ def _table(
         "power",
     )
     for record in records:
+        point = (
+            record["hardware"],
+            *(record[key] for key in varied),
+            str(record["weight_bits"]),
+            str(record["activation_bits"]),
+        )
+        if record["cycles"] is None:
+            table.add_row(*point, "failed")
+            continue
         values = (
             format_sqnr(record["sqnr_dB"], record["exact"]),
             format_percent(record["top1_accuracy_fraction"]),
             format_percent(record["float_top1_accuracy_fraction"]),
         )
         table.add_row(
-            record["hardware"],
-            *(record[key] for key in varied),
-            str(record["weight_bits"]),
-            str(record["activation_bits"]),
+            *point,
             *(values if has_values else ()),
             format_storage(record["dram_read_bytes"] + record["dram_write_bytes"]),
             format_energy(record["energy_uJ"]),
