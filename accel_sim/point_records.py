@@ -1,6 +1,7 @@
 """What is kept of a point of a sweep: everything that determines it, and what it gave."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -11,7 +12,7 @@ import numpy as np
 import accel_sim
 from accel_sim.report.as_csv import flatten
 from accel_sim.report.document import ReportDocument
-from accel_sim.sweep import SweepPoint, SweepResult
+from accel_sim.sweep import SweepPoint, SweepResult, UnusablePoint
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 
@@ -69,14 +70,37 @@ def point_settings(point: SweepPoint, shared: Mapping[str, Any]) -> dict[str, An
     bits = point.bits
     return {
         "hardware": point.hardware.model_dump(mode="json"),
-        "datapath": point.datapath.value,
         "bits": {
+            "datapath": point.datapath.value,
             "weights": bits.weights,
             "activations": bits.activations,
             "inputs": bits.input_bits,
             "biases": bits.biases,
             "layers": {name: asdict(widths) for name, widths in bits.layers.items()},
         },
+        **shared,
+    }
+
+
+def unusable_settings(
+    point: UnusablePoint, file_text: str, shared: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give everything that determines why a point has no machine, as JSON values.
+
+    Parameters
+    ----------
+    file_text
+        Of the machine's file.
+    shared
+        From `shared_settings`.
+    """
+    return {
+        "hardware": {
+            "name": point.machine,
+            "file_digest": hashlib.sha256(file_text.encode()).hexdigest(),
+            **point.changes,
+        },
+        "bits": {"weights": point.weights, "activations": point.activations},
         **shared,
     }
 
@@ -166,11 +190,55 @@ def point_record(changes: Mapping[str, str], totals: Mapping[str, Any]) -> dict[
     }
 
 
-def failure_record(point: SweepPoint, network: Network) -> dict[str, Any]:
+def failure_record(point: SweepPoint | UnusablePoint, network: Network) -> dict[str, Any]:
     """Give what is known of a point that failed, under the keys of `totals_record`."""
-    bits = point.bits
+    if isinstance(point, UnusablePoint):
+        name, weights, activations, inputs = point.machine, point.weights, point.activations, None
+    else:
+        bits = point.bits
+        name, weights, activations = point.hardware.name, bits.weights, bits.activations
+        inputs = bits.input_bits
     return {
-        "hardware": point.hardware.name,
+        "hardware": name,
         "network": network.name,
-        **dict(zip(_WIDTHS, (bits.weights, bits.activations, bits.input_bits), strict=True)),
+        "weight_bits": weights,
+        "activation_bits": activations,
+        "input_bits": inputs,
     }
+
+
+_OTHER_WIDTHS = {"datapath": "datapath", "bias_bits": "biases", "layer_bits": "layers"}
+"""Columns of widths that records lack, and their keys in the settings."""
+
+
+def setting_columns(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give settings flat: keys of the machine as ``--set`` takes them, then all else.
+
+    Parameters
+    ----------
+    settings
+        From `point_settings`.
+    """
+    machine, bits, numbers = settings["hardware"], settings["bits"], settings["quantization"]
+    network = settings["network"]
+    return {
+        **flatten({key: value for key, value in machine.items() if key != "name"}),
+        **{name: bits[key] for name, key in _OTHER_WIDTHS.items() if key in bits},
+        "method": numbers["method"],
+        "estimator": numbers["estimator"],
+        "headroom_bits": numbers["headroom_bits"],
+        "per_channel": numbers["per_channel"],
+        **flatten({"tuning": numbers["tuning"] or {}}),
+        "formats_digest": None if numbers["formats"] is None else _digest(numbers["formats"]),
+        "network_digest": network["digest"],
+        "quantized_digest": network["quantized_digest"],
+        "input_shape": network["input_shape"],
+        "images_digest": settings["images"],
+        "calibration_digest": settings["calibration"],
+        "accel_sim_version": settings["versions"]["accel_sim"],
+        "onnxruntime_version": settings["versions"][_FLOAT_REFERENCE],
+    }
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -18,6 +18,7 @@ from accel_sim.report.facts import Datapath
 from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
 from accel_sim.simulation import assemble_report
+from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
@@ -51,6 +52,25 @@ class SweepPoint:
         if self.datapath is Datapath.FIXED:
             return self.hardware
         return rebuild_datapath(self.hardware, network, self.bits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusablePoint:
+    """A point whose changes make no machine.
+
+    Attributes
+    ----------
+    machine
+        File or name, as given.
+    weights, activations
+        Widths that were asked for; None for what the machine would have been built for.
+    """
+
+    machine: str
+    changes: Mapping[str, str]
+    weights: int | None
+    activations: int | None
+    error: InputError
 
 
 Quantize = Callable[[SweepPoint, Progress], QuantizedNetwork | Network]

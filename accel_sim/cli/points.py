@@ -63,7 +63,8 @@ def find_check(
 
     network: QuantizedNetwork | Network = workload.network
     if workload.is_quantized and points:
-        network = find_quantize(workload, numbers)(points[0], ignore_progress)
+        # Under the rules of the file: whether a machine has others is asked of each.
+        network = quantize_for(None, workload, points[0].bits, numbers, ignore_progress)
 
     def check(point: "SweepPoint") -> None:
         if workload.qonnx is not None:

@@ -13,12 +13,12 @@ from quantizer.errors import InputError
 
 if TYPE_CHECKING:
     from accel_sim.results_file import ResultsFile, StoredPoint
-    from accel_sim.sweep import SweepFailure, SweepPoint, SweepResult
+    from accel_sim.sweep import SweepPoint, UnusablePoint
 
 
 def simulate_missing_points(
     path: Path,
-    points: "Sequence[SweepPoint]",
+    points: "Sequence[SweepPoint | UnusablePoint]",
     workload: Workload,
     numbers: FormatRequest,
     *,
@@ -39,7 +39,7 @@ def simulate_missing_points(
     InputError
         If the file cannot be used or written; of a point, only if `fails_fast`.
     """
-    from accel_sim.point_records import point_settings, shared_settings
+    from accel_sim.point_records import shared_settings
     from accel_sim.results_file import open_results, settings_key
 
     check_numbers(workload, numbers)
@@ -50,7 +50,7 @@ def simulate_missing_points(
         images=workload.images,
         quantization=describe_numbers(numbers),
     )
-    keys = [settings_key(point_settings(point, shared)) for point in points]
+    keys = [settings_key(_settings(point, shared)) for point in points]
     with open_results(path, creates=True) as file:
         damaged = file.repair()
         if damaged:
@@ -80,47 +80,62 @@ def _found(file: "ResultsFile", key: str) -> "StoredPoint":
     return point
 
 
+def _settings(point: "SweepPoint | UnusablePoint", shared: Mapping[str, Any]) -> dict[str, Any]:
+    from accel_sim.hardware.load import find_machine, read_text
+    from accel_sim.point_records import point_settings, unusable_settings
+    from accel_sim.sweep import UnusablePoint
+
+    if isinstance(point, UnusablePoint):
+        return unusable_settings(point, read_text(find_machine(point.machine)), shared)
+    return point_settings(point, shared)
+
+
 def _simulate(
     file: "ResultsFile",
-    points: "Sequence[SweepPoint]",
+    points: "Sequence[SweepPoint | UnusablePoint]",
     workload: Workload,
     numbers: FormatRequest,
     shared: Mapping[str, Any],
     *,
     fails_fast: bool,
 ) -> None:
-    from accel_sim.point_records import failure_record, point_settings, totals_record
+    from accel_sim.point_records import failure_record, totals_record
     from accel_sim.results_file import StoredPoint, settings_key
-    from accel_sim.sweep import SweepFailure, try_points
+    from accel_sim.sweep import SweepFailure, UnusablePoint, try_points
 
     bugs: list[Exception] = []
 
-    def keep(outcome: "SweepResult | SweepFailure") -> None:
-        error, settings = None, point_settings(outcome.point, shared)
-        if isinstance(outcome, SweepFailure):
-            record = failure_record(outcome.point, workload.network)
-            error = str(outcome.error)
-            if not isinstance(outcome.error, InputError):
-                error = f"bug: {type(outcome.error).__name__}: {error}"
-                bugs.append(outcome.error)
-        else:
-            record = totals_record(outcome.report.to_document())
-        file.add(StoredPoint(settings=settings, record=record, error=error))
-        if fails_fast and isinstance(outcome, SweepFailure):
-            raise outcome.error
+    def keep_failure(point: "SweepPoint | UnusablePoint", error: Exception) -> None:
+        is_bug = not isinstance(error, InputError)
+        file.add(
+            StoredPoint(
+                settings=_settings(point, shared),
+                record=failure_record(point, workload.network),
+                error=f"bug: {type(error).__name__}: {error}" if is_bug else str(error),
+            )
+        )
+        if fails_fast:
+            raise error
+        if is_bug:
+            bugs.append(error)
 
     def is_needed(point: "SweepPoint") -> bool:
         # Another process may have been faster.
-        found = file.find(settings_key(point_settings(point, shared)))
+        found = file.find(settings_key(_settings(point, shared)))
         return found is None or not found.is_done
 
-    # What fits nowhere is told before anything runs, not where its turn comes.
-    check, fitting = find_check(points, workload, numbers), []
+    # What has no machine or does not fit it is told before anything runs.
+    usable = [point for point in points if not isinstance(point, UnusablePoint)]
+    check = find_check(usable, workload, numbers)
+    fitting: list[SweepPoint] = []
     for point in points:
+        if isinstance(point, UnusablePoint):
+            keep_failure(point, point.error)
+            continue
         try:
             check(point)
         except InputError as error:
-            keep(SweepFailure(point=point, error=error))
+            keep_failure(point, error)
         else:
             fitting.append(point)
     with progress_bar("Simulating") as progress:
@@ -133,6 +148,12 @@ def _simulate(
             is_tuned=numbers.tune,
             is_needed=is_needed,
         ):
-            keep(outcome)
+            if isinstance(outcome, SweepFailure):
+                keep_failure(outcome.point, outcome.error)
+                continue
+            record = totals_record(outcome.report.to_document())
+            file.add(
+                StoredPoint(settings=_settings(outcome.point, shared), record=record, error=None)
+            )
     if bugs:
         raise bugs[0]

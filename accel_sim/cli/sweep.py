@@ -15,14 +15,15 @@ from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_wi
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.stored_points import simulate_missing_points
-from accel_sim.cli.workload import load_workload
+from accel_sim.cli.workload import Workload, load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from accel_sim.hardware.config import HardwareConfig
     from accel_sim.report.facts import Datapath
-    from accel_sim.sweep import SweepPoint
+    from accel_sim.sweep import SweepPoint, UnusablePoint
     from quantizer.bits_file import GivenBits
 
 WeightBitsList = Annotated[
@@ -165,7 +166,7 @@ def sweep(
     if rebuild:
         _refuse_widths_of_the_datapath(changes)
 
-    from accel_sim.point_records import point_record, to_records
+    from accel_sim.point_records import to_records
     from accel_sim.report.as_csv import to_csv_bytes
     from accel_sim.report.facts import Datapath
     from accel_sim.report.output_file import write_file
@@ -175,29 +176,41 @@ def sweep(
     points = list(_points(hardware, changes, weights, activations, numbers, given, datapath))
     workload = load_workload(request)
     refuse_numbers(workload, as_widths(weight_bits, activation_bits) | numbers.given)
-    failed = 0
     if output is not None and output.suffix == ".db":
-        stored = simulate_missing_points(output, points, workload, numbers, fails_fast=fail_fast)
-        failed = sum(not row.is_done for row in stored)
-        # The file may know the network by another name.
-        own_name = {"network": workload.network.name}
-        records = [
-            point_record(point.changes, {**row.record, **own_name})
-            for point, row in zip(points, stored, strict=True)
-        ]
+        records = _keep_points(points, output, workload, numbers, fails_fast=fail_fast)
     else:
-        records = to_records(simulate_points(points, workload, numbers))
+        records = to_records(simulate_points(_usable(points), workload, numbers))
     if output is not None and output.suffix == ".csv":
         table = to_csv_bytes(records)
         write_file(output, lambda file: file.write(table))
     varied = [key for key, values in changes.items() if len(values) > 1]
     show(f"{workload.network.name}, {len(records)} points, {datapath} datapath", "")
     show(_table(records, varied, has_values=workload.images is not None))
+    failed = sum(record["cycles"] is None for record in records)
     if failed:
         raise InputError(
             str(output),
             f"{failed} of {len(points)} points failed; accel-sim report {output} --failed says why",
         )
+
+
+def _keep_points(
+    points: "Sequence[SweepPoint | UnusablePoint]",
+    path: Path,
+    workload: Workload,
+    numbers: FormatRequest,
+    *,
+    fails_fast: bool,
+) -> list[dict[str, Any]]:
+    from accel_sim.point_records import point_record
+
+    stored = simulate_missing_points(path, points, workload, numbers, fails_fast=fails_fast)
+    # The file may know the network by another name.
+    name = {"network": workload.network.name}
+    return [
+        point_record(point.changes, {**row.record, **name})
+        for point, row in zip(points, stored, strict=True)
+    ]
 
 
 _SET_BY_REBUILD = (
@@ -224,25 +237,66 @@ def _points(
     numbers: FormatRequest,
     given: "GivenBits | None",
     datapath: "Datapath",
-) -> "Iterator[SweepPoint]":
+) -> "Iterator[SweepPoint | UnusablePoint]":
+    """Give all combinations.
+
+    Raises
+    ------
+    InputError
+        If no combination makes a machine of a file.
+    """
     from accel_sim.hardware.load import load_hardware
     from accel_sim.simulation import choose_bits
-    from accel_sim.sweep import SweepPoint
+    from accel_sim.sweep import SweepPoint, UnusablePoint
 
-    for name, *values in product(hardware, *changes.values()):
-        chosen = dict(zip(changes, values, strict=True))
-        machine = load_hardware(name, [f"{key}={value}" for key, value in chosen.items()])
-        for weight_width, activation_width in product(weights, activations):
-            bits = choose_bits(
-                machine,
-                weights=weight_width,
-                activations=activation_width,
-                inputs=numbers.input_bits,
-                biases=numbers.bias_bits,
-                given=given,
-                datapath=datapath,
-            )
-            yield SweepPoint(hardware=machine, changes=chosen, bits=bits, datapath=datapath)
+    for name in hardware:
+        combinations = [
+            dict(zip(changes, values, strict=True)) for values in product(*changes.values())
+        ]
+        machines: list[HardwareConfig | InputError] = []
+        for chosen in combinations:
+            try:
+                overrides = [f"{key}={value}" for key, value in chosen.items()]
+                machines.append(load_hardware(name, overrides))
+            except InputError as error:
+                machines.append(error)
+        if all(isinstance(machine, InputError) for machine in machines):
+            first = machines[0]
+            assert isinstance(first, InputError)
+            raise first
+        for chosen, machine in zip(combinations, machines, strict=True):
+            for weight_width, activation_width in product(weights, activations):
+                if isinstance(machine, InputError):
+                    yield UnusablePoint(
+                        machine=name,
+                        changes=chosen,
+                        weights=weight_width,
+                        activations=activation_width,
+                        error=machine,
+                    )
+                    continue
+                bits = choose_bits(
+                    machine,
+                    weights=weight_width,
+                    activations=activation_width,
+                    inputs=numbers.input_bits,
+                    biases=numbers.bias_bits,
+                    given=given,
+                    datapath=datapath,
+                )
+                yield SweepPoint(hardware=machine, changes=chosen, bits=bits, datapath=datapath)
+
+
+def _usable(points: "Sequence[SweepPoint | UnusablePoint]") -> "list[SweepPoint]":
+    """Give points that all have a machine."""
+    from accel_sim.sweep import UnusablePoint
+
+    usable = []
+    for point in points:
+        if isinstance(point, UnusablePoint):
+            raise point.error
+        usable.append(point)
+    return usable
 
 
 def parse_widths(option: str, text: str | None) -> tuple[int | None, ...]:
@@ -281,6 +335,7 @@ def _table(
     records: Sequence[Mapping[str, Any]], varied: Sequence[str], *, has_values: bool
 ) -> "Table":
     from accel_sim.report.as_table import make_table
+    from accel_sim.report.point_selection import short_names
     from accel_sim.report.quantities import (
         format_energy,
         format_percent,
@@ -290,8 +345,8 @@ def _table(
         format_time,
     )
 
-    # The last part of a key tells; the whole would not leave room for results.
-    settings = [key.rpartition(".")[2] for key in varied]
+    # Whole keys would not leave room for results.
+    settings = [name.replace(".", ".\n") for name in short_names(varied)]
     measured = ("SQNR dB", "top-1", "float") if has_values else ()
     table = make_table(
         "machine",
@@ -308,8 +363,8 @@ def _table(
         point = (
             record["hardware"],
             *(record[key] for key in varied),
-            str(record["weight_bits"]),
-            str(record["activation_bits"]),
+            str(record["weight_bits"] or "-"),
+            str(record["activation_bits"] or "-"),
         )
         if record["cycles"] is None:
             table.add_row(*point, "failed")
