@@ -143,6 +143,9 @@ class ResultsFile:
                 raise _damaged(self.path, str(problem).splitlines()[-1])
             if self._one("SELECT sql FROM sqlite_master WHERE name = 'points'") != _SCHEMA:
                 raise _damaged(self.path, "its table is not that of a results file")
+            if creates:
+                # Changes nothing, but fails now where the first point would fail later.
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _is_new(self) -> bool:
         header = (self._one("PRAGMA application_id"), self._one("PRAGMA user_version"))

@@ -1,23 +1,20 @@
 """``accel-sim report``: the points of a results file."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from accel_sim.cli import options
-from accel_sim.cli.console import count_columns, show
+from accel_sim.cli.console import show
 from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.point_table import Record, Selection, show_points
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from accel_sim.results_file import Contents
-
-Record = Mapping[str, Any]
 
 _WIDTHS = ("weight_bits", "activation_bits")
 _RESULTS = (
@@ -29,10 +26,6 @@ _RESULTS = (
     "top1_accuracy_fraction",
 )
 """What is shown of a point unless columns are given; a narrow terminal has room for the first."""
-
-TEXT_COLUMNS = 24
-DIGEST_COLUMNS = 8
-"""Room for a name, and for a digest, in a table."""
 
 Results = Annotated[
     Path,
@@ -78,26 +71,6 @@ CsvOut = Annotated[
         help="Write the same points, with all of their results unless columns are given.",
     ),
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Selection:
-    """Points to show.
-
-    Attributes
-    ----------
-    settings
-        Columns that say what was simulated, not what came out.
-    asked
-        Columns that were asked about, and are therefore shown.
-    varied
-        Settings that tell points of one machine apart.
-    """
-
-    records: list[Record]
-    settings: tuple[str, ...]
-    asked: tuple[str, ...]
-    varied: tuple[str, ...]
 
 
 def report(
@@ -150,7 +123,7 @@ def report(
     for text, records in _groups(selection.records).items():
         if text is not None:
             show("", text)
-        _show_table(shown, replace(selection, records=records))
+        show_points(shown, replace(selection, records=records))
     if contents.damaged:
         raise InputError(
             str(results),
@@ -165,7 +138,7 @@ def _select(
     where: Sequence[str],
     pareto: str | None,
     sort: str | None,
-) -> _Selection:
+) -> Selection:
     """Filter, then keep the front, then sort; where there are no points, nothing is asked."""
     from accel_sim.report.pareto import pareto_front, parse_objectives
     from accel_sim.report.point_selection import (
@@ -188,7 +161,7 @@ def _select(
     if known and sort is not None:
         records = sort_records(records, sort, known)
         asked.append(sort.removeprefix("-"))
-    return _Selection(
+    return Selection(
         records=records, settings=tuple(settings), asked=tuple(asked), varied=tuple(varied)
     )
 
@@ -202,7 +175,7 @@ def _describe(path: Path, contents: "Contents", *, failed: bool) -> str:
     return words
 
 
-def _identity(selection: _Selection) -> list[str]:
+def _identity(selection: Selection) -> list[str]:
     networks = {record["network"] for record in selection.records}
     return ["hardware", "network"] if len(networks) > 1 else ["hardware"]
 
@@ -215,17 +188,7 @@ def _groups(records: Sequence[Record]) -> dict[str | None, list[Record]]:
     return groups
 
 
-def _show_table(columns: Sequence[str], selection: _Selection) -> None:
-    cells = {column: _cells(column, selection) for column in columns}
-    headings = _headings(columns, selection.varied)
-    fitting = _fit(headings, cells)
-    show("", _table(headings, {column: cells[column] for column in fitting}))
-    if len(fitting) < len(columns):
-        left_out = ", ".join(column for column in columns if column not in fitting)
-        show("", f"No room for {left_out}; --columns chooses.")
-
-
-def _shown_columns(selection: _Selection) -> list[str]:
+def _shown_columns(selection: Selection) -> list[str]:
     results = (
         column
         for column in _RESULTS
@@ -238,82 +201,8 @@ def _shown_columns(selection: _Selection) -> list[str]:
     )
 
 
-def _all_results(selection: _Selection, record: Record) -> list[str]:
+def _all_results(selection: Selection, record: Record) -> list[str]:
     """Give the columns of a complete export: what varies, then every result."""
     return list(
         dict.fromkeys(("hardware", "network", *selection.varied, *record, *selection.asked))
     )
-
-
-def _cells(column: str, selection: _Selection) -> list[str]:
-    from accel_sim.report.quantities import format_sqnr
-
-    if column == "sqnr_dB":
-        return [
-            format_sqnr(record.get(column), record.get("exact")) for record in selection.records
-        ]
-    is_setting = column in selection.settings
-    return [_format(column, record.get(column), is_setting) for record in selection.records]
-
-
-def _format(column: str, value: Any, is_setting: bool) -> str:
-    import json
-
-    from accel_sim.report.quantities import format_count, format_figures, shorten_name
-
-    match value:
-        case None:
-            return "-"
-        case str() if column.endswith("_digest"):
-            return value[:DIGEST_COLUMNS]
-        case str():
-            return shorten_name(value, TEXT_COLUMNS)
-        case bool() | list() | dict():
-            return shorten_name(json.dumps(value), TEXT_COLUMNS)
-        case _ if is_setting:
-            return f"{value:g}"
-        case int():
-            return format_count(value)
-        case _:
-            return format_figures(value)
-
-
-def _headings(columns: Sequence[str], varied: Sequence[str]) -> dict[str, str]:
-    """Give names in two lines, of which the second is the unit or the last part of a key.
-
-    Settings that vary go by their last parts: columns stay narrow.
-    """
-    from accel_sim.report.point_selection import short_names
-
-    names = dict(zip(columns, columns, strict=True)) | dict(
-        zip(varied, short_names(varied), strict=True)
-    )
-    return {
-        column: names[column].replace(".", ".\n", 1)
-        if "." in names[column]
-        else "\n".join(names[column].rsplit("_", 1))
-        for column in columns
-    }
-
-
-def _fit(headings: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> list[str]:
-    """Give the first columns, as many as a line has room for."""
-    room = count_columns()
-    fitting: list[str] = []
-    for column, heading in headings.items():
-        room -= max(map(len, (*heading.split("\n"), *cells[column])))
-        if room < 0 and fitting:
-            break
-        fitting.append(column)
-        room -= 1
-    return fitting
-
-
-def _table(headings: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> "Table":
-    from accel_sim.report.as_table import make_table
-
-    names = [index for index, column in enumerate(cells) if column in ("hardware", "network")]
-    table = make_table(*(headings[column] for column in cells), left=names)
-    for row in zip(*cells.values(), strict=True):
-        table.add_row(*row)
-    return table

@@ -15,12 +15,11 @@ from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_wi
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.stored_points import simulate_missing_points
+from accel_sim.cli.sweep_table import make_sweep_table
 from accel_sim.cli.workload import Workload, load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from accel_sim.hardware.config import HardwareConfig
     from accel_sim.report.facts import Datapath
     from accel_sim.sweep import SweepPoint, UnusablePoint
@@ -185,7 +184,7 @@ def sweep(
         write_file(output, lambda file: file.write(table))
     varied = [key for key, values in changes.items() if len(values) > 1]
     show(f"{workload.network.name}, {len(records)} points, {datapath} datapath", "")
-    show(_table(records, varied, has_values=workload.images is not None))
+    show(make_sweep_table(records, varied, has_values=workload.images is not None))
     failed = sum(record["cycles"] is None for record in records)
     if failed:
         raise InputError(
@@ -329,57 +328,3 @@ def parse_changes(overrides: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise InputError(where, f"is given twice; list its values in one, as in {key}=8,16")
         changes[key] = values
     return changes
-
-
-def _table(
-    records: Sequence[Mapping[str, Any]], varied: Sequence[str], *, has_values: bool
-) -> "Table":
-    from accel_sim.report.as_table import make_table
-    from accel_sim.report.point_selection import short_names
-    from accel_sim.report.quantities import (
-        format_energy,
-        format_percent,
-        format_power,
-        format_sqnr,
-        format_storage,
-        format_time,
-    )
-
-    # Whole keys would not leave room for results.
-    settings = [name.replace(".", ".\n") for name in short_names(varied)]
-    measured = ("SQNR dB", "top-1", "float") if has_values else ()
-    table = make_table(
-        "machine",
-        *settings,
-        "weights",
-        "activations",
-        *measured,
-        "DRAM",
-        "energy",
-        "latency",
-        "power",
-    )
-    for record in records:
-        point = (
-            record["hardware"],
-            *(record[key] for key in varied),
-            str(record["weight_bits"] or "-"),
-            str(record["activation_bits"] or "-"),
-        )
-        if record["cycles"] is None:
-            table.add_row(*point, "failed")
-            continue
-        values = (
-            format_sqnr(record["sqnr_dB"], record["exact"]),
-            format_percent(record["top1_accuracy_fraction"]),
-            format_percent(record["float_top1_accuracy_fraction"]),
-        )
-        table.add_row(
-            *point,
-            *(values if has_values else ()),
-            format_storage(record["dram_read_bytes"] + record["dram_write_bytes"]),
-            format_energy(record["energy_uJ"]),
-            format_time(record["latency_us"]),
-            format_power(record["average_power_mW"]),
-        )
-    return table
