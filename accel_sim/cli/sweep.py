@@ -1,8 +1,7 @@
 """``accel-sim sweep``: products of machines, overrides and bit widths."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,15 +14,13 @@ from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_wi
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.stored_points import simulate_missing_points
+from accel_sim.cli.sweep_points import combine, require_machines
 from accel_sim.cli.sweep_table import make_sweep_table
 from accel_sim.cli.workload import Workload, load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
-    from accel_sim.hardware.config import HardwareConfig
-    from accel_sim.report.facts import Datapath
     from accel_sim.sweep import SweepPoint, UnusablePoint
-    from quantizer.bits_file import GivenBits
 
 WeightBitsList = Annotated[
     str | None,
@@ -172,13 +169,13 @@ def sweep(
 
     given = read_widths(numbers, weight_bits, activation_bits)
     datapath = Datapath.REBUILT if rebuild else Datapath.FIXED
-    points = list(_points(hardware, changes, weights, activations, numbers, given, datapath))
+    points = list(combine(hardware, changes, weights, activations, numbers, given, datapath))
     workload = load_workload(request)
     refuse_numbers(workload, as_widths(weight_bits, activation_bits) | numbers.given)
     if output is not None and output.suffix == ".db":
         records = _keep_points(points, output, workload, numbers, fails_fast=fail_fast)
     else:
-        records = to_records(simulate_points(_usable(points), workload, numbers))
+        records = to_records(simulate_points(require_machines(points), workload, numbers))
     if output is not None and output.suffix == ".csv":
         table = to_csv_bytes(records)
         write_file(output, lambda file: file.write(table))
@@ -226,76 +223,6 @@ def _refuse_widths_of_the_datapath(changes: Mapping[str, Sequence[str]]) -> None
             raise InputError(
                 f"--set {key}", "is what --rebuild makes of the operands; leave one of them out"
             )
-
-
-def _points(
-    hardware: Sequence[str],
-    changes: Mapping[str, Sequence[str]],
-    weights: Sequence[int | None],
-    activations: Sequence[int | None],
-    numbers: FormatRequest,
-    given: "GivenBits | None",
-    datapath: "Datapath",
-) -> "Iterator[SweepPoint | UnusablePoint]":
-    """Give all combinations.
-
-    Raises
-    ------
-    InputError
-        If no combination makes a machine of a file.
-    """
-    from accel_sim.hardware.load import load_hardware
-    from accel_sim.simulation import choose_bits
-    from accel_sim.sweep import SweepPoint, UnusablePoint
-
-    for name in hardware:
-        combinations = [
-            dict(zip(changes, values, strict=True)) for values in product(*changes.values())
-        ]
-        machines: list[HardwareConfig | InputError] = []
-        for chosen in combinations:
-            try:
-                overrides = [f"{key}={value}" for key, value in chosen.items()]
-                machines.append(load_hardware(name, overrides))
-            except InputError as error:
-                machines.append(error)
-        if all(isinstance(machine, InputError) for machine in machines):
-            first = machines[0]
-            assert isinstance(first, InputError)
-            raise first
-        for chosen, machine in zip(combinations, machines, strict=True):
-            for weight_width, activation_width in product(weights, activations):
-                if isinstance(machine, InputError):
-                    yield UnusablePoint(
-                        machine=name,
-                        changes=chosen,
-                        weights=weight_width,
-                        activations=activation_width,
-                        error=machine,
-                    )
-                    continue
-                bits = choose_bits(
-                    machine,
-                    weights=weight_width,
-                    activations=activation_width,
-                    inputs=numbers.input_bits,
-                    biases=numbers.bias_bits,
-                    given=given,
-                    datapath=datapath,
-                )
-                yield SweepPoint(hardware=machine, changes=chosen, bits=bits, datapath=datapath)
-
-
-def _usable(points: "Sequence[SweepPoint | UnusablePoint]") -> "list[SweepPoint]":
-    """Give points that all have a machine."""
-    from accel_sim.sweep import UnusablePoint
-
-    usable = []
-    for point in points:
-        if isinstance(point, UnusablePoint):
-            raise point.error
-        usable.append(point)
-    return usable
 
 
 def parse_widths(option: str, text: str | None) -> tuple[int | None, ...]:
