@@ -111,7 +111,8 @@ def report(
     if csv is not None:
         if not selection.records:
             raise InputError("--csv", f"{results} holds no such point; leave it out")
-        exported = given or _all_results(selection, points[0].record)
+        known_results = known_columns([point.record for point in points])
+        exported = given or _exported_columns(selection, known_results, failed=failed)
         table = to_csv_bytes(
             [{column: record.get(column) for column in exported} for record in selection.records]
         )
@@ -201,8 +202,7 @@ def _shown_columns(selection: Selection) -> list[str]:
     )
 
 
-def _all_results(selection: Selection, record: Record) -> list[str]:
+def _exported_columns(selection: Selection, results: Sequence[str], *, failed: bool) -> list[str]:
     """Give the columns of a complete export: what varies, then every result."""
-    return list(
-        dict.fromkeys(("hardware", "network", *selection.varied, *record, *selection.asked))
-    )
+    columns = ("hardware", "network", *selection.varied, *results, *selection.asked)
+    return list(dict.fromkeys((*columns, *("error",) * failed)))
