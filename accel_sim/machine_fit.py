@@ -35,7 +35,7 @@ def check_fit(
     InputError
         An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
     """
-    graph, widths = _word_lengths(network, bits)
+    graph, widths = find_word_lengths(network, bits)
     nests = lay_out_layers(
         hardware,
         graph,
@@ -107,7 +107,7 @@ def rebuild_datapath(
     bits
         Widths of a float network.
     """
-    graph, widths = _word_lengths(network, bits)
+    graph, widths = find_word_lengths(network, bits)
     nests = build_loop_nests(
         graph,
         OperandWidths(feature_maps=widths.feature_maps, constants=widths.constants),
@@ -156,7 +156,7 @@ def find_schedules(
     InputError
         An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
     """
-    graph, widths = _word_lengths(network, bits)
+    graph, widths = find_word_lengths(network, bits)
     schedules = schedule_layers(
         hardware,
         graph,
@@ -168,7 +168,7 @@ def find_schedules(
     return schedules
 
 
-def _word_lengths(
+def find_word_lengths(
     network: QuantizedNetwork | Network, bits: BitWidths
 ) -> tuple[Network, WordLengths]:
     """Give the float network, and its word lengths: those that it has, or will have."""

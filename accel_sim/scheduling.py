@@ -21,6 +21,7 @@ from accel_sim.mapping.access_counts import (
 )
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.coded_maps import AS_THEY_ARE, CodedMaps
 from accel_sim.mapping.enumerate_tiles import check_smallest_tile, enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
@@ -54,6 +55,9 @@ class LayerSchedule:
         None where the machine does nothing.
     accumulation
         How the array adds up the layer; None off the array.
+    coded, uncompressed_dram_bytes
+        What cycles and DRAM bytes were charged for in place of feature maps, and the bytes of
+        these; None where DRAM has maps as they are.
     """
 
     nest: LoopNest
@@ -63,6 +67,8 @@ class LayerSchedule:
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     drained_psums: int
+    coded: CodedMaps = AS_THEY_ARE
+    uncompressed_dram_bytes: DramBytes | None = None
 
 
 def schedule_layers(
@@ -74,8 +80,8 @@ def schedule_layers(
 ) -> tuple[LayerSchedule, ...]:
     """Find the best schedule of every layer; arguments are those of `run_performance`.
 
-    Knows no value of a feature map, so that a run with values and one without differ in
-    energy only, and that values can depend on the order in which the machine adds.
+    Knows no value of a feature map, so that a run with values and one without take the same
+    schedules, and that values can depend on the order in which the machine adds.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.compression import compress_maps
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
 from accel_sim.machine_fit import COSTS_ALONE, check_signs, check_values, find_schedules
@@ -134,7 +135,12 @@ def simulate(
         from accel_sim.measure import measure_values
 
         values = measure_values(
-            network, images, plans=collect_plans(schedules), progress=progress, save=save
+            network,
+            images,
+            plans=collect_plans(schedules),
+            zero_run_bits=hardware.zero_run_bits,
+            progress=progress,
+            save=save,
         )
     return assemble_report(
         hardware,
@@ -187,10 +193,17 @@ def assemble_report(
 
     activity = None if values is None else _activity(values)
 
-    def run(machine: HardwareConfig) -> tuple[LayerPerformance, ...]:
-        return price_layers(machine, graph, find_schedules(machine, network, bits), activity)
+    def price(
+        machine: HardwareConfig, its_schedules: tuple[LayerSchedule, ...]
+    ) -> tuple[LayerPerformance, ...]:
+        pairs = None if values is None else values.zero_run_pairs
+        charged = compress_maps(machine, network, its_schedules, pairs, bits)
+        return price_layers(machine, graph, charged, activity)
 
-    costs = price_layers(hardware, graph, schedules, activity)
+    def run(machine: HardwareConfig) -> tuple[LayerPerformance, ...]:
+        return price(machine, find_schedules(machine, network, bits))
+
+    costs = price(hardware, schedules)
     layers = tuple(
         _join(network, layer, cost, values) for layer, cost in zip(graph.layers, costs, strict=True)
     )

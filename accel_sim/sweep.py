@@ -148,7 +148,8 @@ def try_points(
     """Simulate points in order, whichever fail; those of equal integers share one exact run.
 
     Integers depend on the bit widths, the numeric rules and the signs that the machine
-    takes; where accumulators saturate, on the order in which the machine adds as well.
+    takes; where accumulators saturate, on the order in which the machine adds as well. Points
+    that code feature maps in other ways measure them anew.
 
     Parameters
     ----------
@@ -245,7 +246,9 @@ class _SharedRuns:
         key = self._integers_key(point)
         if key not in self._values:
             progress = self._done.of_part(self._measure_steps)
-            self._values[key] = _measure(network, self._images, schedules, progress)
+            self._values[key] = _measure(
+                network, self._images, schedules, point.hardware.zero_run_bits, progress
+            )
             self._done = self._done.after(self._measure_steps)
         return self._values[key]
 
@@ -254,7 +257,7 @@ class _SharedRuns:
         return point.bits, point.hardware.numeric_rules, point.hardware.precision.activations, order
 
     def _integers_key(self, point: SweepPoint) -> tuple[object, ...]:
-        return *self._formats_key(point), _order_key(point)
+        return *self._formats_key(point), point.hardware.zero_run_bits, _order_key(point)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,10 +287,17 @@ def _measure(
     network: QuantizedNetwork | Network,
     images: ImageSet | None,
     schedules: tuple[LayerSchedule, ...],
+    zero_run_bits: int | None,
     progress: Progress,
 ) -> "ValueReport | None":
     if images is None or not isinstance(network, QuantizedNetwork):
         return None
     from accel_sim.measure import measure_values
 
-    return measure_values(network, images, plans=collect_plans(schedules), progress=progress)
+    return measure_values(
+        network,
+        images,
+        plans=collect_plans(schedules),
+        zero_run_bits=zero_run_bits,
+        progress=progress,
+    )

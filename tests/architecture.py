@@ -77,11 +77,13 @@ ORDER = (
     ("accel_sim.tuning_score",),
     (
         "accel_sim.report",
+        "accel_sim.calibration",
         "accel_sim.word_lengths",
         "accel_sim.operators",
         "accel_sim.results_file",
     ),
     ("accel_sim.machine_fit",),
+    ("accel_sim.compression",),
     ("accel_sim.simulation",),
     ("accel_sim.sweep", "accel_sim.golden_vectors"),
     ("accel_sim.point_records",),

@@ -1,4 +1,4 @@
-"""Write what is generated: docs/operators.md, and what the commands of other pages print.
+"""Write what is generated: docs/operators.md, and what the examples of other pages print.
 
     .venv/bin/python tools/refresh_docs.py
 
@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +22,12 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "simulate.svg"
 OPERATORS = ROOT / "docs" / "operators.md"
+CALIBRATION = ROOT / "docs" / "calibration.md"
+EXAMPLE = re.compile(
+    r"`(?P<name>[^`\n]+\.csv)`[^`]*```csv\n(?P<table>.*?)```.*?"
+    r"```python\n(?P<program>.*?)```[^`]*```\n(?P<output>.*?)```",
+    re.DOTALL,
+)
 BIT_WIDTHS = ROOT / "docs" / "bit-widths.md"
 BLOCK = re.compile(r"```\n\$ (accel-sim [^\n]*)\n(.*?)```", re.DOTALL)
 COLUMNS = 100
@@ -54,6 +61,20 @@ def chart_labels(drawing: str) -> list[str]:
     return re.findall(r'aria-label="([^"]*)"', drawing)
 
 
+def refresh_example(text: str) -> str:
+    """The text with what its program prints now, beside the table that the text shows."""
+    found = EXAMPLE.search(text)
+    assert found is not None
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / found["name"]).write_text(found["table"])
+        done = subprocess.run(
+            [sys.executable, "-c", found["program"]],
+            capture_output=True, text=True, check=True, cwd=folder,
+        )  # fmt: skip
+    start, end = found.span("output")
+    return f"{text[:start]}{done.stdout}{text[end:]}"
+
+
 def draw_report(command: str) -> str:
     """What a command prints, as the picture of a terminal."""
     with Path(os.devnull).open("w") as nowhere:
@@ -66,6 +87,7 @@ def draw_report(command: str) -> str:
 
 def main() -> None:
     README.write_text(refresh(README.read_text()))
+    CALIBRATION.write_text(refresh_example(CALIBRATION.read_text()))
     BIT_WIDTHS.write_text(refresh(BIT_WIDTHS.read_text(), BIT_WIDTHS.parent))
     OPERATORS.write_text(operator_page())
     PICTURE.write_text(draw_report("accel-sim simulate edge_16x16"))

@@ -85,6 +85,7 @@ def simulate(
     if no_values and save_tensors is not None:
         raise InputError("--save-tensors", "has no use with --no-values; leave one of them out")
 
+    from accel_sim.compression import compress_maps
     from accel_sim.dram_trace import check_traceable, write_trace
     from accel_sim.hardware.load import load_hardware
     from accel_sim.machine_fit import COSTS_ALONE, check_fit, check_values, find_schedules
@@ -147,7 +148,9 @@ def simulate(
     if save_tensors is not None and store is not None:
         write_file(save_tensors, store.write)
     if trace is not None or dram_trace is not None:
-        schedules = find_schedules(machine, quantized, widths)
+        found = find_schedules(machine, quantized, widths)
+        pairs = None if report.values is None else report.values.zero_run_pairs
+        schedules = compress_maps(machine, quantized, found, pairs, widths)
         if trace is not None:
             write_file(trace, lambda file: write_timeline(machine, schedules, file))
         if dram_trace is not None:

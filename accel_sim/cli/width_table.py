@@ -111,6 +111,6 @@ def explain_bit(price: "BitPrice") -> str:
     area = signed(format_figures, price.area_mm2[Datapath.REBUILT])
     return (
         f"From {price.from_bits} to {price.to_bits} bits, each bit {brings}costs {fixed[0]} of "
-        f"DRAM traffic{other_traffic}; {fixed[1]} on the fixed datapath, {rebuilt[1]} and {area} mm2 "
-        "on the rebuilt one."
+        f"DRAM traffic{other_traffic}; {fixed[1]} on the fixed datapath, {rebuilt[1]} and {area} "
+        "mm2 on the rebuilt one."
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from accel_sim.energy.area import MachineArea, machine_area
-from accel_sim.energy.band import Constant
+from accel_sim.energy.band import Constant, sum_constants
 from accel_sim.energy.dram import DramCosts, dram_costs
 from accel_sim.energy.mac import MacCosts, mac_costs
 from accel_sim.energy.scaling import scaled_constant
@@ -137,11 +137,37 @@ def _drained_psum(hardware: HardwareConfig) -> Constant:
 
 
 def _register_files(hardware: HardwareConfig) -> Constant | None:
-    """Energy of a MAC's operands and its sum, read, and of the sum, written."""
-    if hardware.mac_array.register_files is None:
+    """Energy of a MAC's operands and its sum, read, and of the sum, written.
+
+    Every access moves the bits of a word through registers, and compares its address with that
+    of every word of the file.
+
+    Notes
+    -----
+    As Accelergy's Aladdin plug-in has it. A file of 0.5 KiB then costs 1.25 MACs of 16 bits;
+    Chen, Emer and Sze (ISCA 2016) have 1.
+    """
+    files, precision = hardware.mac_array.register_files, hardware.precision
+    if files is None:
         return None
-    precision = hardware.precision
-    bits = precision.activation_bits + precision.weight_bits + 2 * precision.stored_psum_bits
-    return scaled_constant("register_bit_pJ", hardware).scaled(
-        bits, f"; times {bits} bits: both operands, the sum read and written"
+    psum_bits = precision.stored_psum_bits
+    accesses = (
+        (files.ifm_words, precision.activation_bits),
+        (files.weight_words, precision.weight_bits),
+        (files.psum_words, psum_bits),
+        (files.psum_words, psum_bits),
+    )
+    moved_bits = sum(bits for _, bits in accesses)
+    compared_bits = sum(words * (words - 1).bit_length() for words, _ in accesses)
+    return sum_constants(
+        "register_files",
+        "pJ",
+        (
+            scaled_constant("register_bit_pJ", hardware).scaled(
+                moved_bits, f"; times {moved_bits} bits: both operands, the sum read and written"
+            ),
+            scaled_constant("compare_bit_pJ", hardware).scaled(
+                compared_bits, f"; times {compared_bits} bits of address, of every word of a file"
+            ),
+        ),
     )

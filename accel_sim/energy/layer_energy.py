@@ -24,7 +24,8 @@ class LayerEnergy:
     mac
         Multipliers, adders, and the operand and accumulator registers beside them.
     register_file
-        Registers that carry finished sums out of the array.
+        Registers that carry finished sums out of the array, and the files that a row-stationary
+        array has of every operand.
     wires
         Words on their way between the on-chip memories and the array.
     buffers

@@ -43,6 +43,8 @@ class EnergyTable(Section):
         A MAC of 8 by 8 bits with an accumulator of 24; other widths follow from it.
     add_32_pJ, register_bit_pJ
         An addition of 32 bits; a bit of a register, written.
+    compare_bit_pJ
+        A bit of an address compared in a register file.
     wire_bit_pJ
         A bit over a millimetre of wire.
     clock_control_pJ
@@ -58,6 +60,7 @@ class EnergyTable(Section):
     mac_8x8_pJ: TableEntry | None = None
     add_32_pJ: TableEntry | None = None
     register_bit_pJ: TableEntry | None = None
+    compare_bit_pJ: TableEntry | None = None
     wire_bit_pJ: TableEntry | None = None
     clock_control_pJ: TableEntry | None = None
     gate_leakage_nW: TableEntry | None = None

@@ -33,8 +33,18 @@ def load_hardware(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Ha
         If there is no such machine, the file cannot be read, or a key is unknown,
         repeated, missing, mistyped or out of range.
     """
-    path = find_machine(path_or_name)
-    tree = parse_yaml(read_text(path), str(path_or_name))
+    return parse_hardware(read_text(find_machine(path_or_name)), str(path_or_name), overrides)
+
+
+def parse_hardware(text: str, name: str, overrides: Sequence[str] = ()) -> HardwareConfig:
+    """Read an accelerator from the text of its file; `name` is what errors call it.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, repeated, missing, mistyped or out of range.
+    """
+    tree = parse_yaml(text, name)
     if isinstance(tree, Section):
         for override in overrides:
             _override(tree, override)

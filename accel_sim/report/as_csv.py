@@ -8,6 +8,9 @@ from typing import Any
 
 from accel_sim.report.document import ReportDocument
 
+_SECTIONS = ("mapping", "passes", "uncompressed_dram_bytes")
+"""Of a layer, those that may be null."""
+
 
 def layer_records(report: ReportDocument) -> list[dict[str, Any]]:
     """One record per layer; nested keys are joined by dots, as in ``cycles.total``.
@@ -18,8 +21,7 @@ def layer_records(report: ReportDocument) -> list[dict[str, Any]]:
         {
             key: value
             for key, value in flatten(layer.model_dump(mode="json")).items()
-            # Null: a section that does not apply to a layer.
-            if key.rpartition(".")[2] not in ("mapping", "passes")
+            if key.rpartition(".")[2] not in _SECTIONS  # null: one that does not apply
         }
         for layer in report.layers
     ]

@@ -20,16 +20,16 @@ CHART_SUFFIXES = (".svg", ".png", ".html")
 PNG_PIXELS_PER_UNIT = 2
 """So that lines are sharp on screens of high density."""
 
-# Okabe and Ito 2008: told apart with every kind of colour blindness, and in grey.
+# Okabe and Ito 2008: told apart with every kind of colour blindness; a dash does it in grey.
 COLOURS = {Datapath.FIXED: "#0072B2", Datapath.REBUILT: "#D55E00"}
 GREY = "#767676"
 PANEL_WIDTH, PANEL_HEIGHT = 260, 240
 LABEL_SIZE = 12
 DB_PER_BIT = 6.02
-"""Of a quantizer whose noise alone grows with its step: 20 log10(2)."""
+"""What halving a quantization step brings: 20 log10(2)."""
 
 
-def draw_width_law(points: "Sequence[WidthPoint]") -> "altair.HConcatChart":
+def draw_width_law(points: Sequence[WidthPoint]) -> "altair.HConcatChart":
     """Draw SQNR, DRAM bytes and energy over the bits of the operands, side by side.
 
     Without values the SQNR is left out. Energies have the band that their sources span.

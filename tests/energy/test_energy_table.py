@@ -11,7 +11,7 @@ from quantizer.errors import InputError
 
 
 def machine(entry, value=0.4, name="edge_16x16", more=""):
-    text = f"energy_table={{{entry}: {{value: {value}, source: our silicon{more}}}}}"
+    text = f"energy_table.{entry}={{value: {value}, source: our silicon{more}}}"
     return load_hardware(name, [text])
 
 
@@ -49,7 +49,8 @@ def test_an_entry_is_the_constant_itself(entry, what):
 
 @pytest.mark.parametrize("entry", EnergyTable.model_fields)
 def test_every_entry_has_an_effect(entry):
-    name = "eyeriss_12x14" if entry == "register_bit_um2" else "edge_16x16"
+    of_files = entry in ("register_bit_um2", "compare_bit_pJ")
+    name = "eyeriss_12x14" if of_files else "edge_16x16"
     before, after = listed(load_hardware(name)), listed(machine(entry, 0.123, name))
     assert before.keys() == after.keys()
     changed = [what for what in before if before[what].value != after[what].value]

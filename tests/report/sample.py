@@ -172,6 +172,7 @@ VALUES = ValueReport(
     float_top1_accuracy_fraction=0.625,
     top1_tie_fraction=0.0,
     images=8,
+    zero_run_pairs=None,
 )
 
 
