@@ -170,7 +170,7 @@ class ResultsFile:
             damaged = [
                 rowid
                 for rowid, *row in self._connection.execute(f"SELECT rowid, {_COLUMNS} FROM points")
-                if _read_row(row) is None
+                if not _is_intact(row)
             ]
             self._connection.executemany(
                 "DELETE FROM points WHERE rowid = ?", [(rowid,) for rowid in damaged]
@@ -238,13 +238,16 @@ def _write_row(point: StoredPoint) -> tuple[str | None, ...]:
 
 def _read_row(row: Sequence[Any]) -> StoredPoint | None:
     """Give the point of a row; None if the row is not as it was written."""
-    *cells, checksum = row
-    if not all(cell is None or isinstance(cell, str) for cell in cells):
+    if not _is_intact(row):
         return None
-    if _checksum(cells) != checksum:
-        return None
-    _, settings, _, record, error = cells
+    _, settings, _, record, error, _ = row
     return StoredPoint(settings=json.loads(settings), record=json.loads(record), error=error)
+
+
+def _is_intact(row: Sequence[Any]) -> bool:
+    *cells, checksum = row
+    are_texts = all(cell is None or isinstance(cell, str) for cell in cells)
+    return are_texts and _checksum(cells) == checksum
 
 
 def _checksum(cells: Sequence[str | None]) -> str:

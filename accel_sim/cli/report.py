@@ -126,11 +126,12 @@ def report(
             show("", text)
         show_points(shown, replace(selection, records=records))
     if contents.damaged:
-        raise InputError(
-            str(results),
-            f"{contents.damaged} damaged row{'s are' if contents.damaged > 1 else ' is'} left out; "
-            "the sweep that wrote them computes them again",
+        words = (
+            "1 damaged row is left out; its sweep computes it again"
+            if contents.damaged == 1
+            else f"{contents.damaged} damaged rows are left out; their sweeps compute them again"
         )
+        raise InputError(str(results), words)
 
 
 def _select(
