@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.accumulator_range import bits_needed, find_proven_channels
 from accel_sim.functional import ExactNetwork
-from accel_sim.kernels.zero_rle import encode
-from accel_sim.layer_steps.feature_map import channels_first
+from accel_sim.kernels import zero_rle
+from accel_sim.layer_steps.feature_map import channels_first, encode
 from accel_sim.layer_steps.step import Events
 from accel_sim.mapping.coded_maps import PairCounts
 from accel_sim.sqnr import Energies, Sqnr, compare
@@ -222,12 +222,11 @@ def _prepare_run(
             fmt, own = network.formats[layer.ofm], samples[layer.ofm]
             for maps in (reference, samples):
                 check_finite(images, index, layer.ofm, maps[layer.ofm])
-            encoded = fmt.encode(own, rounding).astype(np.int32)
             read = [trace.tensors[name] for name in layer.inputs]
             ofm = channels_first(trace.tensors[layer.ofm])
             layers[layer.name] = _LayerOnImage(
                 end_to_end=compare(reference[layer.ofm], ofm, fmt.step),
-                local=compare(own, encoded, fmt.step),
+                local=compare(own, encode(own, fmt, rounding), fmt.step),
                 events=trace.events[layer.name],
                 zeros=sum(ifm.size - int(np.count_nonzero(ifm)) for ifm in read),
                 elements=sum(ifm.size for ifm in read),
@@ -247,7 +246,7 @@ def _prepare_run(
 
 
 def _count_pairs(raw: NDArray[np.int32], run_bits: int) -> int:
-    runs, _ = encode(raw.reshape(-1), run_bits)
+    runs, _ = zero_rle.encode(raw.reshape(-1), run_bits)
     return len(runs)
 
 

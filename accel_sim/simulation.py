@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.compression import compress_maps
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
-from accel_sim.machine_fit import COSTS_ALONE, check_signs, check_values, find_schedules
+from accel_sim.machine_fit import (
+    COSTS_ALONE,
+    check_fit,
+    check_signs,
+    check_values,
+    find_schedules,
+)
 from accel_sim.performance import LayerActivity, LayerPerformance, price_layers
 from accel_sim.report.bottleneck import double_bottleneck
 from accel_sim.report.facts import (
@@ -28,6 +35,7 @@ from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
 from quantizer.bits_file import GivenBits
 from quantizer.errors import InputError
+from quantizer.fixedpoint.qformat import Overflow
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Layer, LocalResponseNorm, WeightedLayer
@@ -43,6 +51,9 @@ Save = Callable[[int, Mapping[str, NDArray[np.int32]]], None]
 def ignore_progress(done: int, total: int) -> None:
     """Show nothing."""
     del done, total
+
+
+def _do_nothing() -> None: ...
 
 
 def choose_bits(
@@ -89,6 +100,7 @@ def simulate(
     explain: bool = False,
     progress: Callable[[int, int], None] = ignore_progress,
     save: Save | None = None,
+    before_schedules: Callable[[], object] = _do_nothing,
 ) -> RunReport:
     """Run a network on a machine: integers, SQNR, cycles, traffic and energy.
 
@@ -109,6 +121,8 @@ def simulate(
     save
         Called per image, in order, with its index and the raw integers of every feature
         map by tensor name.
+    before_schedules
+        Called before schedules are searched for, to wait for what they need.
 
     Raises
     ------
@@ -127,21 +141,34 @@ def simulate(
         network = replace(network, rules=hardware.numeric_rules)
     elif images is not None:
         raise InputError(network.name, "is not quantized; call quantize() first, or give no images")
-    # Schedules come first: saturating sums depend on the order in which the machine adds.
-    schedules = find_schedules(hardware, network, bits)
-    values = None
-    if isinstance(network, QuantizedNetwork) and images is not None:
+    check_fit(hardware, network, bits)
+
+    def schedule() -> tuple[LayerSchedule, ...]:
+        before_schedules()
+        return find_schedules(hardware, network, bits)
+
+    def measure(plans: Plans) -> "ValueReport | None":
+        if images is None or not isinstance(network, QuantizedNetwork):
+            return None
         # Costs alone need no kernels, which take a second to load.
         from accel_sim.measure import measure_values
 
-        values = measure_values(
+        return measure_values(
             network,
             images,
-            plans=collect_plans(schedules),
+            plans=plans,
             zero_run_bits=hardware.zero_run_bits,
             progress=progress,
             save=save,
         )
+
+    if hardware.precision.accumulator_overflow is Overflow.SAT:
+        # Values depend on the order in which the machine adds.
+        schedules = schedule()
+        values = measure(collect_plans(schedules))
+    else:
+        values = measure(NO_PLANS)
+        schedules = schedule()
     return assemble_report(
         hardware,
         network,

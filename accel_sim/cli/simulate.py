@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from accel_sim.cli import options
+from accel_sim.cli.compile_ahead import compile_ahead
 from accel_sim.cli.console import progress_bar, show
 from accel_sim.cli.formats import quantize_for, refuse_numbers
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
@@ -119,25 +120,27 @@ def simulate(
         check_values(machine, otherwise=COSTS_ALONE)
     if formats is None and not workload.is_quantized:
         check_fit(machine, workload.network, widths)
-    with progress_bar("Quantizing") as progress:
-        quantized = quantize_for(machine, workload, widths, numbers, progress)
-    check_fit(machine, quantized, widths)
-    store = None
-    if save_tensors is not None:
-        # Refused with --no-values; all else has images and formats.
-        assert isinstance(quantized, QuantizedNetwork)
-        assert workload.images is not None
-        store = TensorStore(quantized, len(workload.images), formats_to_json(quantized))
-    with progress_bar("Running") as progress:
-        report = run(
-            machine,
-            quantized,
-            workload.images,
-            bits=widths,
-            explain=True,
-            progress=progress,
-            save=None if store is None else store.save,
-        )
+    with compile_ahead(hardware, overrides, has_values=not no_values) as wait_for_code:
+        with progress_bar("Quantizing") as progress:
+            quantized = quantize_for(machine, workload, widths, numbers, progress)
+        check_fit(machine, quantized, widths)
+        store = None
+        if save_tensors is not None:
+            # Refused with --no-values; all else has images and formats.
+            assert isinstance(quantized, QuantizedNetwork)
+            assert workload.images is not None
+            store = TensorStore(quantized, len(workload.images), formats_to_json(quantized))
+        with progress_bar("Running") as progress:
+            report = run(
+                machine,
+                quantized,
+                workload.images,
+                bits=widths,
+                explain=True,
+                progress=progress,
+                save=None if store is None else store.save,
+                before_schedules=wait_for_code,
+            )
     document = report.to_document()
     if json is not None:
         content = to_json_bytes(document.model_dump(mode="json"))
