@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
@@ -14,11 +14,11 @@ from accel_sim.machine_fit import (
     find_schedules,
     rebuild_datapath,
 )
-from accel_sim.report.document import ReportDocument
 from accel_sim.report.facts import Datapath
 from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
 from accel_sim.simulation import assemble_report
+from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Overflow
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
@@ -54,6 +54,25 @@ class SweepPoint:
         return rebuild_datapath(self.hardware, network, self.bits)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusablePoint:
+    """A point whose changes make no machine.
+
+    Attributes
+    ----------
+    machine
+        File or name, as given.
+    weights, activations
+        Widths that were asked for; None for what the machine would have been built for.
+    """
+
+    machine: str
+    changes: Mapping[str, str]
+    weights: int | None
+    activations: int | None
+    error: InputError
+
+
 Quantize = Callable[[SweepPoint, Progress], QuantizedNetwork | Network]
 
 
@@ -65,6 +84,20 @@ class SweepResult:
     report: RunReport
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepFailure:
+    """A point and why it gave nothing.
+
+    Attributes
+    ----------
+    error
+        An `InputError` if the point cannot be simulated; anything else is a bug.
+    """
+
+    point: SweepPoint
+    error: Exception
+
+
 def run_sweep(
     points: Sequence[SweepPoint],
     quantize: Quantize,
@@ -72,8 +105,47 @@ def run_sweep(
     *,
     image_steps: int,
     progress: Progress,
+    is_tuned: bool = False,
 ) -> Iterator[SweepResult]:
-    """Simulate every point, in order; points of equal integers share one exact run.
+    """Simulate every point, in order, until one fails.
+
+    Parameters
+    ----------
+    quantize, images, image_steps, progress, is_tuned
+        Those of `try_points`.
+
+    Raises
+    ------
+    InputError
+        What `simulate` refuses; of values, before the first point runs.
+    """
+    if images is not None:
+        for point in points:
+            check_values(point.hardware, otherwise=COSTS_ALONE)
+    for outcome in try_points(
+        points,
+        quantize,
+        images,
+        image_steps=image_steps,
+        progress=progress,
+        is_tuned=is_tuned,
+    ):
+        if isinstance(outcome, SweepFailure):
+            raise outcome.error
+        yield outcome
+
+
+def try_points(
+    points: Sequence[SweepPoint],
+    quantize: Quantize,
+    images: ImageSet | None,
+    *,
+    image_steps: int,
+    progress: Progress,
+    is_tuned: bool = False,
+    is_needed: Callable[[SweepPoint], bool] = lambda point: True,
+) -> Iterator[SweepResult | SweepFailure]:
+    """Simulate points in order, whichever fail; those of equal integers share one exact run.
 
     Integers depend on the bit widths, the numeric rules and the signs that the machine
     takes; where accumulators saturate, on the order in which the machine adds as well. Points
@@ -89,52 +161,103 @@ def run_sweep(
         Images that one call of `quantize` counts as, in progress.
     progress
         Called with steps done and steps in all, in images.
-
-    Raises
-    ------
-    InputError
-        What `simulate` refuses; of values, before the first point runs.
+    is_tuned
+        Whether `quantize` chooses formats by the exact run, so that these, too, depend on the
+        order of additions that saturate.
+    is_needed
+        Asked right before a point runs; one that is not needed has no outcome.
     """
-    if images is not None:
-        for point in points:
-            check_values(point.hardware, otherwise=COSTS_ALONE)
-    steps = image_steps, 0 if images is None else len(images)
-    done = _Steps(
-        total=steps[0] * len({_formats_key(point) for point in points})
-        + steps[1] * len({_integers_key(point) for point in points}),
-        report=progress,
+    runs = _SharedRuns(
+        points, quantize, images, image_steps=image_steps, progress=progress, is_tuned=is_tuned
     )
-    networks: dict[object, QuantizedNetwork | Network] = {}
-    values: dict[object, ValueReport | None] = {}
     for point in points:
+        if not is_needed(point):
+            continue
+        try:
+            report = runs.simulate(point)
+        except Exception as error:  # a bug in one point must not cost the others, either
+            yield SweepFailure(point=point, error=error)
+        else:
+            yield SweepResult(point=point, report=report)
+
+
+class _SharedRuns:
+    """Simulates points, and keeps the networks and values that several of them share."""
+
+    def __init__(
+        self,
+        points: Sequence[SweepPoint],
+        quantize: Quantize,
+        images: ImageSet | None,
+        *,
+        image_steps: int,
+        progress: Progress,
+        is_tuned: bool,
+    ) -> None:
+        self._quantize = quantize
+        self._images = images
+        self._is_tuned = is_tuned
+        self._quantize_steps = image_steps
+        self._measure_steps = 0 if images is None else len(images)
+        self._done = _Steps(
+            total=image_steps * len({self._formats_key(point) for point in points})
+            + self._measure_steps * len({self._integers_key(point) for point in points}),
+            report=progress,
+        )
+        self._networks: dict[object, QuantizedNetwork | Network] = {}
+        self._values: dict[object, ValueReport | None] = {}
+
+    def simulate(self, point: SweepPoint) -> RunReport:
         started = time.perf_counter()
-        formats_key, integers_key = _formats_key(point), _integers_key(point)
-        if formats_key not in networks:
-            networks[formats_key] = quantize(point, done.of_part(steps[0]))
-            done = done.after(steps[0])
-        network = networks[formats_key]
+        if self._images is not None:
+            check_values(point.hardware, otherwise=COSTS_ALONE)
+        network = self._find_network(point)
         if isinstance(network, QuantizedNetwork):
             check_signs(point.hardware, network)
             network = replace(network, rules=point.hardware.numeric_rules)
         hardware = point.machine_for(network)
         schedules = find_schedules(hardware, network, point.bits)
-        if integers_key not in values:
-            values[integers_key] = _measure(
-                network, images, schedules, point.hardware.zero_run_bits, done.of_part(steps[1])
-            )
-            done = done.after(steps[1])
-        report = assemble_report(
+        return assemble_report(
             hardware,
             network,
-            images,
+            self._images,
             schedules,
-            values[integers_key],
+            self._find_values(point, network, schedules),
             bits=point.bits,
             explain=False,
             started=started,
             datapath=point.datapath,
         )
-        yield SweepResult(point=point, report=report)
+
+    def _find_network(self, point: SweepPoint) -> QuantizedNetwork | Network:
+        key = self._formats_key(point)
+        if key not in self._networks:
+            progress = self._done.of_part(self._quantize_steps)
+            self._networks[key] = self._quantize(point, progress)
+            self._done = self._done.after(self._quantize_steps)
+        return self._networks[key]
+
+    def _find_values(
+        self,
+        point: SweepPoint,
+        network: QuantizedNetwork | Network,
+        schedules: tuple[LayerSchedule, ...],
+    ) -> "ValueReport | None":
+        key = self._integers_key(point)
+        if key not in self._values:
+            progress = self._done.of_part(self._measure_steps)
+            self._values[key] = _measure(
+                network, self._images, schedules, point.hardware.zero_run_bits, progress
+            )
+            self._done = self._done.after(self._measure_steps)
+        return self._values[key]
+
+    def _formats_key(self, point: SweepPoint) -> tuple[object, ...]:
+        order = _order_key(point) if self._is_tuned else None
+        return point.bits, point.hardware.numeric_rules, point.hardware.precision.activations, order
+
+    def _integers_key(self, point: SweepPoint) -> tuple[object, ...]:
+        return *self._formats_key(point), point.hardware.zero_run_bits, _order_key(point)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +277,10 @@ class _Steps:
         return replace(self, before=self.before + steps)
 
 
-def _formats_key(point: SweepPoint) -> tuple[object, ...]:
-    return point.bits, point.hardware.numeric_rules, point.hardware.precision.activations
-
-
-def _integers_key(point: SweepPoint) -> tuple[object, ...]:
+def _order_key(point: SweepPoint) -> tuple[object, ...] | None:
+    """Give what decides the order of additions, where that is part of the result."""
     saturates = point.hardware.precision.accumulator_overflow is Overflow.SAT
-    order = (config_digest(point.hardware), point.datapath) if saturates else None
-    return *_formats_key(point), point.hardware.zero_run_bits, order
+    return (config_digest(point.hardware), point.datapath) if saturates else None
 
 
 def _measure(
@@ -182,53 +301,3 @@ def _measure(
         zero_run_bits=zero_run_bits,
         progress=progress,
     )
-
-
-def to_records(results: Sequence[SweepResult]) -> list[dict[str, Any]]:
-    """Give one flat record per point: what was varied, then the totals.
-
-    Keys of totals are those of the report file.
-    """
-    return [_record(result.point, result.report.to_document()) for result in results]
-
-
-_TOTALS = (
-    "sqnr_dB",
-    "exact",
-    "top1_accuracy_fraction",
-    "float_top1_accuracy_fraction",
-    "top1_agreement_fraction",
-    "top1_tie_fraction",
-    "images",
-    "batch",
-    "macs",
-    "cycles",
-    "latency_us",
-    "frames_per_second",
-    "utilization_fraction",
-    "dram_read_bytes",
-    "dram_write_bytes",
-    "dram_average_GBps",
-    "energy_uJ",
-    "energy_uJ_low",
-    "energy_uJ_high",
-    "chip_energy_uJ",
-    "chip_energy_uJ_low",
-    "chip_energy_uJ_high",
-    "average_power_mW",
-    "TOPS_per_W",
-    "datapath",
-)
-
-
-def _record(point: SweepPoint, report: ReportDocument) -> dict[str, Any]:
-    totals = report.totals.model_dump(mode="json")
-    return {
-        "hardware": report.hardware.name,
-        "network": report.network.name,
-        **point.changes,
-        "weight_bits": report.quantization.weight_bits,
-        "activation_bits": report.quantization.activation_bits,
-        "input_bits": report.quantization.input_bits,
-        **{key: totals[key] for key in _TOTALS},
-    }

@@ -80,11 +80,13 @@ ORDER = (
         "accel_sim.calibration",
         "accel_sim.word_lengths",
         "accel_sim.operators",
+        "accel_sim.results_file",
     ),
     ("accel_sim.machine_fit",),
     ("accel_sim.compression",),
     ("accel_sim.simulation",),
     ("accel_sim.sweep", "accel_sim.golden_vectors"),
+    ("accel_sim.point_records",),
     ("accel_sim.cli",),
 )
 
@@ -104,6 +106,7 @@ MEETING_PLACES = (
     "accel_sim.tuning_score",
     "accel_sim.simulation",
     "accel_sim.sweep",
+    "accel_sim.point_records",
     "accel_sim.golden_vectors",
     "accel_sim.word_lengths",
     "accel_sim.operators",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.refresh_docs import BIT_WIDTHS, BLOCK, README, ROOT, chart_labels, refresh
+from tools.refresh_docs import BIT_WIDTHS, BLOCK, README, ROOT, SWEEPING, chart_labels, refresh
 
 
 def test_readme_shows_the_output_of_at_least_one_command_and_a_picture() -> None:
@@ -30,7 +30,14 @@ def test_the_page_about_bit_widths_shows_what_its_command_prints_and_draws(tmp_p
     assert chart_labels(drawn) == chart_labels(kept)
 
 
-@pytest.mark.parametrize("page", [README, BIT_WIDTHS])
+@pytest.mark.slow
+def test_the_page_about_sweeps_shows_what_its_commands_print(tmp_path: Path) -> None:
+    text = SWEEPING.read_text()
+    assert len(BLOCK.findall(text)) == 2
+    assert refresh(text, tmp_path) == text
+
+
+@pytest.mark.parametrize("page", [README, BIT_WIDTHS, SWEEPING])
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)]+)\)", page.read_text())
     local = [link for link in links if "://" not in link]

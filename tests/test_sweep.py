@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from accel_sim.hardware.load import load_hardware
+from accel_sim.point_records import to_records
 from accel_sim.report.facts import Datapath
 from accel_sim.simulation import choose_bits, simulate
-from accel_sim.sweep import SweepPoint, run_sweep, to_records
+from accel_sim.sweep import SweepFailure, SweepPoint, SweepResult, run_sweep, try_points
 from quantizer.bits_file import GivenBits
 from quantizer.errors import InputError
 from quantizer.quantize import quantize
@@ -234,3 +235,75 @@ def test_a_rebuilt_datapath_has_no_modes_and_the_accumulators_of_before(network)
     assert built.model_dump(exclude=kept) == point.hardware.model_dump(exclude=kept)
     assert built.precision.accumulator_bits == point.hardware.precision.accumulator_bits
     assert replace(point, datapath=Datapath.FIXED).machine_for(network) is point.hardware
+
+
+def test_points_after_one_that_fails_run_all_the_same(network, images):
+    def quantize_some(point, progress):
+        if point.bits.weights == 5:
+            raise ZeroDivisionError("a bug")
+        return quantize(network, images, point.bits, progress=progress)
+
+    points = [point(8), point(9), point(5), point(8, "precision.psum_storage_bits=16"), point(4)]
+    steps = []
+    outcomes = list(
+        try_points(
+            points,
+            quantize_some,
+            images,
+            image_steps=0,
+            progress=lambda done, total: steps.append((done, total)),
+        )
+    )
+    assert [outcome.point for outcome in outcomes] == points
+    assert [type(outcome) for outcome in outcomes] == [
+        SweepResult,
+        SweepFailure,
+        SweepFailure,
+        SweepFailure,
+        SweepResult,
+    ]
+    assert str(outcomes[1].error).startswith("layer 'conv1': its weights have 9 bits")
+    assert isinstance(outcomes[2].error, ZeroDivisionError)
+    assert "partial sums of 32 bits are cut" in str(outcomes[3].error)
+    assert steps == sorted(steps)
+
+
+def test_points_that_are_not_needed_cost_nothing(network):
+    calls = []
+
+    def quantize_once(point, progress):
+        calls.append(point.bits.weights)
+        return network
+
+    def is_needed(point):
+        return point.bits.weights == 8
+
+    outcomes = list(
+        try_points(
+            POINTS, quantize_once, None, image_steps=0, progress=lambda *_: None,
+            is_needed=is_needed,
+        )
+    )  # fmt: skip
+    assert [outcome.point for outcome in outcomes] == [POINTS[1]]
+    assert calls == [8]
+
+
+def test_formats_tuned_by_a_saturating_machine_are_its_own(network, images):
+    """What one machine's order of additions made must not depend on which came first."""
+    narrow = ["precision.accumulator_bits=16", "precision.accumulator_overflow=saturate"]
+    points = (point(8, *narrow), point(8, *narrow, "mac_array.rows=8"), point(8), point(8))
+    calls = []
+
+    def quantize_once(point, progress):
+        calls.append(point)
+        return network
+
+    for is_tuned, expected in ((True, [0, 1, 2]), (False, [0, 2])):
+        calls.clear()
+        list(
+            run_sweep(
+                points, quantize_once, None, image_steps=0, progress=lambda *_: None,
+                is_tuned=is_tuned,
+            )
+        )  # fmt: skip
+        assert calls == [points[index] for index in expected]

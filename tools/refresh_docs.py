@@ -29,6 +29,7 @@ EXAMPLE = re.compile(
     re.DOTALL,
 )
 BIT_WIDTHS = ROOT / "docs" / "bit-widths.md"
+SWEEPING = ROOT / "docs" / "sweeping.md"
 BLOCK = re.compile(r"```\n\$ (accel-sim [^\n]*)\n(.*?)```", re.DOTALL)
 COLUMNS = 100
 
@@ -89,6 +90,8 @@ def main() -> None:
     README.write_text(refresh(README.read_text()))
     CALIBRATION.write_text(refresh_example(CALIBRATION.read_text()))
     BIT_WIDTHS.write_text(refresh(BIT_WIDTHS.read_text(), BIT_WIDTHS.parent))
+    with tempfile.TemporaryDirectory() as folder:
+        SWEEPING.write_text(refresh(SWEEPING.read_text(), Path(folder)))
     OPERATORS.write_text(operator_page())
     PICTURE.write_text(draw_report("accel-sim simulate edge_16x16"))
 

@@ -1,6 +1,7 @@
 """From a network in memory to integers, by the options about numbers."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from accel_sim.cli.console import Progress
@@ -38,6 +39,61 @@ def refuse_numbers(workload: Workload, given: Mapping[str, object]) -> None:
             )
 
 
+def check_numbers(workload: Workload, request: FormatRequest) -> None:
+    """Refuse options about numbers that are wrong on every machine.
+
+    Raises
+    ------
+    InputError
+        If an option has no use with the method, there are no images to choose formats from, or
+        the formats file cannot be used.
+    """
+    if request.tune and workload.calibration is None:
+        raise InputError("--tune", "needs images to tune on; give --calibration")
+    if _has_no_formats(workload, request):
+        return
+    from quantizer.estimators import Estimator
+    from quantizer.formats_file import read_formats
+    from quantizer.qonnx.read import require_formats
+    from quantizer.step_rules import find_step_rule
+
+    method = request.method or DEFAULT_METHOD
+    rule = find_step_rule(method, Estimator(request.estimator or DEFAULT_ESTIMATOR))
+    if request.estimator is not None and not rule.fits_distribution:
+        raise InputError(
+            "--estimator",
+            f"has no use with --method {method}, which fits no distribution; leave one of them out",
+        )
+    if request.formats is not None:
+        read_formats(request.formats)
+    if workload.qonnx is not None:
+        require_formats(workload.qonnx, has_images=workload.calibration is not None)
+
+
+def describe_numbers(request: FormatRequest) -> dict[str, object]:
+    """Give how formats are chosen, as JSON values; word lengths are those of each point."""
+    from quantizer.formats_file import read_formats
+
+    tuning, formats = request.tuning, None
+    if request.formats is not None:
+        formats = {
+            name: {"bits": fmt.bits, "frac_bits": list(fmt.frac_bits), "signed": fmt.signed}
+            for name, fmt in read_formats(request.formats).items()
+        }
+    return {
+        "method": request.method or DEFAULT_METHOD,
+        "estimator": request.estimator or DEFAULT_ESTIMATOR,
+        "headroom_bits": request.headroom_bits or 0,
+        "per_channel": request.per_channel,
+        "formats": formats,
+        "tuning": None if tuning is None else asdict(tuning),
+    }
+
+
+def _has_no_formats(workload: Workload, request: FormatRequest) -> bool:
+    return workload.qonnx is None and workload.calibration is None and request.formats is None
+
+
 def quantize_for(
     hardware: "HardwareConfig | None",
     workload: Workload,
@@ -59,50 +115,40 @@ def quantize_for(
     Raises
     ------
     InputError
-        If an option has no use with the method, or a quantized file none on the machine; or
-        if there are no images to tune on, or no values on the machine.
+        What `check_numbers` refuses; or if a quantized file has no use on the machine, or tuning
+        no values.
     """
+    check_numbers(workload, request)
     qonnx = workload.qonnx
     tuning = request.tuning
-    if tuning is not None and workload.calibration is None:
-        raise InputError("--tune", "needs images to tune on; give --calibration")
     if tuning is not None and hardware is not None and not hardware.precision.keeps_psums_exact:
         raise InputError(
             "--tune",
             f"is judged by values, and {hardware.name} has none: its partial sums are cut in "
             "memory (precision.psum_storage_bits), which is not simulated; leave it out",
         )
-    if qonnx is None and workload.calibration is None and request.formats is None:
+    if _has_no_formats(workload, request):
         return workload.network
     from accel_sim.hardware.choices import Activations
     from quantizer.estimators import Estimator
     from quantizer.formats_file import read_formats
-    from quantizer.qonnx.read import give_rules, require_formats, restore_facts
+    from quantizer.qonnx.read import give_rules, restore_facts
     from quantizer.quantize import quantize
-    from quantizer.step_rules import find_step_rule
 
-    method = request.method or DEFAULT_METHOD
-    estimator = Estimator(request.estimator or DEFAULT_ESTIMATOR)
-    if request.estimator is not None and not find_step_rule(method, estimator).fits_distribution:
-        raise InputError(
-            "--estimator",
-            f"has no use with --method {method}, which fits no distribution; leave one of them out",
-        )
     formats: Mapping[str, GivenFormat] = {}
     if request.formats is not None:
         formats = read_formats(request.formats)
     rules = None if hardware is None else hardware.numeric_rules
     if qonnx is not None:
         rules = give_rules(qonnx, rules)
-        require_formats(qonnx, has_images=workload.calibration is not None)
         formats = qonnx.formats
     network = quantize(
         workload.network,
         workload.calibration,
         bits,
         rules,
-        method=method,
-        estimator=estimator,
+        method=request.method or DEFAULT_METHOD,
+        estimator=Estimator(request.estimator or DEFAULT_ESTIMATOR),
         headroom_bits=request.headroom_bits or 0,
         per_channel=request.per_channel,
         formats=formats,

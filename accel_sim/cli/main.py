@@ -16,6 +16,7 @@ from accel_sim.cli import (
     init,
     list_names,
     quantize,
+    report,
     schema,
     simulate,
     sweep,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command("simulate")(simulate.simulate)
 app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)
+app.command("report")(report.report)
 app.command("widths")(widths.widths)
 app.command("quantize")(quantize.quantize)
 app.command("export-vectors")(export_vectors.export_vectors)

@@ -1,8 +1,7 @@
 """``accel-sim sweep``: products of machines, overrides and bit widths."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,15 +13,14 @@ from accel_sim.cli.formats import refuse_numbers
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
-from accel_sim.cli.workload import load_workload
+from accel_sim.cli.stored_points import simulate_missing_points
+from accel_sim.cli.sweep_points import combine, require_machines
+from accel_sim.cli.sweep_table import make_sweep_table
+from accel_sim.cli.workload import Workload, load_workload
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from accel_sim.report.facts import Datapath
-    from accel_sim.sweep import SweepPoint
-    from quantizer.bits_file import GivenBits
+    from accel_sim.sweep import SweepPoint, UnusablePoint
 
 WeightBitsList = Annotated[
     str | None,
@@ -65,9 +63,19 @@ ResultFile = Annotated[
     typer.Option(
         "--output",
         "-o",
-        metavar="F.csv",
+        metavar="F",
         parser=options.parse_path,
-        help="Write one line per point.",
+        help="F.db: a results file that keeps every point as soon as it is known; the same "
+        "command goes on where it ended, and report reads it. F.csv: one line per point, at "
+        "the end.",
+        rich_help_panel="Output",
+    ),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option(
+        "--fail-fast",
+        help="End with the first point that fails; with F.db, others run all the same.",
         rich_help_panel="Output",
     ),
 ]
@@ -106,6 +114,7 @@ def sweep(
     rebuild: Rebuild = False,
     no_values: options.NoValues = False,
     output: ResultFile = None,
+    fail_fast: FailFast = False,
 ) -> None:
     """Simulate every combination of machines, --set values and bit widths.
 
@@ -138,8 +147,12 @@ def sweep(
         tune_budget=tune_budget,
         tune_measure=tune_measure,
     )
-    if output is not None and output.suffix != ".csv":
-        raise InputError("--output", f"{str(output)!r} has another ending than .csv; give F.csv")
+    if output is not None and output.suffix not in (".db", ".csv"):
+        raise InputError(
+            "--output", f"{str(output)!r} has another ending than .db and .csv; give F.db or F.csv"
+        )
+    if fail_fast and (output is None or output.suffix != ".db"):
+        raise InputError("--fail-fast", "is what happens without a results file; add -o F.db")
     check_outputs(
         {"--output": output}, (*request.input_paths, *numbers.input_paths, *map(Path, hardware))
     )
@@ -149,24 +162,51 @@ def sweep(
     if rebuild:
         _refuse_widths_of_the_datapath(changes)
 
+    from accel_sim.point_records import to_records
     from accel_sim.report.as_csv import to_csv_bytes
     from accel_sim.report.facts import Datapath
     from accel_sim.report.output_file import write_file
-    from accel_sim.sweep import to_records
 
     given = read_widths(numbers, weight_bits, activation_bits)
     datapath = Datapath.REBUILT if rebuild else Datapath.FIXED
-    points = list(_points(hardware, changes, weights, activations, numbers, given, datapath))
+    points = list(combine(hardware, changes, weights, activations, numbers, given, datapath))
     workload = load_workload(request)
     refuse_numbers(workload, as_widths(weight_bits, activation_bits) | numbers.given)
-    results = simulate_points(points, workload, numbers)
-    records = to_records(results)
-    if output is not None:
+    if output is not None and output.suffix == ".db":
+        records = _keep_points(points, output, workload, numbers, fails_fast=fail_fast)
+    else:
+        records = to_records(simulate_points(require_machines(points), workload, numbers))
+    if output is not None and output.suffix == ".csv":
         table = to_csv_bytes(records)
         write_file(output, lambda file: file.write(table))
     varied = [key for key, values in changes.items() if len(values) > 1]
     show(f"{workload.network.name}, {len(records)} points, {datapath} datapath", "")
-    show(_table(records, varied, has_values=workload.images is not None))
+    show(make_sweep_table(records, varied, has_values=workload.images is not None))
+    failed = sum(record["cycles"] is None for record in records)
+    if failed:
+        raise InputError(
+            str(output),
+            f"{failed} of {len(points)} points failed; accel-sim report {output} --failed says why",
+        )
+
+
+def _keep_points(
+    points: "Sequence[SweepPoint | UnusablePoint]",
+    path: Path,
+    workload: Workload,
+    numbers: FormatRequest,
+    *,
+    fails_fast: bool,
+) -> list[dict[str, Any]]:
+    from accel_sim.point_records import point_record
+
+    stored = simulate_missing_points(path, points, workload, numbers, fails_fast=fails_fast)
+    # The file may know the network by another name.
+    name = {"network": workload.network.name}
+    return [
+        point_record(point.changes, {**row.record, **name})
+        for point, row in zip(points, stored, strict=True)
+    ]
 
 
 _SET_BY_REBUILD = (
@@ -183,35 +223,6 @@ def _refuse_widths_of_the_datapath(changes: Mapping[str, Sequence[str]]) -> None
             raise InputError(
                 f"--set {key}", "is what --rebuild makes of the operands; leave one of them out"
             )
-
-
-def _points(
-    hardware: Sequence[str],
-    changes: Mapping[str, Sequence[str]],
-    weights: Sequence[int | None],
-    activations: Sequence[int | None],
-    numbers: FormatRequest,
-    given: "GivenBits | None",
-    datapath: "Datapath",
-) -> "Iterator[SweepPoint]":
-    from accel_sim.hardware.load import load_hardware
-    from accel_sim.simulation import choose_bits
-    from accel_sim.sweep import SweepPoint
-
-    for name, *values in product(hardware, *changes.values()):
-        chosen = dict(zip(changes, values, strict=True))
-        machine = load_hardware(name, [f"{key}={value}" for key, value in chosen.items()])
-        for weight_width, activation_width in product(weights, activations):
-            bits = choose_bits(
-                machine,
-                weights=weight_width,
-                activations=activation_width,
-                inputs=numbers.input_bits,
-                biases=numbers.bias_bits,
-                given=given,
-                datapath=datapath,
-            )
-            yield SweepPoint(hardware=machine, changes=chosen, bits=bits, datapath=datapath)
 
 
 def parse_widths(option: str, text: str | None) -> tuple[int | None, ...]:
@@ -244,50 +255,3 @@ def parse_changes(overrides: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise InputError(where, f"is given twice; list its values in one, as in {key}=8,16")
         changes[key] = values
     return changes
-
-
-def _table(
-    records: Sequence[Mapping[str, Any]], varied: Sequence[str], *, has_values: bool
-) -> "Table":
-    from accel_sim.report.as_table import make_table
-    from accel_sim.report.quantities import (
-        format_energy,
-        format_percent,
-        format_power,
-        format_sqnr,
-        format_storage,
-        format_time,
-    )
-
-    # The last part of a key tells; the whole would not leave room for results.
-    settings = [key.rpartition(".")[2] for key in varied]
-    measured = ("SQNR dB", "top-1", "float") if has_values else ()
-    table = make_table(
-        "machine",
-        *settings,
-        "weights",
-        "activations",
-        *measured,
-        "DRAM",
-        "energy",
-        "latency",
-        "power",
-    )
-    for record in records:
-        values = (
-            format_sqnr(record["sqnr_dB"], record["exact"]),
-            format_percent(record["top1_accuracy_fraction"]),
-            format_percent(record["float_top1_accuracy_fraction"]),
-        )
-        table.add_row(
-            record["hardware"],
-            *(record[key] for key in varied),
-            str(record["weight_bits"]),
-            str(record["activation_bits"]),
-            *(values if has_values else ()),
-            format_storage(record["dram_read_bytes"] + record["dram_write_bytes"]),
-            format_energy(record["energy_uJ"]),
-            format_time(record["latency_us"]),
-            format_power(record["average_power_mW"]),
-        )
-    return table

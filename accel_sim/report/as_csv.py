@@ -17,17 +17,25 @@ def layer_records(report: ReportDocument) -> list[dict[str, Any]]:
 
     All records have the same keys.
     """
-    flat = [_flatten("", layer.model_dump(mode="json")) for layer in report.layers]
+    flat = [
+        {
+            key: value
+            for key, value in flatten(layer.model_dump(mode="json")).items()
+            if key.rpartition(".")[2] not in _SECTIONS  # null: one that does not apply
+        }
+        for layer in report.layers
+    ]
     keys = dict.fromkeys(key for record in flat for key in record)
     return [{key: record.get(key) for key in keys} for record in flat]
 
 
-def _flatten(prefix: str, section: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Join the keys of sections within sections by dots."""
     flat: dict[str, Any] = {}
     for key, value in section.items():
         if isinstance(value, Mapping):
-            flat |= _flatten(f"{prefix}{key}.", value)
-        elif key not in _SECTIONS:  # null: one that does not apply
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
             flat[prefix + key] = value
     return flat
 

@@ -40,6 +40,8 @@ class QonnxFile:
     ----------
     where
         The file, for messages.
+    digest
+        SHA-256 of its bytes, in hexadecimal; the network has that of the float file.
     network
         The float network: the graph without its Quant nodes.
     formats
@@ -53,6 +55,7 @@ class QonnxFile:
     """
 
     where: str
+    digest: str
     network: Network
     formats: Mapping[str, GivenFormat]
     open: tuple[str, ...]
@@ -127,6 +130,7 @@ def read_qonnx(
         network = replace(network, notes=facts.notes + network.notes, digest=facts.digest)
     return QonnxFile(
         where=str(path),
+        digest=digest,
         network=network,
         formats=formats,
         open=maps.open + tuple(name for name in network.constants if name not in constants),

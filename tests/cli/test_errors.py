@@ -124,8 +124,8 @@ USAGE_MISTAKES = [
         "mac_array.rows=8,16",
     ),
     (
-        ["sweep", EDGE, "-o", "results.db"],
-        "--output: 'results.db' has another ending than .csv; give F.csv",
+        ["sweep", EDGE, "-o", "results.json"],
+        "--output: 'results.json' has another ending than .db and .csv; give F.db or F.csv",
     ),
     (
         ["init", "machine.txt"],

@@ -10,7 +10,18 @@ import time
 import pytest
 
 HEAVY = ("numpy", "numba", "scipy", "onnx", "onnxruntime", "altair", "vl_convert", "yaml", "PIL")
-VERBS = ("simulate", "compare", "sweep", "widths", "quantize", "check", "init", "list", "schema")
+VERBS = (
+    "simulate",
+    "compare",
+    "sweep",
+    "report",
+    "widths",
+    "quantize",
+    "check",
+    "init",
+    "list",
+    "schema",
+)
 COMMAND = (sys.executable, "-c", "from accel_sim.cli.main import run; run()")
 
 
