@@ -1,8 +1,8 @@
-from accel_sim.calibrated_file import calibrated_yaml as calibrated_yaml
+from accel_sim.calibration.calibrated_file import calibrated_yaml as calibrated_yaml
+from accel_sim.calibration.measured_layers import read_measured_layers as read_measured_layers
+from accel_sim.calibration.power import calibrate_power as calibrate_power
+from accel_sim.calibration.power import predict_power_mW as predict_power_mW
 from accel_sim.hardware.load import load_hardware as load_hardware
-from accel_sim.measured_layers import read_measured_layers as read_measured_layers
-from accel_sim.power_calibration import calibrate_power as calibrate_power
-from accel_sim.power_calibration import predict_power_mW as predict_power_mW
 from accel_sim.report.model import RunReport as RunReport
 from accel_sim.simulation import simulate as simulate
 from accel_sim.tuning_score import tune_on as tune_on

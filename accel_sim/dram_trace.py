@@ -75,9 +75,9 @@ def list_bursts(
         if schedule.mapping is None:
             continue
         nest, tile = schedule.nest, schedule.mapping.tile
-        stream = device_stream(nest, hardware, dram, tile)
+        stream = device_stream(nest, hardware, dram, tile, schedule.coded)
         runs = list_transfers(
-            schedule_rules(nest, hardware),
+            schedule_rules(nest, hardware, schedule.coded),
             stream,
             cut_tiles(nest, hardware, tile),
             schedule.mapping.loop_order,

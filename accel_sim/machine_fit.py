@@ -2,7 +2,14 @@
 
 from accel_sim.hardware.choices import Activations
 from accel_sim.hardware.config import HardwareConfig
-from accel_sim.scheduling import LayerSchedule, lay_out_layers, schedule_layers
+from accel_sim.hardware.precision import MultiplierMode
+from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
+from accel_sim.scheduling import (
+    LayerSchedule,
+    datapath_operands,
+    lay_out_layers,
+    schedule_layers,
+)
 from accel_sim.word_lengths import WordLengths, plan_word_lengths, read_word_lengths
 from quantizer.errors import InputError
 from quantizer.network.graph import Network
@@ -28,7 +35,7 @@ def check_fit(
     InputError
         An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
     """
-    graph, widths = _word_lengths(network, bits)
+    graph, widths = find_word_lengths(network, bits)
     nests = lay_out_layers(
         hardware,
         graph,
@@ -86,6 +93,54 @@ def check_signs(hardware: HardwareConfig, network: QuantizedNetwork) -> None:
                 )
 
 
+def rebuild_datapath(
+    hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths
+) -> HardwareConfig:
+    """Build the datapath of a machine anew: as wide as the operands of a network, and no wider.
+
+    One chip runs all layers, so that the widest operand decides, the network input included.
+    Such a datapath has no modes: its multipliers are as narrow as the operands already. All
+    else stays, the accumulators as well.
+
+    Parameters
+    ----------
+    bits
+        Widths of a float network.
+    """
+    graph, widths = find_word_lengths(network, bits)
+    nests = build_loop_nests(
+        graph,
+        OperandWidths(feature_maps=widths.feature_maps, constants=widths.constants),
+        hardware.mapping.batch,
+        widths.requantized_inputs,
+    )
+    needed: dict[str, int] = {}
+    for nest in nests:
+        for _, key, operand_bits in datapath_operands(nest):
+            needed[key] = max(operand_bits, needed.get(key, 0))
+    built = hardware.precision
+    return set_datapath(
+        hardware,
+        weight_bits=needed.get("weight_bits", built.weight_bits),
+        activation_bits=needed.get("activation_bits", built.activation_bits),
+        modes=(),
+    )
+
+
+def set_datapath(
+    hardware: HardwareConfig,
+    *,
+    weight_bits: int,
+    activation_bits: int,
+    modes: tuple[MultiplierMode, ...],
+) -> HardwareConfig:
+    """Give a machine a datapath of other widths, which hold the modes."""
+    precision = hardware.precision.model_copy(
+        update={"weight_bits": weight_bits, "activation_bits": activation_bits, "modes": modes}
+    )
+    return hardware.model_copy(update={"precision": precision})
+
+
 def find_schedules(
     hardware: HardwareConfig, network: QuantizedNetwork | Network, bits: BitWidths
 ) -> tuple[LayerSchedule, ...]:
@@ -101,7 +156,7 @@ def find_schedules(
     InputError
         An operand is wider than the datapath, a tile fits no buffer, or no layer computes.
     """
-    graph, widths = _word_lengths(network, bits)
+    graph, widths = find_word_lengths(network, bits)
     schedules = schedule_layers(
         hardware,
         graph,
@@ -113,7 +168,7 @@ def find_schedules(
     return schedules
 
 
-def _word_lengths(
+def find_word_lengths(
     network: QuantizedNetwork | Network, bits: BitWidths
 ) -> tuple[Network, WordLengths]:
     """Give the float network, and its word lengths: those that it has, or will have."""

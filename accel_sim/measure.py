@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from accel_sim.accumulation import NO_PLANS, Plans
 from accel_sim.accumulator_range import bits_needed, find_proven_channels
 from accel_sim.functional import ExactNetwork
-from accel_sim.layer_steps.feature_map import channels_first
+from accel_sim.kernels import zero_rle
+from accel_sim.layer_steps.feature_map import channels_first, encode
 from accel_sim.layer_steps.step import Events
+from accel_sim.mapping.coded_maps import PairCounts
 from accel_sim.sqnr import Energies, Sqnr, compare
 from quantizer.calibrate import check_finite
 from quantizer.network.float_run import FloatRunner
+from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Layer, MacLayer, WeightedLayer
 from quantizer.ordered_map import map_in_order
@@ -81,6 +84,8 @@ class ValueReport:
         Images whose best score stands more than once (the lowest index wins).
     images
         How many there were.
+    zero_run_pairs
+        In the codes of what the layers write; None where the machine has no codes.
     """
 
     layers: Mapping[str, LayerValues]
@@ -91,17 +96,19 @@ class ValueReport:
     float_top1_accuracy_fraction: float | None
     top1_tie_fraction: float | None
     images: int
+    zero_run_pairs: PairCounts | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LayerOnImage:
-    """What one image shows of one layer."""
+    """What one image shows of one layer; `pairs` are those of its ofm's code."""
 
     end_to_end: Energies
     local: Energies
     events: Events
     zeros: int
     elements: int
+    pairs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +129,7 @@ def measure_values(
     images: ImageSet,
     *,
     plans: Plans = NO_PLANS,
+    zero_run_bits: int | None = None,
     progress: Progress = _no_progress,
     save: Callable[[int, Mapping[str, NDArray[np.int32]]], None] | None = None,
 ) -> ValueReport:
@@ -135,6 +143,8 @@ def measure_values(
         What to run it on; labels are used if there.
     plans
         How the machine adds up every layer on its array; needed where accumulators saturate.
+    zero_run_bits
+        Of the runs in the codes of feature maps; None where the machine has none.
     progress
         Called with images done and images in all.
     save
@@ -152,7 +162,7 @@ def measure_values(
     is_classifier = math.prod(output_shape) == output_shape[0] > 1
     if is_classifier:
         images.check_labels(output_shape[0])
-    run = _prepare_run(network, images, plans, keeps_maps=save is not None)
+    run = _prepare_run(network, images, plans, zero_run_bits, keeps_maps=save is not None)
     shown: dict[str, list[_LayerOnImage]] = {layer.name: [] for layer in graph.layers}
     scores: list[NDArray[np.int32]] = []
     float_best: list[int] = []
@@ -180,11 +190,17 @@ def measure_values(
         ),
         top1_tie_fraction=sum(ties) / len(ties) if is_classifier else None,
         images=len(images),
+        zero_run_pairs=None if zero_run_bits is None else _sum_pairs(graph, shown, len(images)),
     )
 
 
 def _prepare_run(
-    network: QuantizedNetwork, images: ImageSet, plans: Plans, *, keeps_maps: bool
+    network: QuantizedNetwork,
+    images: ImageSet,
+    plans: Plans,
+    zero_run_bits: int | None,
+    *,
+    keeps_maps: bool,
 ) -> Callable[[int], _ImageRun]:
     """Make the function that runs one image three ways.
 
@@ -206,16 +222,15 @@ def _prepare_run(
             fmt, own = network.formats[layer.ofm], samples[layer.ofm]
             for maps in (reference, samples):
                 check_finite(images, index, layer.ofm, maps[layer.ofm])
-            encoded = fmt.encode(own, rounding).astype(np.int32)
             read = [trace.tensors[name] for name in layer.inputs]
+            ofm = channels_first(trace.tensors[layer.ofm])
             layers[layer.name] = _LayerOnImage(
-                end_to_end=compare(
-                    reference[layer.ofm], channels_first(trace.tensors[layer.ofm]), fmt.step
-                ),
-                local=compare(own, encoded, fmt.step),
+                end_to_end=compare(reference[layer.ofm], ofm, fmt.step),
+                local=compare(own, encode(own, fmt, rounding), fmt.step),
                 events=trace.events[layer.name],
                 zeros=sum(ifm.size - int(np.count_nonzero(ifm)) for ifm in read),
                 elements=sum(ifm.size for ifm in read),
+                pairs=0 if zero_run_bits is None else _count_pairs(ofm, zero_run_bits),
             )
         return _ImageRun(
             tensors={
@@ -230,12 +245,22 @@ def _prepare_run(
     return run
 
 
+def _count_pairs(raw: NDArray[np.int32], run_bits: int) -> int:
+    runs, _ = zero_rle.encode(raw.reshape(-1), run_bits)
+    return len(runs)
+
+
 def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float32]]:
     constants = {name: constant.decode() for name, constant in network.weights.items()}
     for layer in network.network.layers:
         if isinstance(layer, WeightedLayer) and layer.bias is not None:
             constants[layer.bias] = network.biases[layer.name].decode()
     return constants
+
+
+def _sum_pairs(graph: Network, shown: Mapping[str, list[_LayerOnImage]], images: int) -> PairCounts:
+    by_map = {layer.ofm: sum(one.pairs for one in shown[layer.name]) for layer in graph.layers}
+    return PairCounts(by_map=by_map, images=images)
 
 
 def _sum_up(network: QuantizedNetwork, layer: Layer, images: list[_LayerOnImage]) -> LayerValues:

@@ -62,6 +62,8 @@ class LayerPerformance:
         None where the layer costs nothing.
     resident
         Operands that stay on chip, whole: DRAM moves nothing of them.
+    uncompressed_dram_bytes
+        Of feature maps as they are; None where DRAM has them so.
     utilization_fraction
         MACs per cycle, of what all processing elements do in the layer's mode; 0 where there
         are none.
@@ -80,6 +82,7 @@ class LayerPerformance:
     buffer_accesses: BufferAccesses
     energy: LayerEnergy
     resident: tuple[MapOperand, ...] = ()
+    uncompressed_dram_bytes: DramBytes | None = None
 
     @property
     def macs_per_pe(self) -> int:
@@ -175,6 +178,7 @@ def _price(
         # What a transposed convolution crops away is never computed.
         utilization_fraction=min(network_macs, nest.macs) / slots if slots else 0.0,
         dram_bytes=schedule.dram_bytes,
+        uncompressed_dram_bytes=schedule.uncompressed_dram_bytes,
         buffer_accesses=schedule.buffer_accesses,
         energy=layer_energy(hardware, in_mode(constants, hardware, nest), events),
     )

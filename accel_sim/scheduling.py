@@ -1,6 +1,6 @@
 """Schedules: how each layer of a network runs on a machine, before any value is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from accel_sim.mapping.access_counts import (
 )
 from accel_sim.mapping.accumulation import plan_accumulation
 from accel_sim.mapping.array_axes import array_axes
+from accel_sim.mapping.coded_maps import AS_THEY_ARE, CodedMaps
 from accel_sim.mapping.enumerate_tiles import check_smallest_tile, enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.layer_nests import OperandWidths, build_loop_nests
@@ -54,6 +55,9 @@ class LayerSchedule:
         None where the machine does nothing.
     accumulation
         How the array adds up the layer; None off the array.
+    coded, uncompressed_dram_bytes
+        What cycles and DRAM bytes were charged for in place of feature maps, and the bytes of
+        these; None where DRAM has maps as they are.
     """
 
     nest: LoopNest
@@ -63,6 +67,8 @@ class LayerSchedule:
     dram_bytes: DramBytes
     buffer_accesses: BufferAccesses
     drained_psums: int
+    coded: CodedMaps = AS_THEY_ARE
+    uncompressed_dram_bytes: DramBytes | None = None
 
 
 def schedule_layers(
@@ -74,8 +80,8 @@ def schedule_layers(
 ) -> tuple[LayerSchedule, ...]:
     """Find the best schedule of every layer; arguments are those of `run_performance`.
 
-    Knows no value of a feature map, so that a run with values and one without differ in
-    energy only, and that values can depend on the order in which the machine adds.
+    Knows no value of a feature map, so that a run with values and one without take the same
+    schedules, and that values can depend on the order in which the machine adds.
 
     Raises
     ------
@@ -147,16 +153,9 @@ def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
     InputError
         Naming the layer and the ``--set`` that would build what it needs.
     """
-    if nest.kind is Kind.HOST:
-        return
     precision = hardware.precision
-    operands = [
-        ("activations", "activation_bits", nest.ifm_bits, precision.activation_bits),
-        ("outputs", "activation_bits", nest.ofm_bits, precision.activation_bits),
-    ]
-    if nest.weight_bits is not None and nest.kind is not Kind.LOOKUP:
-        operands.append(("weights", "weight_bits", nest.weight_bits, precision.weight_bits))
-    for operand, key, bits, built_bits in operands:
+    for operand, key, bits in datapath_operands(nest):
+        built_bits = getattr(precision, key)
         if bits > built_bits:
             raise InputError(
                 f"layer {nest.layer!r}",
@@ -173,6 +172,16 @@ def check_widths(nest: LoopNest, hardware: HardwareConfig) -> None:
                 f"{precision.accumulator_bits}; --set precision.accumulator_bits={product_bits} "
                 "builds ones that hold it",
             )
+
+
+def datapath_operands(nest: LoopNest) -> Iterator[tuple[str, str, int]]:
+    """Give what the datapath takes and makes: in words, the key of its width, and its bits."""
+    if nest.kind is Kind.HOST:
+        return
+    yield "activations", "activation_bits", nest.ifm_bits
+    yield "outputs", "activation_bits", nest.ofm_bits
+    if nest.weight_bits is not None and nest.kind is not Kind.LOOKUP:
+        yield "weights", "weight_bits", nest.weight_bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,17 +10,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.accumulation import NO_PLANS, Plans
+from accel_sim.compression import compress_maps
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
-from accel_sim.machine_fit import COSTS_ALONE, check_signs, check_values, find_schedules
+from accel_sim.machine_fit import (
+    COSTS_ALONE,
+    check_fit,
+    check_signs,
+    check_values,
+    find_schedules,
+)
 from accel_sim.performance import LayerActivity, LayerPerformance, price_layers
 from accel_sim.report.bottleneck import double_bottleneck
-from accel_sim.report.facts import ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
+from accel_sim.report.facts import (
+    Datapath,
+    ImageFacts,
+    NetworkFacts,
+    QuantizationFacts,
+    RunFacts,
+)
 from accel_sim.report.layer import LayerReport
 from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
 from quantizer.bits_file import GivenBits
 from quantizer.errors import InputError
+from quantizer.fixedpoint.qformat import Overflow
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 from quantizer.network.layers import Layer, LocalResponseNorm, WeightedLayer
@@ -38,6 +53,9 @@ def ignore_progress(done: int, total: int) -> None:
     del done, total
 
 
+def _do_nothing() -> None: ...
+
+
 def choose_bits(
     hardware: HardwareConfig,
     *,
@@ -46,6 +64,7 @@ def choose_bits(
     inputs: int | None = None,
     biases: int | None = None,
     given: GivenBits | None = None,
+    datapath: Datapath = Datapath.FIXED,
 ) -> BitWidths:
     """Fill in the widths that are None, from a bits file or by what the machine is built for.
 
@@ -54,15 +73,18 @@ def choose_bits(
 
     Parameters
     ----------
+    datapath
+        A rebuilt one is as wide as the activations, and so the input is no wider than these.
     given
         Content of a bits file.
     """
     built, given = hardware.precision, given or GivenBits()
     activations = activations or given.default.activations or built.activation_bits
+    widest = activations if datapath is Datapath.REBUILT else built.activation_bits
     return BitWidths(
         weights=weights or given.default.weights or built.weight_bits,
         activations=activations,
-        inputs=inputs or given.inputs or min(max(8, activations), built.activation_bits),
+        inputs=inputs or given.inputs or min(max(8, activations), widest),
         biases=biases or given.default.biases or DEFAULT_BIAS_BITS,
         layers=given.layers,
         source=given.source,
@@ -78,6 +100,7 @@ def simulate(
     explain: bool = False,
     progress: Callable[[int, int], None] = ignore_progress,
     save: Save | None = None,
+    before_schedules: Callable[[], object] = _do_nothing,
 ) -> RunReport:
     """Run a network on a machine: integers, SQNR, cycles, traffic and energy.
 
@@ -98,6 +121,8 @@ def simulate(
     save
         Called per image, in order, with its index and the raw integers of every feature
         map by tensor name.
+    before_schedules
+        Called before schedules are searched for, to wait for what they need.
 
     Raises
     ------
@@ -116,16 +141,34 @@ def simulate(
         network = replace(network, rules=hardware.numeric_rules)
     elif images is not None:
         raise InputError(network.name, "is not quantized; call quantize() first, or give no images")
-    # Schedules come first: saturating sums depend on the order in which the machine adds.
-    schedules = find_schedules(hardware, network, bits)
-    values = None
-    if isinstance(network, QuantizedNetwork) and images is not None:
+    check_fit(hardware, network, bits)
+
+    def schedule() -> tuple[LayerSchedule, ...]:
+        before_schedules()
+        return find_schedules(hardware, network, bits)
+
+    def measure(plans: Plans) -> "ValueReport | None":
+        if images is None or not isinstance(network, QuantizedNetwork):
+            return None
         # Costs alone need no kernels, which take a second to load.
         from accel_sim.measure import measure_values
 
-        values = measure_values(
-            network, images, plans=collect_plans(schedules), progress=progress, save=save
+        return measure_values(
+            network,
+            images,
+            plans=plans,
+            zero_run_bits=hardware.zero_run_bits,
+            progress=progress,
+            save=save,
         )
+
+    if hardware.precision.accumulator_overflow is Overflow.SAT:
+        # Values depend on the order in which the machine adds.
+        schedules = schedule()
+        values = measure(collect_plans(schedules))
+    else:
+        values = measure(NO_PLANS)
+        schedules = schedule()
     return assemble_report(
         hardware,
         network,
@@ -148,6 +191,7 @@ def assemble_report(
     bits: BitWidths,
     explain: bool,
     started: float,
+    datapath: Datapath = Datapath.FIXED,
 ) -> RunReport:
     """Join schedules and values that were found before.
 
@@ -159,6 +203,8 @@ def assemble_report(
         Widths of a float network.
     started
         `time.perf_counter` at the start of the run.
+    datapath
+        Whether the machine was rebuilt for the network.
     """
     if isinstance(network, QuantizedNetwork):
         graph = network.network
@@ -174,10 +220,17 @@ def assemble_report(
 
     activity = None if values is None else _activity(values)
 
-    def run(machine: HardwareConfig) -> tuple[LayerPerformance, ...]:
-        return price_layers(machine, graph, find_schedules(machine, network, bits), activity)
+    def price(
+        machine: HardwareConfig, its_schedules: tuple[LayerSchedule, ...]
+    ) -> tuple[LayerPerformance, ...]:
+        pairs = None if values is None else values.zero_run_pairs
+        charged = compress_maps(machine, network, its_schedules, pairs, bits)
+        return price_layers(machine, graph, charged, activity)
 
-    costs = price_layers(hardware, graph, schedules, activity)
+    def run(machine: HardwareConfig) -> tuple[LayerPerformance, ...]:
+        return price(machine, find_schedules(machine, network, bits))
+
+    costs = price(hardware, schedules)
     layers = tuple(
         _join(network, layer, cost, values) for layer, cost in zip(graph.layers, costs, strict=True)
     )
@@ -190,6 +243,7 @@ def assemble_report(
         ),
         hardware=hardware,
         hardware_digest=config_digest(hardware),
+        datapath=datapath,
         network=NetworkFacts(
             name=graph.name,
             digest=graph.digest,

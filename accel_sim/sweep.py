@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import config_digest
-from accel_sim.machine_fit import COSTS_ALONE, check_signs, check_values, find_schedules
+from accel_sim.machine_fit import (
+    COSTS_ALONE,
+    check_signs,
+    check_values,
+    find_schedules,
+    rebuild_datapath,
+)
 from accel_sim.report.document import ReportDocument
+from accel_sim.report.facts import Datapath
 from accel_sim.report.model import RunReport
 from accel_sim.scheduling import LayerSchedule, collect_plans
 from accel_sim.simulation import assemble_report
@@ -21,7 +28,6 @@ if TYPE_CHECKING:
     from accel_sim.measure import ValueReport
 
 Progress = Callable[[int, int], None]
-Quantize = Callable[[HardwareConfig, BitWidths, Progress], QuantizedNetwork | Network]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +38,23 @@ class SweepPoint:
     ----------
     changes
         Value by dotted key, as given; only those that the sweep varies.
+    datapath
+        Whether the machine runs as it is, or is rebuilt for its operands.
     """
 
     hardware: HardwareConfig
     changes: Mapping[str, str]
     bits: BitWidths
+    datapath: Datapath = Datapath.FIXED
+
+    def machine_for(self, network: QuantizedNetwork | Network) -> HardwareConfig:
+        """Give the machine that runs a network here."""
+        if self.datapath is Datapath.FIXED:
+            return self.hardware
+        return rebuild_datapath(self.hardware, network, self.bits)
+
+
+Quantize = Callable[[SweepPoint, Progress], QuantizedNetwork | Network]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +76,13 @@ def run_sweep(
     """Simulate every point, in order; points of equal integers share one exact run.
 
     Integers depend on the bit widths, the numeric rules and the signs that the machine
-    takes; where accumulators saturate, on the order in which the machine adds as well.
+    takes; where accumulators saturate, on the order in which the machine adds as well. Points
+    that code feature maps in other ways measure them anew.
 
     Parameters
     ----------
     quantize
-        Gives the network for a machine and bit widths; called once per set of formats.
+        Gives the network of a point; called once per set of formats.
     images
         None for costs alone.
     image_steps
@@ -91,18 +110,21 @@ def run_sweep(
         started = time.perf_counter()
         formats_key, integers_key = _formats_key(point), _integers_key(point)
         if formats_key not in networks:
-            networks[formats_key] = quantize(point.hardware, point.bits, done.of_part(steps[0]))
+            networks[formats_key] = quantize(point, done.of_part(steps[0]))
             done = done.after(steps[0])
         network = networks[formats_key]
         if isinstance(network, QuantizedNetwork):
             check_signs(point.hardware, network)
             network = replace(network, rules=point.hardware.numeric_rules)
-        schedules = find_schedules(point.hardware, network, point.bits)
+        hardware = point.machine_for(network)
+        schedules = find_schedules(hardware, network, point.bits)
         if integers_key not in values:
-            values[integers_key] = _measure(network, images, schedules, done.of_part(steps[1]))
+            values[integers_key] = _measure(
+                network, images, schedules, point.hardware.zero_run_bits, done.of_part(steps[1])
+            )
             done = done.after(steps[1])
         report = assemble_report(
-            point.hardware,
+            hardware,
             network,
             images,
             schedules,
@@ -110,6 +132,7 @@ def run_sweep(
             bits=point.bits,
             explain=False,
             started=started,
+            datapath=point.datapath,
         )
         yield SweepResult(point=point, report=report)
 
@@ -137,20 +160,28 @@ def _formats_key(point: SweepPoint) -> tuple[object, ...]:
 
 def _integers_key(point: SweepPoint) -> tuple[object, ...]:
     saturates = point.hardware.precision.accumulator_overflow is Overflow.SAT
-    return *_formats_key(point), config_digest(point.hardware) if saturates else None
+    order = (config_digest(point.hardware), point.datapath) if saturates else None
+    return *_formats_key(point), point.hardware.zero_run_bits, order
 
 
 def _measure(
     network: QuantizedNetwork | Network,
     images: ImageSet | None,
     schedules: tuple[LayerSchedule, ...],
+    zero_run_bits: int | None,
     progress: Progress,
 ) -> "ValueReport | None":
     if images is None or not isinstance(network, QuantizedNetwork):
         return None
     from accel_sim.measure import measure_values
 
-    return measure_values(network, images, plans=collect_plans(schedules), progress=progress)
+    return measure_values(
+        network,
+        images,
+        plans=collect_plans(schedules),
+        zero_run_bits=zero_run_bits,
+        progress=progress,
+    )
 
 
 def to_records(results: Sequence[SweepResult]) -> list[dict[str, Any]]:

@@ -68,8 +68,8 @@ def layer_steps(hardware: HardwareConfig, schedule: LayerSchedule) -> NDArray[np
     nest, tile = schedule.nest, schedule.mapping.tile
     stream = None
     if isinstance(hardware.dram, DeviceDram):
-        stream = device_stream(nest, hardware, hardware.dram, tile)
-    rules = schedule_rules(nest, hardware)
+        stream = device_stream(nest, hardware, hardware.dram, tile, schedule.coded)
+    rules = schedule_rules(nest, hardware, schedule.coded)
     return list_steps(rules, stream, cut_tiles(nest, hardware, tile), schedule.mapping.loop_order)
 
 

@@ -36,10 +36,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from accel_sim.builtin import TrainedNetwork, find_builtin
+from accel_sim.calibration.measured_layers import MeasuredLayer, read_measured_layers
+from accel_sim.calibration.power import PowerCalibration, calibrate_power
 from accel_sim.hardware.load import load_hardware
-from accel_sim.measured_layers import MeasuredLayer, read_measured_layers
 from accel_sim.performance import LayerPerformance, run_performance
-from accel_sim.power_calibration import PowerCalibration, calibrate_power
 from quantizer.network.graph import Network
 
 TABLE = Path(__file__).with_name("eyeriss_alexnet.csv")

@@ -13,7 +13,7 @@ from quantizer.errors import InputError
 from quantizer.fixedpoint.qformat import Rounding
 from quantizer.format_errors import FormatErrors
 from quantizer.map_statistics import MapStatistics
-from quantizer.map_sums import MapSums, sum_up
+from quantizer.map_sums import MapSums, RunningSums, sum_up
 from quantizer.network.float_run import FloatRunner
 from quantizer.network.images import ImageSet
 from quantizer.ordered_map import map_in_order
@@ -69,16 +69,18 @@ def collect_maps(
             check_finite(images, index, name, maps[name])
         return {name: sum_up(maps[name], rounding) for name in tensors}
 
-    running: dict[str, MapSums] = {}
+    running: dict[str, RunningSums] = {}
     for index, sums in enumerate(map_in_order(sum_up_image, len(images))):
-        running = {
-            name: running[name].merged(part) if name in running else part
-            for name, part in sums.items()
-        }
+        for name, part in sums.items():
+            if name in running:
+                running[name].add(part)
+            else:
+                running[name] = RunningSums(part)
         progress(index + 1, len(images))
+    totals = {name: sums.total() for name, sums in running.items()}
     return {
         name: CalibratedMap(statistics=sums.statistics(), errors=sums.errors())
-        for name, sums in running.items()
+        for name, sums in totals.items()
     }
 
 

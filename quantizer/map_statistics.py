@@ -123,7 +123,7 @@ class Histogram:
         if self.counts.size == 0:
             return other
         exponent = max(self.exponent, other.exponent)
-        spans = [part._span(exponent) for part in (self, other)]
+        spans = [part.span(exponent) for part in (self, other)]
         first = min(start for start, _ in spans)
         size = max(end for _, end in spans) - first
         counts, sums, squares = np.zeros(size, np.int64), np.zeros(size), np.zeros(size)
@@ -133,8 +133,8 @@ class Histogram:
             sample_sums.add_bins(*of_part, part.first, shift, counts, sums, squares, first)
         return Histogram(exponent=exponent, first=first, counts=counts, sums=sums, squares=squares)
 
-    def _span(self, exponent: int) -> tuple[int, int]:
-        """First bin and the one behind the last, in a width of ``2**exponent``."""
+    def span(self, exponent: int) -> tuple[int, int]:
+        """Give the first bin and the one behind the last, in a width of ``2**exponent``."""
         shift = exponent - self.exponent
         return self.first >> shift, ((self.first + self.counts.size - 1) >> shift) + 1
 
@@ -184,6 +184,46 @@ class Histogram:
         """Mean and number of the samples of every bin that holds any."""
         held = self.counts > 0
         return self.sums[held] / self.counts[held], self.counts[held]
+
+
+class RunningHistogram:
+    """A sum of histograms of magnitudes: the bits of `Histogram.merged`, one after the other.
+
+    Few hold a sample beyond all before them; the others are added in place.
+    """
+
+    def __init__(self, begin: Histogram) -> None:
+        self._take(begin)
+
+    def _take(self, total: Histogram) -> None:
+        self._exponent, self._first = total.exponent, total.first
+        self._bins = total.counts.copy(), total.sums.copy(), total.squares.copy()
+
+    def add(self, part: Histogram) -> None:
+        """Add the samples of a further histogram."""
+        if self._holds(part):
+            shift = min(self._exponent - part.exponent, _WIDEST_SHIFT)
+            bins = part.counts, part.sums, part.squares
+            sample_sums.add_bins(*bins, part.first, shift, *self._bins, self._first)
+        else:
+            self._take(self.total().merged(part))
+
+    def _holds(self, part: Histogram) -> bool:
+        if self._exponent < part.exponent or part.counts.size == 0:
+            return False
+        first, end = part.span(self._exponent)
+        return self._first <= first and end <= self._first + self._bins[0].size
+
+    def total(self) -> Histogram:
+        """Give the sum of those so far."""
+        counts, sums, squares = self._bins
+        return Histogram(
+            exponent=self._exponent,
+            first=self._first,
+            counts=counts.copy(),
+            sums=sums.copy(),
+            squares=squares.copy(),
+        )
 
 
 def _overlaid(one: NDArray[Number], other: NDArray[Number]) -> NDArray[Number]:

@@ -6,6 +6,7 @@ the same bits come out of any batch size and any number of threads.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,12 @@ from numpy.typing import NDArray
 from quantizer import sample_sums
 from quantizer.fixedpoint.qformat import Rounding
 from quantizer.format_errors import FormatErrors, magnitude_kinds
-from quantizer.map_statistics import Histogram, MapStatistics, SignStatistics
+from quantizer.map_statistics import (
+    Histogram,
+    MapStatistics,
+    RunningHistogram,
+    SignStatistics,
+)
 from quantizer.octave_sums import GroupedSamples, OctaveSums, group_samples, sum_octaves
 
 _BIN_BITS = 12
@@ -43,16 +49,6 @@ class SignSums:
     bins: Histogram
     largest: float
     smallest: float
-
-    def merged(self, other: "SignSums") -> "SignSums":
-        """Add the sums of further samples."""
-        present = [side.smallest for side in (self, other) if side.largest > 0]
-        return SignSums(
-            octaves=self.octaves.merged(other.octaves),
-            bins=self.bins.merged(other.bins),
-            largest=max(self.largest, other.largest),
-            smallest=min(present, default=0.0),
-        )
 
     def statistics(self) -> SignStatistics:
         """Moments of the magnitudes and of their logarithms."""
@@ -104,15 +100,6 @@ class MapSums:
     negative: SignSums
     zeros: int
 
-    def merged(self, other: "MapSums") -> "MapSums":
-        """Add the sums of further samples."""
-        return MapSums(
-            rounding=self.rounding,
-            positive=self.positive.merged(other.positive),
-            negative=self.negative.merged(other.negative),
-            zeros=self.zeros + other.zeros,
-        )
-
     def statistics(self) -> MapStatistics:
         """From which a step is chosen."""
         return MapStatistics(
@@ -131,6 +118,51 @@ class MapSums:
         )
 
 
+class RunningSums:
+    """Sums over the samples of a feature map, image after image."""
+
+    def __init__(self, begin: MapSums) -> None:
+        self._rounding, self._zeros = begin.rounding, begin.zeros
+        self._positive, self._negative = _RunningSign(begin.positive), _RunningSign(begin.negative)
+
+    def add(self, part: MapSums) -> None:
+        """Add the sums of further samples."""
+        self._positive.add(part.positive)
+        self._negative.add(part.negative)
+        self._zeros += part.zeros
+
+    def total(self) -> MapSums:
+        """Give the sums over all samples so far."""
+        return MapSums(
+            rounding=self._rounding,
+            positive=self._positive.total(),
+            negative=self._negative.total(),
+            zeros=self._zeros,
+        )
+
+
+class _RunningSign:
+    """The same for one sign."""
+
+    def __init__(self, begin: SignSums) -> None:
+        self._octaves, self._bins = begin.octaves, RunningHistogram(begin.bins)
+        self._largest, self._smallest = begin.largest, begin.smallest
+
+    def add(self, part: SignSums) -> None:
+        self._octaves = self._octaves.merged(part.octaves)
+        self._bins.add(part.bins)
+        present = [smallest for smallest in (self._smallest, part.smallest) if smallest > 0]
+        self._largest, self._smallest = max(self._largest, part.largest), min(present, default=0.0)
+
+    def total(self) -> SignSums:
+        return SignSums(
+            octaves=self._octaves,
+            bins=self._bins.total(),
+            largest=self._largest,
+            smallest=self._smallest,
+        )
+
+
 def sum_up(values: NDArray[np.float32], rounding: Rounding) -> MapSums:
     """Sum up a feature map of one image.
 
@@ -146,7 +178,7 @@ def sum_up(values: NDArray[np.float32], rounding: Rounding) -> MapSums:
     positive = _sum_positive(bits, upper)
     # With the sign bit turned, the negative samples are the positive ones.
     has_negative = bits.min(initial=0) < 0
-    negative = _sum_positive(bits ^ _SIGN_BIT if has_negative else bits[:0], lower)
+    negative = _sum_positive(bits ^ _SIGN_BIT, lower) if has_negative else _no_samples()
     counted = positive.octaves.count + negative.octaves.count
     return MapSums(
         rounding=rounding, positive=positive, negative=negative, zeros=bits.size - counted
@@ -166,6 +198,12 @@ def _sum_positive(bits: NDArray[np.int32], kind: int) -> SignSums:
         largest=largest,
         smallest=float(magnitudes.min(initial=largest)),
     )
+
+
+@cache
+def _no_samples() -> SignSums:
+    """Sum up nothing: what most maps have below zero."""
+    return _sum_positive(np.empty(0, np.int32), sample_sums.NEAREST)
 
 
 def _fill_bins(samples: GroupedSamples, largest: float) -> Histogram:

@@ -73,17 +73,16 @@ ORDER = (
         "accel_sim.tile_trace",
         "accel_sim.measure",
         "accel_sim.incremental_run",
-        "accel_sim.measured_layers",
-        "accel_sim.factor_fit",
     ),
-    ("accel_sim.tuning_score", "accel_sim.power_calibration"),
+    ("accel_sim.tuning_score",),
     (
         "accel_sim.report",
-        "accel_sim.calibrated_file",
+        "accel_sim.calibration",
         "accel_sim.word_lengths",
         "accel_sim.operators",
     ),
     ("accel_sim.machine_fit",),
+    ("accel_sim.compression",),
     ("accel_sim.simulation",),
     ("accel_sim.sweep", "accel_sim.golden_vectors"),
     ("accel_sim.cli",),
@@ -131,6 +130,8 @@ THIRD_PARTY = {
     "pydantic": ("accel_sim.hardware", "accel_sim.report.document"),
     "typer": ("accel_sim.cli",),
     "rich": ("accel_sim.cli", "accel_sim.report.as_table"),
+    "altair": ("accel_sim.report.charts",),
+    "vl_convert": ("accel_sim.report.charts",),
 }
 BANNED = {"scipy.stats": "it takes most of a second to import; scipy.special has what is needed"}
 

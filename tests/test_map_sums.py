@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from quantizer.fixedpoint.qformat import QFormat, Rounding
-from quantizer.map_statistics import Histogram, SignStatistics
-from quantizer.map_sums import MapSums, sum_up
+from quantizer.map_statistics import Histogram, RunningHistogram, SignStatistics
+from quantizer.map_sums import MapSums, RunningSums, sum_up
 
 _RELATIVE = 1e-13
 """Moments of an image are added in float64 where they do not fit integers: the fourth and
@@ -29,8 +29,10 @@ def parts(seed: int = 0) -> list[NDArray[np.float32]]:
 
 
 def merged(maps: list[NDArray[np.float32]]) -> MapSums:
-    sums = [sum_up(part, Rounding.TIES_POS) for part in maps]
-    return list(accumulate(sums, MapSums.merged))[-1]
+    running = RunningSums(sum_up(maps[0], Rounding.TIES_POS))
+    for part in maps[1:]:
+        running.add(sum_up(part, Rounding.TIES_POS))
+    return running.total()
 
 
 def check_sign(found: SignStatistics, magnitudes: NDArray[np.float64]) -> None:
@@ -115,6 +117,23 @@ def test_widening_by_steps_is_widening_at_once() -> None:
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_bins_added_in_place_are_those_merged_one_by_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scales = [1.0, 0.5, 1e-3, 0.0, 3.0, 1e-30, 700.0, *rng.exponential(size=20)]
+    maps = [(rng.normal(size=500) * scale).astype(np.float32) for scale in rng.permutation(scales)]
+    histograms = [sum_up(part, Rounding.TIES_POS).negative.bins for part in maps]
+    running = RunningHistogram(histograms[0])
+    for index, merged_so_far in enumerate(accumulate(histograms, Histogram.merged)):
+        if index > 0:
+            running.add(histograms[index])
+        total = running.total()
+        assert (total.exponent, total.first) == (merged_so_far.exponent, merged_so_far.first)
+        assert total.counts.tobytes() == merged_so_far.counts.tobytes()
+        assert total.sums.tobytes() == merged_so_far.sums.tobytes()
+        assert total.squares.tobytes() == merged_so_far.squares.tobytes()
+
+
 def test_mirrored_bins_are_those_of_the_negated_samples() -> None:
     values = np.float32([-4.0, -2.5, -1e-3, 0.25, 4.0, 4.0, 5.5])
     one = sum_up(values, Rounding.TIES_POS).statistics().histogram
@@ -136,9 +155,10 @@ def test_arrays_of_different_lengths_make_no_histogram() -> None:
 def test_images_of_one_tenth_each_lose_no_digit_over_many() -> None:
     """Ten thousand images: plain addition in float64 would be off by 1e-13, not by 1e-15."""
     part = sum_up(np.float32([0.1, -0.3]), Rounding.TIES_POS)
-    total = part
+    running = RunningSums(part)
     for _ in range(9_999):
-        total = total.merged(part)
+        running.add(part)
+    total = running.total()
     positive = total.statistics().positive
     fourth = 10_000 * Fraction(float(np.float32(0.1))) ** 4
     assert positive.sum_fourth == pytest.approx(float(fourth), rel=1e-15)

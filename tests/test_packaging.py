@@ -17,7 +17,7 @@ from tests.architecture import PACKAGES, THIRD_PARTY, imports, read_modules
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "vl_convert": "vl-convert-python"}
 
 
 def run(*command, cwd):

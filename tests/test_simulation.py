@@ -314,3 +314,20 @@ def test_the_input_is_never_wider_than_the_machine_unless_asked():
     wide = load_hardware(EDGE, ["precision.activation_bits=16"])
     assert choose_bits(wide, inputs=8) == BitWidths(weights=8, activations=16, inputs=8)
     assert choose_bits(wide).input_bits == 16
+
+
+def test_what_cannot_run_is_refused_before_any_image_does(quantized, images):
+    hardware = load_hardware(EDGE, ["precision.activation_bits=4"])
+    with pytest.raises(InputError, match=r"its (activations|outputs) have 8 bits, the datapath"):
+        simulate(hardware, quantized, images, progress=lambda done, total: pytest.fail("it runs"))
+
+
+@pytest.mark.parametrize("overflow", ["wrap", "saturate"])
+def test_schedules_wait_once_for_what_they_need(quantized, images, overflow):
+    hardware = load_hardware(EDGE, [f"precision.accumulator_overflow={overflow}"])
+    waits = []
+    report = simulate(
+        hardware, quantized, images, explain=True, before_schedules=lambda: waits.append(1)
+    )
+    assert waits == [1]
+    assert report.layers == simulate(hardware, quantized, images).layers

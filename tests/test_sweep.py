@@ -1,12 +1,17 @@
 """Does a sweep give each point what a simulation alone would, and no more work than needed?"""
 
+from dataclasses import replace
+
 import pytest
 
 from accel_sim.hardware.load import load_hardware
+from accel_sim.report.facts import Datapath
 from accel_sim.simulation import choose_bits, simulate
 from accel_sim.sweep import SweepPoint, run_sweep, to_records
+from quantizer.bits_file import GivenBits
 from quantizer.errors import InputError
 from quantizer.quantize import quantize
+from quantizer.quantized import LayerBits
 from tests.digits import load_digits
 
 
@@ -40,7 +45,8 @@ def test_every_point_is_what_a_simulation_alone_gives(network, images):
     calls = []
     steps = []
 
-    def quantize_once(hardware, bits, progress):
+    def quantize_once(point, progress):
+        hardware, bits = point.hardware, point.bits
         calls.append((bits.weights, hardware.precision.requantize_rounding))
         return quantize(network, images, bits, hardware.numeric_rules, progress=progress)
 
@@ -71,7 +77,7 @@ def test_records_name_what_was_varied_and_the_totals_of_the_file(network):
     results = list(
         run_sweep(
             POINTS[2:3],
-            lambda hardware, bits, progress: network,
+            lambda point, progress: network,
             None,
             image_steps=0,
             progress=lambda done, total: None,
@@ -93,9 +99,10 @@ def test_saturating_machines_share_formats_and_have_values_of_their_own(network,
     points = (point(8, *narrow), point(8, *narrow, *columns), point(8, *narrow))
     calls, steps = [], []
 
-    def quantize_once(hardware, bits, progress):
-        calls.append(bits)
-        return quantize(network, images, bits, hardware.numeric_rules, progress=progress)
+    def quantize_once(point, progress):
+        calls.append(point.bits)
+        rules = point.hardware.numeric_rules
+        return quantize(network, images, point.bits, rules, progress=progress)
 
     results = list(
         run_sweep(
@@ -118,7 +125,7 @@ def test_saturating_machines_share_formats_and_have_values_of_their_own(network,
 
 
 def test_a_sweep_of_values_refuses_cut_sums_before_its_first_point(network, images):
-    def quantize_never(hardware, bits, progress):
+    def quantize_never(point, progress):
         raise AssertionError("ran before it was refused")
 
     points = [point(8), point(8, "precision.psum_storage_bits=16")]
@@ -129,3 +136,101 @@ def test_a_sweep_of_values_refuses_cut_sums_before_its_first_point(network, imag
         "memory, which is not simulated; --no-values gives costs alone, "
         "--set precision.psum_storage_bits=32 keeps them whole"
     )
+
+
+NARROW = ["precision.weight_bits=4", "precision.activation_bits=6"]
+
+
+def rebuilt_point(base="edge_16x16", *overrides, **bits):
+    hardware = load_hardware(base, overrides)
+    widths = choose_bits(hardware, datapath=Datapath.REBUILT, **bits)
+    return SweepPoint(hardware=hardware, changes={}, bits=widths, datapath=Datapath.REBUILT)
+
+
+def sweep(points, network, images):
+    """The results, and how many images ran in all."""
+    steps = []
+    results = run_sweep(
+        points,
+        lambda point, progress: quantize(
+            network, images, point.bits, point.hardware.numeric_rules, progress=progress
+        ),
+        images,
+        image_steps=0,
+        progress=lambda done, total: steps.append(total),
+    )
+    return list(results), steps[-1]
+
+
+def test_a_rebuilt_point_is_what_the_narrow_machine_gives(network, images):
+    (result,), _ = sweep([rebuilt_point(weights=4, activations=6)], network, images)
+    narrow = load_hardware("edge_16x16", NARROW)
+    quantized = quantize(network, images, choose_bits(narrow), narrow.numeric_rules)
+    alone = simulate(narrow, quantized, images).to_json_dict()
+    swept = result.report.to_json_dict()
+    assert (swept["totals"].pop("datapath"), alone["totals"].pop("datapath")) == (
+        "rebuilt",
+        "fixed",
+    )
+    del alone["run"], swept["run"]
+    assert swept == alone
+
+
+def test_fixed_and_rebuilt_machines_that_wrap_share_their_exact_run(network, images):
+    rebuilt = rebuilt_point(weights=4, activations=6)
+    results, steps = sweep([replace(rebuilt, datapath=Datapath.FIXED), rebuilt], network, images)
+    assert steps == len(images)
+    assert results[0].report.values is results[1].report.values
+    fixed, narrow = (result.report for result in results)
+    assert narrow.energy.value_pJ < fixed.energy.value_pJ
+    assert narrow.dram_read_bytes == fixed.dram_read_bytes
+
+
+def test_fixed_and_rebuilt_machines_that_saturate_run_on_their_own(network, images):
+    narrow = ["precision.accumulator_bits=16", "precision.accumulator_overflow=saturate"]
+    rebuilt = rebuilt_point("edge_16x16", *narrow, weights=4, activations=6)
+    results, steps = sweep([replace(rebuilt, datapath=Datapath.FIXED), rebuilt], network, images)
+    assert steps == 2 * len(images)
+    assert results[0].report.values is not results[1].report.values
+
+
+CONVOLUTIONS = (
+    "conv1", "conv2", "residual_conv1", "residual_conv2", "squeeze", "expand1x1", "expand3x3",
+    "depthwise", "pointwise",
+)  # fmt: skip
+
+
+def widths_of(**weights):
+    return GivenBits(layers={name: LayerBits(weights=bits) for name, bits in weights.items()})
+
+
+@pytest.mark.parametrize(
+    ("bits", "datapath"),
+    [
+        ({}, (8, 8)),
+        ({"weights": 3}, (3, 8)),
+        ({"weights": 10, "activations": 12}, (10, 12)),
+        ({"activations": 4}, (8, 4)),
+        # One chip runs all layers: the first one's input counts as well, and single layers do.
+        ({"activations": 4, "inputs": 7}, (8, 7)),
+        ({"weights": 4, "activations": 4, "given": widths_of(classifier=6)}, (6, 4)),
+        # What no layer has does not.
+        ({"given": widths_of(classifier=6, **dict.fromkeys(CONVOLUTIONS, 5))}, (6, 8)),
+    ],
+)
+def test_a_rebuilt_datapath_is_as_wide_as_the_widest_operands(network, bits, datapath):
+    point = rebuilt_point(**bits)
+    for runs in (network, quantize(network, load_digits(2)[1], point.bits)):
+        precision = point.machine_for(runs).precision
+        assert (precision.weight_bits, precision.activation_bits) == datapath
+
+
+def test_a_rebuilt_datapath_has_no_modes_and_the_accumulators_of_before(network):
+    point = rebuilt_point("fusion_16x16", weights=4, activations=4)
+    built = point.machine_for(network)
+    assert point.hardware.precision.modes
+    assert built.precision.modes == ()
+    kept = {"precision"}
+    assert built.model_dump(exclude=kept) == point.hardware.model_dump(exclude=kept)
+    assert built.precision.accumulator_bits == point.hardware.precision.accumulator_bits
+    assert replace(point, datapath=Datapath.FIXED).machine_for(network) is point.hardware

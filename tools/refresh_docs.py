@@ -1,4 +1,4 @@
-"""Write what is generated: docs/operators.md, and what the examples of README.md and docs print.
+"""Write what is generated: docs/operators.md, and what the examples of other pages print.
 
     .venv/bin/python tools/refresh_docs.py
 
@@ -28,12 +28,13 @@ EXAMPLE = re.compile(
     r"```python\n(?P<program>.*?)```[^`]*```\n(?P<output>.*?)```",
     re.DOTALL,
 )
+BIT_WIDTHS = ROOT / "docs" / "bit-widths.md"
 BLOCK = re.compile(r"```\n\$ (accel-sim [^\n]*)\n(.*?)```", re.DOTALL)
 COLUMNS = 100
 
 
-def run_command(command: str, **environment: str) -> str:
-    """Standard output of an accel-sim command, as on a pipe."""
+def run_command(command: str, folder: Path = ROOT, **environment: str) -> str:
+    """Standard output of an accel-sim command, as on a pipe; its files go to the folder."""
     name, *arguments = shlex.split(command)
     executable = Path(sys.executable).parent / name
     done = subprocess.run(
@@ -41,14 +42,23 @@ def run_command(command: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=True,
+        cwd=folder,
         env={**os.environ, **environment},
     )
     return done.stdout
 
 
-def refresh(text: str) -> str:
-    """The text with the output of every command as it is now."""
-    return BLOCK.sub(lambda found: f"```\n$ {found[1]}\n{run_command(found[1])}```", text)
+def refresh(text: str, folder: Path = ROOT) -> str:
+    """The text with the output of every command as it is now, run in a folder."""
+    return BLOCK.sub(lambda found: f"```\n$ {found[1]}\n{run_command(found[1], folder)}```", text)
+
+
+def chart_labels(drawing: str) -> list[str]:
+    """What a chart shows, in words and numbers.
+
+    Where it shows them depends on the fonts of the machine that drew it.
+    """
+    return re.findall(r'aria-label="([^"]*)"', drawing)
 
 
 def refresh_example(text: str) -> str:
@@ -78,6 +88,7 @@ def draw_report(command: str) -> str:
 def main() -> None:
     README.write_text(refresh(README.read_text()))
     CALIBRATION.write_text(refresh_example(CALIBRATION.read_text()))
+    BIT_WIDTHS.write_text(refresh(BIT_WIDTHS.read_text(), BIT_WIDTHS.parent))
     OPERATORS.write_text(operator_page())
     PICTURE.write_text(draw_report("accel-sim simulate edge_16x16"))
 

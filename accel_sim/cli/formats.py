@@ -44,10 +44,17 @@ def quantize_for(
     bits: "BitWidths",
     request: FormatRequest,
     progress: Progress,
+    *,
+    is_rebuilt: bool = False,
 ) -> "QuantizedNetwork | Network":
     """Quantize under the rules of a machine; None for those of the file, or the default ones.
 
     Gives the float network if there is nothing to choose formats from.
+
+    Parameters
+    ----------
+    is_rebuilt
+        Whether the datapath of the machine is rebuilt for the network.
 
     Raises
     ------
@@ -110,22 +117,26 @@ def quantize_for(
             network,
             workload.calibration,
             tuning,
-            plans=_find_plans(hardware, network),
+            plans=_find_plans(hardware, network, is_rebuilt=is_rebuilt),
             pinned=formats,
             progress=_half(progress, 1),
         )
     return network if qonnx is None else restore_facts(qonnx, network)
 
 
-def _find_plans(hardware: "HardwareConfig | None", network: "QuantizedNetwork") -> "Plans":
+def _find_plans(
+    hardware: "HardwareConfig | None", network: "QuantizedNetwork", *, is_rebuilt: bool
+) -> "Plans":
     """Find how a machine adds, where that is part of the result."""
     from accel_sim.accumulation import NO_PLANS
-    from accel_sim.machine_fit import find_schedules
+    from accel_sim.machine_fit import find_schedules, rebuild_datapath
     from accel_sim.scheduling import collect_plans
     from quantizer.fixedpoint.qformat import Overflow
 
     if hardware is None or network.rules.accumulator_overflow is Overflow.WRAP:
         return NO_PLANS
+    if is_rebuilt:
+        hardware = rebuild_datapath(hardware, network, network.bits)
     return collect_plans(find_schedules(hardware, network, network.bits))
 
 

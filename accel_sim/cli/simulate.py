@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from accel_sim.cli import options
+from accel_sim.cli.compile_ahead import compile_ahead
 from accel_sim.cli.console import progress_bar, show
 from accel_sim.cli.formats import quantize_for, refuse_numbers
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
@@ -85,6 +86,7 @@ def simulate(
     if no_values and save_tensors is not None:
         raise InputError("--save-tensors", "has no use with --no-values; leave one of them out")
 
+    from accel_sim.compression import compress_maps
     from accel_sim.dram_trace import check_traceable, write_trace
     from accel_sim.hardware.load import load_hardware
     from accel_sim.machine_fit import COSTS_ALONE, check_fit, check_values, find_schedules
@@ -118,25 +120,27 @@ def simulate(
         check_values(machine, otherwise=COSTS_ALONE)
     if formats is None and not workload.is_quantized:
         check_fit(machine, workload.network, widths)
-    with progress_bar("Quantizing") as progress:
-        quantized = quantize_for(machine, workload, widths, numbers, progress)
-    check_fit(machine, quantized, widths)
-    store = None
-    if save_tensors is not None:
-        # Refused with --no-values; all else has images and formats.
-        assert isinstance(quantized, QuantizedNetwork)
-        assert workload.images is not None
-        store = TensorStore(quantized, len(workload.images), formats_to_json(quantized))
-    with progress_bar("Running") as progress:
-        report = run(
-            machine,
-            quantized,
-            workload.images,
-            bits=widths,
-            explain=True,
-            progress=progress,
-            save=None if store is None else store.save,
-        )
+    with compile_ahead(hardware, overrides, has_values=not no_values) as wait_for_code:
+        with progress_bar("Quantizing") as progress:
+            quantized = quantize_for(machine, workload, widths, numbers, progress)
+        check_fit(machine, quantized, widths)
+        store = None
+        if save_tensors is not None:
+            # Refused with --no-values; all else has images and formats.
+            assert isinstance(quantized, QuantizedNetwork)
+            assert workload.images is not None
+            store = TensorStore(quantized, len(workload.images), formats_to_json(quantized))
+        with progress_bar("Running") as progress:
+            report = run(
+                machine,
+                quantized,
+                workload.images,
+                bits=widths,
+                explain=True,
+                progress=progress,
+                save=None if store is None else store.save,
+                before_schedules=wait_for_code,
+            )
     document = report.to_document()
     if json is not None:
         content = to_json_bytes(document.model_dump(mode="json"))
@@ -147,7 +151,9 @@ def simulate(
     if save_tensors is not None and store is not None:
         write_file(save_tensors, store.write)
     if trace is not None or dram_trace is not None:
-        schedules = find_schedules(machine, quantized, widths)
+        found = find_schedules(machine, quantized, widths)
+        pairs = None if report.values is None else report.values.zero_run_pairs
+        schedules = compress_maps(machine, quantized, found, pairs, widths)
         if trace is not None:
             write_file(trace, lambda file: write_timeline(machine, schedules, file))
         if dram_trace is not None:

@@ -20,6 +20,7 @@ from quantizer.errors import InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from accel_sim.report.facts import Datapath
     from accel_sim.sweep import SweepPoint
     from quantizer.bits_file import GivenBits
 
@@ -47,6 +48,15 @@ OverrideList = Annotated[
         "--set",
         metavar="KEY=V1,V2",
         help="Values of one key of the machine, such as mac_array.rows=8,16; repeatable.",
+        rich_help_panel="Sweep",
+    ),
+]
+Rebuild = Annotated[
+    bool,
+    typer.Option(
+        "--rebuild",
+        help="Build one datapath per point, as wide as its operands and without modes; the input "
+        "has the activations' width, unless --input-bits gives another.",
         rich_help_panel="Sweep",
     ),
 ]
@@ -93,12 +103,14 @@ def sweep(
     tune_measure: options.TuneMeasureName = None,
     override: OverrideList = None,
     batch: options.Batch = None,
+    rebuild: Rebuild = False,
     no_values: options.NoValues = False,
     output: ResultFile = None,
 ) -> None:
     """Simulate every combination of machines, --set values and bit widths.
 
-    The datapath stays as built: narrower operands save storage and traffic.
+    The datapath stays as built, where narrower operands save storage and traffic; or
+    --rebuild makes it as wide as the operands, which saves arithmetic and area as well.
     """
     request = NetworkRequest(
         network=network,
@@ -134,13 +146,17 @@ def sweep(
     weights = parse_widths("--weight-bits", weight_bits)
     activations = parse_widths("--activation-bits", activation_bits)
     changes = parse_changes(add_batch(override or [], batch))
+    if rebuild:
+        _refuse_widths_of_the_datapath(changes)
 
     from accel_sim.report.as_csv import to_csv_bytes
+    from accel_sim.report.facts import Datapath
     from accel_sim.report.output_file import write_file
     from accel_sim.sweep import to_records
 
     given = read_widths(numbers, weight_bits, activation_bits)
-    points = list(_points(hardware, changes, weights, activations, numbers, given))
+    datapath = Datapath.REBUILT if rebuild else Datapath.FIXED
+    points = list(_points(hardware, changes, weights, activations, numbers, given, datapath))
     workload = load_workload(request)
     refuse_numbers(workload, as_widths(weight_bits, activation_bits) | numbers.given)
     results = simulate_points(points, workload, numbers)
@@ -149,8 +165,24 @@ def sweep(
         table = to_csv_bytes(records)
         write_file(output, lambda file: file.write(table))
     varied = [key for key, values in changes.items() if len(values) > 1]
-    show(f"{workload.network.name}, {len(records)} points, fixed datapath", "")
+    show(f"{workload.network.name}, {len(records)} points, {datapath} datapath", "")
     show(_table(records, varied, has_values=workload.images is not None))
+
+
+_SET_BY_REBUILD = (
+    "precision",
+    "precision.weight_bits",
+    "precision.activation_bits",
+    "precision.modes",
+)
+
+
+def _refuse_widths_of_the_datapath(changes: Mapping[str, Sequence[str]]) -> None:
+    for key in changes:
+        if key in _SET_BY_REBUILD:
+            raise InputError(
+                f"--set {key}", "is what --rebuild makes of the operands; leave one of them out"
+            )
 
 
 def _points(
@@ -160,6 +192,7 @@ def _points(
     activations: Sequence[int | None],
     numbers: FormatRequest,
     given: "GivenBits | None",
+    datapath: "Datapath",
 ) -> "Iterator[SweepPoint]":
     from accel_sim.hardware.load import load_hardware
     from accel_sim.simulation import choose_bits
@@ -176,8 +209,9 @@ def _points(
                 inputs=numbers.input_bits,
                 biases=numbers.bias_bits,
                 given=given,
+                datapath=datapath,
             )
-            yield SweepPoint(hardware=machine, changes=chosen, bits=bits)
+            yield SweepPoint(hardware=machine, changes=chosen, bits=bits, datapath=datapath)
 
 
 def parse_widths(option: str, text: str | None) -> tuple[int | None, ...]:

@@ -8,7 +8,7 @@ accepted always has an effect; `fitted` alone is for the reader.
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from accel_sim.hardware.buffers import OPERANDS, Buffers
 from accel_sim.hardware.choices import (
@@ -117,6 +117,27 @@ class MacArray(Section):
         return self
 
 
+class ZeroRle(Section):
+    """Feature maps in DRAM as pairs of a run of zeros and the value behind it, as in Eyeriss.
+
+    Attributes
+    ----------
+    run_bits
+        Of the number of zeros; those of Eyeriss where the word ``zero_rle`` stands alone.
+    """
+
+    scheme: Literal["zero_rle"]
+    run_bits: Annotated[int, Field(ge=1, le=16)]
+
+
+def _spell_out(compression: str | ZeroRle) -> str | ZeroRle:
+    return EYERISS_RLE if compression == "zero_rle" else compression
+
+
+EYERISS_RLE = ZeroRle(scheme="zero_rle", run_bits=5)
+Compression = Annotated[Literal["none", "zero_rle"] | ZeroRle, AfterValidator(_spell_out)]
+
+
 class DeviceDram(Section):
     """A DRAM device of the tables, see ``accel-sim list devices``.
 
@@ -134,6 +155,7 @@ class DeviceDram(Section):
     address_map: str
     max_outstanding_reads: Annotated[int, Field(ge=1, le=1024)]
     packing: Packing = Packing.DENSE
+    compression: Compression = "none"
 
 
 class FlatDram(Section):
@@ -144,6 +166,7 @@ class FlatDram(Section):
     latency_ns: Annotated[float, Field(ge=0, le=1e6)]
     energy_pJ_per_bit: Annotated[float, Field(ge=0, le=1e4)]
     packing: Packing = Packing.DENSE
+    compression: Compression = "none"
 
 
 Dram = DeviceDram | FlatDram
@@ -210,6 +233,16 @@ class HardwareConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _can_measure_codes(self) -> "HardwareConfig":
+        if self.zero_run_bits is not None and not self.precision.keeps_psums_exact:
+            raise ValueError(
+                "dram.compression: how short zero_rle gets is measured on the values of a run, and "
+                "a machine that cuts its partial sums (precision.psum_storage_bits) has none; "
+                "use none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_fitted_keys(self) -> "HardwareConfig":
         keys, seen = list(_dotted_keys(self)), set()
         for fitted in self.fitted:
@@ -225,6 +258,12 @@ class HardwareConfig(Section):
     def own_entries(self) -> dict[str, TableEntry]:
         """Entries of the energy tables that the machine's file states itself, by name."""
         return {} if self.energy_table is None else self.energy_table.entries
+
+    @property
+    def zero_run_bits(self) -> int | None:
+        """Of a run of zeros in the code of feature maps; None where DRAM has them as they are."""
+        compression = self.dram.compression
+        return compression.run_bits if isinstance(compression, ZeroRle) else None
 
     @property
     def numeric_rules(self) -> NumericRules:

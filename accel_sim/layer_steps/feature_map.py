@@ -34,22 +34,30 @@ def storage(fmt: QFormat) -> np.dtype[np.integer[Any]]:
     return np.dtype(f"{'i' if fmt.signed or size == 4 else 'u'}{size}")
 
 
-def encode_map(real: NDArray[np.float64], fmt: QFormat, rounding: Rounding) -> Raw:
-    """Encode a map of any shape, to be kept; see `QFormat.encode`.
+def encode(real: NDArray[np.floating[Any]], fmt: QFormat, rounding: Rounding) -> NDArray[np.int32]:
+    """Encode reals of any shape, as `QFormat.encode` does, in one pass.
+
+    Unsigned values of 32 bits are given as their low bits.
 
     Raises
     ------
     ValueError
         An element is NaN.
     """
-    raw: Raw = np.empty(real.shape, storage(fmt))
-    flat, scale = np.ascontiguousarray(real).reshape(-1), 2.0**fmt.frac_bits
+    raw = np.empty(real.shape, np.int32)
+    flat, scale = np.ascontiguousarray(real, np.float64).reshape(-1), 2.0**fmt.frac_bits
     unknown = elementwise.encode(
         flat, scale, fmt.raw_min, fmt.raw_max, int(rounding), raw.reshape(-1)
     )
     if unknown:
         raise ValueError(f"cannot encode NaN as {fmt}")
-    return from_channels_last(channels_last(raw, raw.dtype), raw.shape)
+    return raw
+
+
+def encode_map(real: NDArray[np.float64], fmt: QFormat, rounding: Rounding) -> Raw:
+    """Encode a map of any shape, to be kept; see `encode`."""
+    raw = encode(real, fmt, rounding)
+    return from_channels_last(channels_last(raw, storage(fmt)), raw.shape)
 
 
 def channels_last(raw: Raw, dtype: DTypeLike) -> Raw:

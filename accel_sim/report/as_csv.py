@@ -8,6 +8,9 @@ from typing import Any
 
 from accel_sim.report.document import ReportDocument
 
+_SECTIONS = ("mapping", "passes", "uncompressed_dram_bytes")
+"""Of a layer, those that may be null."""
+
 
 def layer_records(report: ReportDocument) -> list[dict[str, Any]]:
     """One record per layer; nested keys are joined by dots, as in ``cycles.total``.
@@ -24,7 +27,7 @@ def _flatten(prefix: str, section: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in section.items():
         if isinstance(value, Mapping):
             flat |= _flatten(f"{prefix}{key}.", value)
-        elif key not in ("mapping", "passes"):  # null: a section that does not apply to a layer
+        elif key not in _SECTIONS:  # null: one that does not apply
             flat[prefix + key] = value
     return flat
 

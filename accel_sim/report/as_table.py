@@ -9,6 +9,7 @@ from rich.text import Text
 from accel_sim.energy.layer_energy import COMPONENTS
 from accel_sim.report.document import (
     Doubling,
+    DramBytes,
     EnergyByComponent,
     LayerSection,
     ReportDocument,
@@ -170,7 +171,9 @@ def _totals(report: ReportDocument) -> Table:
         f"{format_storage(totals.dram_read_bytes)} read, "
         f"{format_storage(totals.dram_write_bytes)} written; "
         f"{format_figures(totals.dram_average_GBps)} GB/s on average, "
-        f"{format_figures(totals.dram_peak_GBps)} in the busiest layer" + _stay_words(report),
+        f"{format_figures(totals.dram_peak_GBps)} in the busiest layer"
+        + _stay_words(report)
+        + _compression_words(report),
     )
     unit, per_uJ = choose_energy_unit(totals.energy_uJ)
     low, high = totals.energy_uJ_band
@@ -218,6 +221,25 @@ def _area_words(totals: Totals) -> str:
 def _stay_words(report: ReportDocument) -> str:
     stay = sum("ofm" in layer.resident for layer in report.layers)
     return f"; {stay} feature {'map stays' if stay == 1 else 'maps stay'} on chip" * (stay > 0)
+
+
+def _compression_words(report: ReportDocument) -> str:
+    """Say what feature maps take, where the machine compresses them and some cross DRAM."""
+    moved = [_map_bytes(layer.dram_bytes) for layer in report.layers]
+    as_they_are = [
+        _map_bytes(layer.uncompressed_dram_bytes)
+        for layer in report.layers
+        if layer.uncompressed_dram_bytes is not None
+    ]
+    if not sum(as_they_are):
+        return ""
+    if report.images is None:
+        return "; feature maps as they are, for want of values to compress"
+    return f"; compressed feature maps take {format_percent(sum(moved) / sum(as_they_are))}"
+
+
+def _map_bytes(moved: DramBytes) -> int:
+    return moved.ifm_read + moved.residual_read + moved.ofm_write
 
 
 def chip_power_mW(report: ReportDocument) -> float:

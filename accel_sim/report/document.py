@@ -296,6 +296,11 @@ class LayerSection(_Section):
         description="Operands that stay on chip, whole: DRAM moves nothing of them.",
     )
     dram_bytes: DramBytes
+    uncompressed_dram_bytes: DramBytes | None = Field(
+        default=None,
+        description="What `dram_bytes` would be if DRAM had feature maps as they are; null where "
+        "it has. The same without values: codes are then taken to be as long as their maps.",
+    )
     buffer_accesses: BufferAccesses
     energy_pJ: EnergyByComponent
     dram_energy_pJ: DramEnergy | None = Field(

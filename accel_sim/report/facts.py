@@ -1,9 +1,19 @@
 """What a report says about its run, network, numbers and images."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from accel_sim.timing.layer_cycles import Bound
 from quantizer.quantized import BitWidths, Tuning
+
+
+class Datapath(StrEnum):
+    """Whether operand widths change the machine."""
+
+    FIXED = "fixed"
+    """As built: narrow operands save storage and traffic."""
+    REBUILT = "rebuilt"
+    """As wide as the operands, without modes: narrow operands save arithmetic and area as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,9 @@ class LayerReport:
             resident=costs.resident,
             mapping=None if mapping is None else _mapping_section(mapping),
             dram_bytes=document.DramBytes(**asdict(costs.dram_bytes)),
+            uncompressed_dram_bytes=None
+            if costs.uncompressed_dram_bytes is None
+            else document.DramBytes(**asdict(costs.uncompressed_dram_bytes)),
             buffer_accesses=document.BufferAccesses(**asdict(costs.buffer_accesses)),
             energy_pJ=energy_section(costs.energy, 1.0),
             dram_energy_pJ=dram_energy_section(costs.energy.dram, 1.0),

@@ -15,7 +15,14 @@ from accel_sim.report import document
 from accel_sim.report.as_csv import layer_records
 from accel_sim.report.as_notebook import to_html
 from accel_sim.report.energy import area_section, dram_energy_section, energy_section
-from accel_sim.report.facts import Doubling, ImageFacts, NetworkFacts, QuantizationFacts, RunFacts
+from accel_sim.report.facts import (
+    Datapath,
+    Doubling,
+    ImageFacts,
+    NetworkFacts,
+    QuantizationFacts,
+    RunFacts,
+)
 from accel_sim.report.layer import LayerReport
 
 PJ_PER_UJ = 1e6
@@ -43,6 +50,7 @@ class RunReport:
     run: RunFacts
     hardware: HardwareConfig
     hardware_digest: str
+    datapath: Datapath
     network: NetworkFacts
     quantization: QuantizationFacts
     images: ImageFacts | None
@@ -230,7 +238,7 @@ class RunReport:
             area_mm2_low=sum(part.low for part in area.parts),
             area_mm2_high=sum(part.high for part in area.parts),
             area_mm2_by_component=area_section(area),
-            datapath="fixed",
+            datapath=self.datapath.value,
             sqnr_dB=None if values is None else values.sqnr_dB,
             exact=None if values is None else values.exact,
             top1_agreement_fraction=None if values is None else values.top1_agreement_fraction,

@@ -58,11 +58,15 @@ def format_power(power_mW: float) -> str:
     return f"{format_figures(power_mW)} mW"
 
 
-def format_storage(size_bytes: int) -> str:
+def choose_storage_unit(size_bytes: float) -> tuple[str, float]:
+    """Choose KiB, or MiB from one of these on; with it, how many make a byte."""
+    return ("MiB", 2.0**-20) if size_bytes >= 1 << 20 else ("KiB", 2.0**-10)
+
+
+def format_storage(size_bytes: float) -> str:
     """Write bytes in KiB or MiB."""
-    if size_bytes >= 1 << 20:
-        return f"{format_figures(size_bytes / (1 << 20))} MiB"
-    return f"{format_figures(size_bytes / 1024)} KiB"
+    unit, per_byte = choose_storage_unit(size_bytes)
+    return f"{format_figures(size_bytes * per_byte)} {unit}"
 
 
 def printable(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.timing.code_length import count_coded
 from accel_sim.timing.dram_windows import READS
 from accel_sim.timing.tensor_layout import Operand, TileAddresses, TilePositions
 from accel_sim.timing.tile_walk import CHANNELS, FILTERS, GROUPS, PIXELS
@@ -68,12 +69,12 @@ def add_ifm(
 ) -> int:
     """Append what a tile reads of the ifm; padding is not read."""
     rows, cols = addresses.input_rows, addresses.input_cols
-    base, bits = addresses.ifm.base, addresses.ifm.bits
+    tensor = addresses.ifm
     row_place = positions.row_place
     begin = positions.row_begin[place.row_tile]
     end = positions.row_begin[place.row_tile + 1]
     first_col = positions.first_col[place.col_tile]
-    run_bits = positions.n_cols[place.col_tile] * bits
+    run_bits = positions.n_cols[place.col_tile] * tensor.bits
     if run_bits == 0:
         return n_runs
     for image in range(place.image, place.images):
@@ -82,7 +83,7 @@ def add_ifm(
                 plane = (image * addresses.groups + group) * addresses.channels + channel
                 for row in range(begin, end):
                     first = (plane * rows + row_place[row]) * cols + first_col
-                    n_runs = _add_run(runs, n_runs, base + first * bits, run_bits, READS)
+                    n_runs = _add_run(runs, n_runs, tensor, first * tensor.bits, run_bits, READS)
     return n_runs
 
 
@@ -97,37 +98,37 @@ def add_residual(
     is_new_group
         Whether the tile before had other groups.
     """
-    base, bits = addresses.residual.base, addresses.residual.bits
-    if bits == 0:
+    tensor = addresses.residual
+    if tensor.bits == 0:
         return n_runs
     total = n_runs
     if not addresses.shares_residual:
-        total = _add_planes(addresses, place, addresses.residual, 1, 0, 1, READS, runs, n_runs)
+        total = _add_planes(addresses, place, tensor, 1, 0, 1, READS, runs, n_runs)
     elif is_new_group:
-        n_bits = (place.groups - place.group) * bits
-        total = _add_run(runs, n_runs, base + place.group * bits, n_bits, READS)
+        n_bits = (place.groups - place.group) * tensor.bits
+        total = _add_run(runs, n_runs, tensor, place.group * tensor.bits, n_bits, READS)
     return total
 
 
 @jit
 def add_weights(addresses: TileAddresses, place: TilePlace, runs: Counts, n_runs: int) -> int:
     """Append a tile's weights, and its biases if it has the last channels."""
-    base, bits = addresses.weights.base, addresses.weights.bits
+    tensor = addresses.weights
     channel_weights, blocks = addresses.channel_weights, addresses.blocks
     first_weight = place.channel * channel_weights // blocks
-    run_bits = (place.channels - place.channel) * channel_weights // blocks * bits
+    run_bits = (place.channels - place.channel) * channel_weights // blocks * tensor.bits
     for group in range(place.group, place.groups):
         for each in range(place.filter, place.filters):
             number = group * addresses.filters + each
             first = number * addresses.filter_weights + first_weight
-            n_runs = _add_run(runs, n_runs, base + first * bits, run_bits, READS)
-    base, bits = addresses.biases.base, addresses.biases.bits
-    if bits == 0 or place.channels < addresses.channels:
+            n_runs = _add_run(runs, n_runs, tensor, first * tensor.bits, run_bits, READS)
+    tensor = addresses.biases
+    if tensor.bits == 0 or place.channels < addresses.channels:
         return n_runs
-    run_bits = (place.filters - place.filter) * bits
+    run_bits = (place.filters - place.filter) * tensor.bits
     for group in range(place.group, place.groups):
         first = group * addresses.filters + place.filter
-        n_runs = _add_run(runs, n_runs, base + first * bits, run_bits, READS)
+        n_runs = _add_run(runs, n_runs, tensor, first * tensor.bits, run_bits, READS)
     return n_runs
 
 
@@ -160,27 +161,42 @@ def _add_planes(
     runs: Counts,
     n_runs: int,
 ) -> int:
-    base, bits = tensor.base, tensor.bits
     rows, cols = addresses.output_rows, addresses.output_cols
-    run_bits = (place.cols - place.col) * bits
+    run_bits = (place.cols - place.col) * tensor.bits
     for image in range(place.image, place.images):
         for group in range(place.group, place.groups):
             for each in range(first_filter, end_filter):
                 plane = (image * addresses.groups + group) * filters + each
                 for row in range(place.row, place.rows):
-                    first = base + ((plane * rows + row) * cols + place.col) * bits
-                    n_runs = _add_run(runs, n_runs, first, run_bits, direction)
+                    first = ((plane * rows + row) * cols + place.col) * tensor.bits
+                    n_runs = _add_run(runs, n_runs, tensor, first, run_bits, direction)
     return n_runs
 
 
 @jit
-def _add_run(runs: Counts, n_runs: int, first: int, bits: int, direction: int) -> int:
-    """Append a run, or lengthen the one before it that ends where it begins."""
+def _add_run(
+    runs: Counts, n_runs: int, tensor: Operand, offset: int, bits: int, direction: int
+) -> int:
+    """Append a run, or lengthen the one before it that ends where it begins.
+
+    Parameters
+    ----------
+    offset
+        From the beginning of the tensor, in bits of its elements. A bit of its code that holds
+        the end of one run and the beginning of the next is in both.
+    """
+    first = tensor.base + offset
+    end = first + bits
+    if tensor.code.coded != tensor.code.plain:
+        first = tensor.base + offset * tensor.code.coded // tensor.code.plain
+        end = tensor.base + count_coded(tensor.code, offset + bits)
     last = n_runs - 1
-    if n_runs > 0 and runs[last, 0] + runs[last, 1] == first and runs[last, 2] == direction:
-        runs[last, 1] += bits
-        return n_runs
+    if n_runs > 0 and runs[last, 2] == direction:
+        before = runs[last, 0] + runs[last, 1]
+        if before - 1 <= first <= before:
+            runs[last, 1] = end - runs[last, 0]
+            return n_runs
     runs[n_runs, 0] = first
-    runs[n_runs, 1] = bits
+    runs[n_runs, 1] = end - first
     runs[n_runs, 2] = direction
     return n_runs + 1

@@ -98,7 +98,7 @@ def time_transfers(
     loop_order, trips, group_sizes, pixel_sizes, ifm_sizes, filter_sizes, channel_sizes
         Those of `run_schedule`.
     scratch
-        int64[7, 4], overwritten.
+        int64[7, 5], overwritten.
     runs
         int64[n, 3], room for the runs of one operand of a tile.
     ends

@@ -35,11 +35,12 @@ INTERLEAVED = "bank_group_interleave"
 
 # Directions, and places of the stretches that wait among the counts of a channel.
 READS, WRITES = 0, 1
-# Other places in the counts of a channel.
+# Other places in the counts of a channel; the last are reads by what they found in their bank.
 WAITING_WRITES, IS_WRITING, WINDOW_BURSTS, WINDOW_ACTIVATIONS = 2, 3, 4, 5
-REORDERED, N_COUNTS = 6, 7
-# Places in the totals: reads by what they found in their bank.
-HITS, MISSES, N_TOTALS = 0, 1, 2
+REORDERED, HITS, MISSES, N_COUNTS = 6, 7, 8, 9
+# What is known of a bank: counts of the window, the row that is open, how many rows are opened
+# once, of the bursts that are reordered together, and from SEEN on which.
+BURSTS, ACTIVATIONS, OPEN_ROW, N_SEEN, SEEN = 0, 1, 2, 3, 4
 NO_ROW = -1
 STRETCHES_AT_A_TIME = 128
 """Of reads, served by one call, which changes no time."""
@@ -84,21 +85,16 @@ class WindowRules(NamedTuple):
 class WindowState(NamedTuple):
     """What DRAM remembers of the bursts before.
 
+    In few arrays, because Numba takes long to compile each.
+
     Attributes
     ----------
     closed_ns
         float64[channel], windows that are full, and turns.
     counts
-        int64[channel, 6]
-    totals
-        int64[2]
-    bursts, activations
-        int64[channel, bank], of the window.
-    open_row
-        int64[channel, bank]
-    seen, n_seen
-        int64[channel, bank, reorder_bursts + 1] and int64[channel, bank]: rows that are
-        opened once, of the bursts that are reordered together.
+        int64[channel, N_COUNTS]
+    banks
+        int64[channel, SEEN + reorder_bursts + 1, bank]
     waiting
         int64[channel, 2, n, 2], reads and writes that were not served yet, in stretches of
         neighbours: the first place in the channel, and how many they are.
@@ -106,12 +102,7 @@ class WindowState(NamedTuple):
 
     closed_ns: NDArray[np.float64]
     counts: Counts
-    totals: Counts
-    bursts: Counts
-    activations: Counts
-    open_row: Counts
-    seen: Counts
-    n_seen: Counts
+    banks: Counts
     waiting: Counts
 
 
@@ -143,16 +134,13 @@ def window_rules(device: DramDevice, channels: int, max_outstanding_reads: int) 
 
 def idle_state(rules: WindowRules) -> WindowState:
     """Give the state of a memory whose rows are all closed."""
-    channels, banks = rules.channels, 1 << (rules.low_bits + rules.high_bits)
+    channels, n_banks = rules.channels, 1 << (rules.low_bits + rules.high_bits)
+    banks = np.zeros((channels, SEEN + rules.reorder_bursts + 1, n_banks), np.int64)
+    banks[:, OPEN_ROW] = NO_ROW
     return WindowState(
         closed_ns=np.zeros(channels),
         counts=np.zeros((channels, N_COUNTS), np.int64),
-        totals=np.zeros(N_TOTALS, np.int64),
-        bursts=np.zeros((channels, banks), np.int64),
-        activations=np.zeros((channels, banks), np.int64),
-        open_row=np.full((channels, banks), NO_ROW),
-        seen=np.full((channels, banks, rules.reorder_bursts + 1), NO_ROW),
-        n_seen=np.ones((channels, banks), np.int64),
+        banks=banks,
         waiting=np.zeros((channels, 2, max(rules.write_batch, STRETCHES_AT_A_TIME), 2), np.int64),
     )
 
@@ -179,11 +167,19 @@ def least_ns_per_bit(rules: WindowRules) -> float:
 @jit
 def begin_batch(state: WindowState) -> None:
     """Start to count time anew; rows stay open."""
-    state.closed_ns[:] = 0
-    state.counts[:] = 0
-    state.totals[:] = 0
-    state.bursts[:] = 0
-    state.activations[:] = 0
+    for channel in range(len(state.closed_ns)):
+        state.closed_ns[channel] = 0
+        for place in range(N_COUNTS):
+            state.counts[channel, place] = 0
+        _begin_window(state.banks[channel])
+
+
+@jit
+def _begin_window(banks: Counts) -> None:
+    """Forget what the banks of a channel did in the window before."""
+    for bank in range(banks.shape[1]):
+        banks[BURSTS, bank] = 0
+        banks[ACTIVATIONS, bank] = 0
 
 
 @jit
@@ -227,12 +223,13 @@ def move_runs(rules: WindowRules, state: WindowState, runs: Counts, n_runs: int)
             if channel == channels:
                 channel, place_there = 0, place_there + 1
         begin, end, direction = first, last + 1, its_direction
-    slowest = 0.0
+    slowest, hits, misses = 0.0, 0, 0
     for channel in range(channels):
         _serve(rules, state, channel, READS)
         _serve(rules, state, channel, WRITES)
         slowest = max(slowest, state.closed_ns[channel] + _window_ns(rules, state, channel))
-    hits, misses = state.totals[HITS], state.totals[MISSES]
+        hits += counts[channel, HITS]
+        misses += counts[channel, MISSES]
     in_flight = hits * rules.hit_latency_ns + misses * rules.miss_latency_ns
     nanoseconds: float = max(slowest * rules.slowdown, in_flight)
     return nanoseconds
@@ -244,10 +241,7 @@ def _serve(rules: WindowRules, state: WindowState, channel: int, direction: int)
     n_waiting = state.counts[channel, direction]
     if n_waiting == 0:
         return
-    counts, waiting, open_row = state.counts, state.waiting, state.open_row
-    bursts, activations = state.bursts, state.activations
-    seen, n_seen = state.seen, state.n_seen
-    n_banks = open_row.shape[1]
+    counts, waiting, banks = state.counts, state.waiting, state.banks[channel]
     low_banks, high_mask = 1 << rules.low_bits, (1 << rules.high_bits) - 1
     row_bits = rules.low_bits + rules.column_bits  # of places that share a row, bank by bank
 
@@ -269,12 +263,11 @@ def _serve(rules: WindowRules, state: WindowState, channel: int, direction: int)
                 state.closed_ns[channel] += _window_ns(rules, state, channel)
                 in_window = 0
                 counts[channel, WINDOW_ACTIVATIONS] = 0
-                bursts[channel] = 0
-                activations[channel] = 0
+                _begin_window(banks)
             if reordered == 0:
-                for each in range(n_banks):
-                    seen[channel, each, 0] = open_row[channel, each]
-                    n_seen[channel, each] = 1
+                for each in range(banks.shape[1]):
+                    banks[SEEN, each] = banks[OPEN_ROW, each]
+                    banks[N_SEEN, each] = 1
             high = place >> row_bits
             row = high >> rules.high_bits
             # As many at a time as share a row, a window, and what is reordered.
@@ -284,18 +277,18 @@ def _serve(rules: WindowRules, state: WindowState, channel: int, direction: int)
             # Neighbours go round the banks of the lowest bits.
             for first in range(place, place + min(together, low_banks)):
                 bank = ((high & high_mask) << rules.low_bits) | (first & (low_banks - 1))
-                bursts[channel, bank] += ((place + together - 1 - first) >> rules.low_bits) + 1
-                is_hit = row == open_row[channel, bank]
+                banks[BURSTS, bank] += ((place + together - 1 - first) >> rules.low_bits) + 1
+                is_hit = row == banks[OPEN_ROW, bank]
                 if not is_hit:
-                    for rank in range(n_seen[channel, bank]):
-                        is_hit |= row == seen[channel, bank, rank]
+                    for rank in range(banks[N_SEEN, bank]):
+                        is_hit |= row == banks[SEEN + rank, bank]
                 if not is_hit:
                     misses += 1
                     counts[channel, WINDOW_ACTIVATIONS] += 1
-                    activations[channel, bank] += 1
-                    open_row[channel, bank] = row
-                    seen[channel, bank, n_seen[channel, bank]] = row
-                    n_seen[channel, bank] += 1
+                    banks[ACTIVATIONS, bank] += 1
+                    banks[OPEN_ROW, bank] = row
+                    banks[SEEN + banks[N_SEEN, bank], bank] = row
+                    banks[N_SEEN, bank] += 1
             in_window += together
             reordered += together
             if reordered == rules.reorder_bursts:
@@ -304,8 +297,8 @@ def _serve(rules: WindowRules, state: WindowState, channel: int, direction: int)
     counts[channel, WINDOW_BURSTS], counts[channel, REORDERED] = in_window, reordered
     counts[channel, direction] = 0
     if direction == READS:
-        state.totals[HITS] += served - misses
-        state.totals[MISSES] += misses
+        counts[channel, HITS] += served - misses
+        counts[channel, MISSES] += misses
 
 
 @jit
@@ -313,18 +306,19 @@ def _window_ns(rules: WindowRules, state: WindowState, channel: int) -> float:
     """Time of a channel's window as far as it is filled."""
     bus = state.counts[channel, WINDOW_BURSTS] * rules.burst_ns
     rows = state.counts[channel, WINDOW_ACTIVATIONS] * rules.activation_gap_ns
-    banks = 0.0
-    n_banks = state.bursts.shape[1]
+    busiest = 0.0
+    banks = state.banks[channel]
+    n_banks = banks.shape[1]
     for bank in range(n_banks):
-        activations = state.activations[channel, bank]
-        hits = state.bursts[channel, bank] - activations
-        banks = max(banks, activations * rules.row_cycle_ns + hits * rules.same_group_burst_ns)
+        activations = banks[ACTIVATIONS, bank]
+        hits = banks[BURSTS, bank] - activations
+        busiest = max(busiest, activations * rules.row_cycle_ns + hits * rules.same_group_burst_ns)
     for group in range(rules.bank_groups):
         bursts = 0
         for bank in range(group, n_banks, rules.bank_groups):
-            bursts += state.bursts[channel, bank]
-        banks = max(banks, bursts * rules.same_group_burst_ns)
-    nanoseconds: float = power_mean(bus, rows, banks, rules.norm)
+            bursts += banks[BURSTS, bank]
+        busiest = max(busiest, bursts * rules.same_group_burst_ns)
+    nanoseconds: float = power_mean(bus, rows, busiest, rules.norm)
     return nanoseconds
 
 

@@ -10,6 +10,7 @@ from accel_sim.hardware.config import DeviceDram, HardwareConfig
 from accel_sim.hardware.devices import find_dram_device
 from accel_sim.mapping.array_axes import array_axes
 from accel_sim.mapping.array_counts import cut_evenly
+from accel_sim.mapping.coded_maps import AS_THEY_ARE, CodedMaps
 from accel_sim.mapping.input_extent import cut_axis
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_tables import PassTables, pass_tables
@@ -47,7 +48,7 @@ from accel_sim.timing.tensor_layout import (
     tile_addresses,
     tile_positions,
 )
-from accel_sim.timing.tile_walk import N_LOOPS
+from accel_sim.timing.tile_walk import N_PLACES
 
 CAUSES = tuple(field.name for field in fields(LayerCycles))
 """Of cycles, as the kernel numbers them."""
@@ -101,13 +102,17 @@ class DeviceStream:
 
 
 def device_stream(
-    nest: LoopNest, hardware: HardwareConfig, dram: DeviceDram, tile: Tile
+    nest: LoopNest,
+    hardware: HardwareConfig,
+    dram: DeviceDram,
+    tile: Tile,
+    coded: CodedMaps = AS_THEY_ARE,
 ) -> DeviceStream:
     """Place a layer's tensors in the memory of a machine."""
     device = find_dram_device(dram.device, dram.address_map)
     row_bits = device.row_bytes * BITS_PER_BYTE * dram.channels
     return DeviceStream(
-        addresses=tile_addresses(nest, tile, moved_bits(nest, hardware), row_bits),
+        addresses=tile_addresses(nest, tile, moved_bits(nest, hardware), row_bits, coded),
         positions=tile_positions(nest, tile),
         windows=window_rules(device, dram.channels, dram.max_outstanding_reads),
         cycles_per_ns=hardware.clock_MHz / 1000,
@@ -275,7 +280,7 @@ def _time_stream(
         sizes.inputs,
         sizes.filters,
         sizes.channels,
-        np.zeros((N_SCRATCH, N_LOOPS), np.int64),
+        np.zeros((N_SCRATCH, N_PLACES), np.int64),
         np.zeros((most_runs(stream.addresses, stream.positions), 3), np.int64),
         ends,
         recorded,
@@ -304,7 +309,7 @@ def _run(
         sizes.passes,
         ends,
         timeline,
-        np.zeros((N_SCRATCH, N_LOOPS), np.int64),
+        np.zeros((N_SCRATCH, N_PLACES), np.int64),
         causes,
     )
     return LayerCycles(**dict(zip(CAUSES, causes.tolist(), strict=True)))

@@ -37,6 +37,8 @@ from accel_sim.timing.tile_walk import (
     WEIGHTS,
     advance,
     copy_counts,
+    count_read,
+    count_written,
     fill_loads,
     fill_stores,
 )
@@ -88,7 +90,7 @@ def work_on_tile(
     is_first, is_last
         Whether the tile begins, and ends, the reduction of its outputs.
     loads, stores
-        int64[4], bits that DRAM moves into and out of the buffers meanwhile.
+        int64[5], bits that come into and out of the buffers from DRAM meanwhile.
     """
     outputs = groups * pixels * filters
     if passes is not None:
@@ -187,7 +189,7 @@ def transfer(
     for operand in (PSUM, WEIGHTS, IFM):
         if loads[operand] == 0 or is_double_buffered(rules, operand) != is_overlapped:
             continue
-        bits += loads[operand]
+        bits += count_read(rules, loads, operand)
         begin, end = end, rules.latency + -(-bits * rules.read_cycles // rules.read_bits)
         if is_timed:
             end = ends[operand]
@@ -197,7 +199,7 @@ def transfer(
     for operand in (PSUM, OFM):
         if stores[operand] == 0 or is_double_buffered(rules, operand) != is_overlapped:
             continue
-        bits += stores[operand]
+        bits += count_written(rules, stores, operand)
         begin, end = end, reads_end + -(-bits * rules.write_cycles // rules.write_bits)
         if is_timed:
             end = ends[N_OPERANDS + operand]
@@ -254,7 +256,7 @@ def run_schedule(
         int64[tiles + 2, 8], overwritten: a row before the first tile, with each tile, after the
         last; int64[0, 8] where nobody asks for it.
     scratch
-        int64[7, 4], overwritten.
+        int64[7, 5], overwritten: a row has room for a number per loop, or per place of what moves.
     causes
         int64[11], overwritten: the cycles by cause.
     """
@@ -330,9 +332,9 @@ def note_step(
     times[STEP_END] = end
     times[READ] = 0
     for operand in (PSUM, WEIGHTS, IFM):
-        times[READ] += loads[operand]
+        times[READ] += count_read(rules, loads, operand)
     times[WRITTEN] = 0
     for operand in (PSUM, OFM):
         is_meanwhile = is_double_buffered(rules, operand)
         stores = stores_meanwhile if is_meanwhile else stores_afterwards
-        times[WRITTEN] += stores[operand]
+        times[WRITTEN] += count_written(rules, stores, operand)

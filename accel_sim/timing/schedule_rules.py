@@ -10,8 +10,10 @@ from accel_sim.hardware.choices import Ports
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.mapping.array_axes import array_axes, lay_out_reduction
 from accel_sim.mapping.buffer_needs import most_kept_weight_bits
+from accel_sim.mapping.coded_maps import AS_THEY_ARE, CodedMaps
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.stored_bits import moved_bits, stored_bits
+from accel_sim.timing.code_length import CodeLength, code_length
 from accel_sim.timing.dram import dram_timing
 from accel_sim.timing.mac_array import ArrayRules, array_rules
 from accel_sim.timing.pass_cycles import NetworkRules
@@ -62,7 +64,9 @@ class ScheduleRules(NamedTuple):
     most_kept_weight_bits
         Weights of a tile that are more than this come anew with every tile.
     dram_ifm_bits, dram_residual_bits, dram_ofm_bits
-        Of one element that DRAM moves: 0 where the operand stays on chip.
+        Of one element that passes between DRAM and buffers: 0 where the operand stays on chip.
+    ifm_code, residual_code, ofm_code
+        What DRAM moves of that.
     read_cycles, read_bits, write_cycles, write_bits
         DRAM moves ``read_bits`` in ``read_cycles``, and so for writes.
     """
@@ -98,6 +102,9 @@ class ScheduleRules(NamedTuple):
     dram_ifm_bits: int
     dram_residual_bits: int
     dram_ofm_bits: int
+    ifm_code: CodeLength
+    residual_code: CodeLength
+    ofm_code: CodeLength
     read_cycles: int
     read_bits: int
     write_cycles: int
@@ -105,7 +112,9 @@ class ScheduleRules(NamedTuple):
     latency: int
 
 
-def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
+def schedule_rules(
+    nest: LoopNest, hardware: HardwareConfig, coded: CodedMaps = AS_THEY_ARE
+) -> ScheduleRules:
     """Resolve a machine for one layer."""
     bits = stored_bits(nest, hardware)
     moved = moved_bits(nest, hardware)
@@ -146,6 +155,9 @@ def schedule_rules(nest: LoopNest, hardware: HardwareConfig) -> ScheduleRules:
         dram_ifm_bits=moved.ifm,
         dram_residual_bits=moved.residual,
         dram_ofm_bits=moved.ofm,
+        ifm_code=code_length(coded.ifm),
+        residual_code=code_length(coded.residual),
+        ofm_code=code_length(coded.ofm),
         read_cycles=timing.read_cycles_per_bit.numerator,
         read_bits=timing.read_cycles_per_bit.denominator,
         write_cycles=timing.write_cycles_per_bit.numerator,

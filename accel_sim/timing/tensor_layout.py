@@ -2,29 +2,34 @@
 
 A feature map lies as ``[N, K, P, Q]``, its groups one after another in ``K``, and so do
 partial sums; weights lie as ``[K, C, R, S]``; biases, and second operands that all outputs
-of a group share, one after another. Elements are packed without gaps. Every tensor begins
-with a row of all channels of DRAM.
+of a group share, one after another. Elements are packed without gaps. The code of a map takes the
+place of its elements, and is taken to be equally long everywhere. Every tensor begins with a row
+of all channels of DRAM.
 """
 
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.mapping.coded_maps import AS_THEY_ARE, CodedMaps
 from accel_sim.mapping.input_extent import list_positions
 from accel_sim.mapping.loop_nest import LoopNest
 from accel_sim.mapping.stored_bits import StoredBits
 from accel_sim.mapping.tile import Tile
 from accel_sim.mapping.tile_space import col_axis, row_axis
+from accel_sim.timing.code_length import CodeLength, code_length, count_coded
 
 Counts = NDArray[np.int64]
 
 
 class Operand(NamedTuple):
-    """First bit of a tensor, and bits of one of its elements."""
+    """First bit of a tensor, bits of one of its elements, and what is stored of these."""
 
     base: int
     bits: int
+    code: CodeLength
 
 
 class TileAddresses(NamedTuple):
@@ -104,7 +109,13 @@ def tile_positions(nest: LoopNest, tile: Tile) -> TilePositions:
     )
 
 
-def tile_addresses(nest: LoopNest, tile: Tile, bits: StoredBits, row_bits: int) -> TileAddresses:
+def tile_addresses(
+    nest: LoopNest,
+    tile: Tile,
+    bits: StoredBits,
+    row_bits: int,
+    coded: CodedMaps = AS_THEY_ARE,
+) -> TileAddresses:
     """Place the tensors of a layer, and cut them into tiles.
 
     Parameters
@@ -115,20 +126,23 @@ def tile_addresses(nest: LoopNest, tile: Tile, bits: StoredBits, row_bits: int) 
     filter_weights = nest.channels * nest.channel_weights // nest.blocks
     maps = nest.batch * nest.groups
     n_filters = nest.groups * nest.filters
+    inputs = nest.channels * nest.input_rows * nest.input_cols
+    plain = code_length(Fraction(1))
     sizes = (
-        (maps * nest.channels * nest.input_rows * nest.input_cols, bits.ifm),
-        (nest.residual_elements, bits.residual),
-        (n_filters * filter_weights, bits.weight),
-        (n_filters, bits.bias),
-        (nest.outputs, bits.psum),
-        (nest.outputs, bits.ofm),
+        (maps * inputs, bits.ifm, code_length(coded.ifm)),
+        (nest.residual_elements, bits.residual, code_length(coded.residual)),
+        (n_filters * filter_weights, bits.weight, plain),
+        (n_filters, bits.bias, plain),
+        (nest.outputs, bits.psum, plain),
+        (nest.outputs, bits.ofm, code_length(coded.ofm)),
     )
     bases = [0]
-    for elements, element_bits in sizes:
-        bases.append(bases[-1] + -(-elements * element_bits // row_bits) * row_bits)
+    for elements, element_bits, code in sizes:
+        stored = count_coded.py_func(code, elements * element_bits)
+        bases.append(bases[-1] + -(-stored // row_bits) * row_bits)
     ifm, residual, weights, biases, psum, ofm = (
-        Operand(base=base, bits=element_bits)
-        for base, (_, element_bits) in zip(bases, sizes, strict=False)
+        Operand(base=base, bits=element_bits, code=code)
+        for base, (_, element_bits, code) in zip(bases, sizes, strict=False)
     )
     return TileAddresses(
         batch=nest.batch,

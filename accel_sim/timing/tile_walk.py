@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.timing.code_length import count_coded
 from accel_sim.timing.schedule_rules import ScheduleRules
 from quantizer.fixedpoint.jit import jit
 
@@ -10,6 +11,10 @@ Counts = NDArray[np.int64]
 
 # Operands, as the kernels number them.
 IFM, WEIGHTS, PSUM, OFM, N_OPERANDS = 0, 1, 2, 3, 4
+
+# Places of what a tile moves between DRAM and buffers: by operand, and the second operand's part
+# of the ifm's.
+RESIDUAL, N_PLACES = 4, 5
 
 # Loops over tiles, likewise.
 GROUPS, PIXELS, FILTERS, CHANNELS, N_LOOPS = 0, 1, 2, 3, 4
@@ -49,7 +54,7 @@ def fill_loads(
     channel_sizes: Counts,
     loads: Counts,
 ) -> None:
-    """Write the bits that a tile needs anew into ``loads``, int64[4]."""
+    """Write the bits that a tile needs anew into ``loads``, int64[5]."""
     loads[:] = 0
     groups = group_sizes[index[GROUPS]]
     pixels = pixel_sizes[index[PIXELS]]
@@ -59,10 +64,9 @@ def fill_loads(
         residuals = pixels
         if rules.shares_residual:
             residuals = 1 if changed[GROUPS] else 0
-        loads[IFM] = groups * (
-            ifm_sizes[index[PIXELS]] * channels * rules.dram_ifm_bits
-            + residuals * rules.dram_residual_bits
-        )
+        loads[RESIDUAL] = groups * residuals * rules.dram_residual_bits
+        loads[IFM] = groups * ifm_sizes[index[PIXELS]] * channels * rules.dram_ifm_bits
+        loads[IFM] += loads[RESIDUAL]
     has_weights = rules.channel_weights > 0
     of_channel = filter_sizes[0] * rules.channel_weights * rules.weight_bits
     streams = group_sizes[0] * channel_sizes[0] * of_channel > rules.most_kept_weight_bits
@@ -85,7 +89,7 @@ def fill_stores(
     has_next: bool,
     stores: Counts,
 ) -> None:
-    """Write the bits that a tile leaves to be taken away into ``stores``, int64[4].
+    """Write the bits that a tile leaves to be taken away into ``stores``, int64[5].
 
     Parameters
     ----------
@@ -103,3 +107,24 @@ def fill_stores(
         stores[OFM] = outputs * rules.dram_ofm_bits
     else:
         stores[PSUM] = outputs * rules.psum_bits
+
+
+@jit
+def count_read(rules: ScheduleRules, loads: Counts, operand: int) -> int:
+    """Count the bits that DRAM reads for an operand of a tile."""
+    if operand != IFM:
+        bits: int = loads[operand]
+        return bits
+    residual = loads[RESIDUAL]
+    of_both: int = count_coded(rules.ifm_code, loads[IFM] - residual)
+    of_both += count_coded(rules.residual_code, residual)
+    return of_both
+
+
+@jit
+def count_written(rules: ScheduleRules, stores: Counts, operand: int) -> int:
+    """Count the bits that DRAM writes for an operand of a tile."""
+    bits: int = stores[operand]
+    if operand == OFM:
+        bits = count_coded(rules.ofm_code, bits)
+    return bits

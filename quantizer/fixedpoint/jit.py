@@ -61,6 +61,12 @@ def _find_cache(folder: Path) -> Path | None:
     return cache_folder if os.access(cache_folder, os.W_OK) else None
 
 
+def is_compiled(function: Any) -> bool:
+    """Tell whether the cache has code of a jitted function; true where there is no cache."""
+    folder = function.stats.cache_path
+    return folder is None or any(Path(folder).glob(f"*.{function.__name__}-*.nbi"))
+
+
 class _Compiler(Compiler):
     """Compiles for calls from Python."""
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-HEAVY = ("numpy", "numba", "scipy", "onnx", "onnxruntime", "altair", "yaml", "PIL")
-VERBS = ("simulate", "compare", "sweep", "quantize", "check", "init", "list", "schema")
+HEAVY = ("numpy", "numba", "scipy", "onnx", "onnxruntime", "altair", "vl_convert", "yaml", "PIL")
+VERBS = ("simulate", "compare", "sweep", "widths", "quantize", "check", "init", "list", "schema")
 COMMAND = (sys.executable, "-c", "from accel_sim.cli.main import run; run()")
 
 

@@ -5,8 +5,11 @@ import pytest
 
 from accel_sim.hardware.buffers import OPERANDS
 from accel_sim.hardware.load import (
+    config_digest,
+    find_machine,
     hardware_schema,
     load_hardware,
+    read_text,
 )
 from quantizer.errors import InputError
 from tests.hardware.complaints import EDGE, complaint, complaint_of_text, line_of
@@ -16,6 +19,59 @@ ROWS = ["mac_array.dataflow=row_stationary", "mac_array.drain=hidden"]
 FILES = "mac_array.register_files={ifm_words: 12, weight_words: 224, psum_words: 24}"
 NETWORKS = "mac_array.networks={ifm_bits: 16, weight_bits: 64, psum_bits: 64}"
 NARROW = "{weight_bits: 4, activation_bits: 4, macs_per_pe: 4, along: reduction}"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (
+            "zero_rl",
+            "dram.compression: expected a section of keys or none, zero_rle; got 'zero_rl'",
+        ),
+        ("[zero_rle]", "dram.compression: expected a section of keys, got a list"),
+        ("{scheme: zero_rle}", "dram.compression: missing key 'run_bits'"),
+        ("{scheme: none, run_bits: 5}", "dram.compression.scheme: expected zero_rle; got 'none'"),
+        (
+            "{scheme: zero_rle, run_bit: 5}",
+            "dram.compression: unknown key 'run_bit'; did you mean 'run_bits'?",
+        ),
+        (
+            "{scheme: zero_rle, run_bits: 0}",
+            "dram.compression.run_bits: expected at least 1, got 0",
+        ),
+        (
+            "{scheme: zero_rle, run_bits: 17}",
+            "dram.compression.run_bits: expected at most 16, got 17",
+        ),
+    ],
+)
+@pytest.mark.parametrize("machine", ["edge_16x16", "mcu_4x4"])
+def test_a_compression_that_is_none_is_refused(machine, value, problem):
+    override = f"dram.compression={value}"
+    assert complaint(machine, [override]) == f"--set {override}: {problem}"
+
+
+def test_a_machine_without_values_has_nothing_to_measure_compression_on():
+    override = "dram.compression=zero_rle"
+    assert complaint("eyeriss_12x14", [override]) == (
+        f"eyeriss_12x14:{line_of(read_text(find_machine('eyeriss_12x14')), 'dram:')}: "
+        "dram.compression: how short zero_rle gets is measured on the values of a run, and a "
+        "machine that cuts its partial sums (precision.psum_storage_bits) has none; use none"
+    )
+    whole = load_hardware("eyeriss_12x14", [override, "precision.psum_storage_bits=32"])
+    assert whole.zero_run_bits == 5
+
+
+def test_zero_rle_alone_has_the_runs_of_eyeriss():
+    word, section = (
+        load_hardware("edge_16x16", [f"dram.compression={value}"])
+        for value in ("zero_rle", "{scheme: zero_rle, run_bits: 5}")
+    )
+    assert word == section
+    assert config_digest(word) == config_digest(section)
+    assert section.zero_run_bits == 5
+    assert load_hardware("edge_16x16").zero_run_bits is None
+    assert load_hardware("edge_16x16", ["dram.compression=none"]) == load_hardware("edge_16x16")
 
 
 def test_a_row_stationary_array_has_register_files_and_networks():

@@ -1,12 +1,14 @@
 """Small random layers and machines, and the same as the oracles state them."""
 
 from dataclasses import asdict, replace
+from fractions import Fraction
 
 from accel_sim.hardware.buffers import OPERANDS, Buffer
 from accel_sim.hardware.choices import Along
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.load import load_hardware
 from accel_sim.hardware.precision import MultiplierMode
+from accel_sim.mapping.coded_maps import CodedMaps
 from accel_sim.mapping.loop_nest import Kind, LoopNest
 from accel_sim.mapping.pass_tables import map_passes
 from accel_sim.mapping.stored_bits import stored_bits
@@ -159,6 +161,12 @@ def random_shared(rng, buffers) -> list[str]:
     if rng.integers(0, 2):
         return []
     return rng.permutation(names)[: rng.integers(2, len(names) + 1)].tolist()
+
+
+def random_codes(rng) -> CodedMaps:
+    """Codes of up to twice the length of their maps, or a thirtieth of it."""
+    lengths = [Fraction(int(rng.integers(1, 60)), int(rng.integers(30, 60))) for _ in range(3)]
+    return CodedMaps(ifm=lengths[0], residual=lengths[1], ofm=lengths[2])
 
 
 def let_maps_stay(rng, nest: LoopNest) -> LoopNest:

@@ -7,7 +7,7 @@ import pytest
 
 from accel_sim import load_hardware, predict_power_mW, read_measured_layers
 from accel_sim.builtin import find_builtin
-from accel_sim.measured_layers import MeasuredLayer
+from accel_sim.calibration.measured_layers import MeasuredLayer
 from benchmarks.eyeriss import (
     NEUTRAL,
     PINS,

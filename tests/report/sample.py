@@ -12,6 +12,7 @@ from accel_sim.mapping.traffic import NO_BUFFER_ACCESSES, NO_DRAM_BYTES, DramByt
 from accel_sim.measure import LayerValues, ValueReport
 from accel_sim.performance import LayerPerformance
 from accel_sim.report.facts import (
+    Datapath,
     Doubling,
     ImageFacts,
     NetworkFacts,
@@ -171,6 +172,7 @@ VALUES = ValueReport(
     float_top1_accuracy_fraction=0.625,
     top1_tie_fraction=0.0,
     images=8,
+    zero_run_pairs=None,
 )
 
 
@@ -179,6 +181,7 @@ def with_values() -> RunReport:
         run=RunFacts(host="here", kernel_path="numba", threads=2, seconds=1.5),
         hardware=HARDWARE,
         hardware_digest="ab" * 32,
+        datapath=Datapath.FIXED,
         network=NetworkFacts(
             name="sample", digest="cd" * 32, macs=16_000, parameters=240, notes=("A note.",)
         ),

@@ -109,6 +109,7 @@ def test_without_values_only_what_needs_images_is_null():
         "accumulator_channels",
         "accumulator_proven_channels",
         "output_saturations",
+        "uncompressed_dram_bytes",
         "zero_ifm_fraction",
         "zero_weight_fraction",
     }

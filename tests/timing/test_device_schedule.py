@@ -1,6 +1,8 @@
 """Does a schedule wait for its addresses as a memory makes it wait, burst by burst?"""
 
+import math
 from dataclasses import asdict, replace
+from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
 
@@ -9,6 +11,7 @@ import pytest
 
 from accel_sim.hardware.devices import dram_devices, find_dram_device
 from accel_sim.hardware.load import load_hardware
+from accel_sim.mapping.coded_maps import AS_THEY_ARE
 from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.loop_nest import Kind
 from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
@@ -21,7 +24,13 @@ from accel_sim.timing.pipeline import (
     tile_sizes,
 )
 from accel_sim.timing.schedule_rules import schedule_rules
-from tests.mapping.random_layers import as_problem, let_maps_stay, random_machine, random_nest
+from tests.mapping.random_layers import (
+    as_problem,
+    let_maps_stay,
+    random_codes,
+    random_machine,
+    random_nest,
+)
 from tests.oracles.dram_windows import AddressedMemory
 from tests.oracles.loop_nest_walk import walk
 from tests.oracles.tensor_places import tile_elements
@@ -69,9 +78,10 @@ def steps_of(problem, addresses):
 
         def bursts(operand, numbers):
             touched = set()
+            length = Fraction(*operand.code)
             for number in numbers:
-                first = operand.base + number * operand.bits
-                last = first + operand.bits - 1
+                first = operand.base + math.floor(number * operand.bits * length)
+                last = operand.base + math.ceil((number + 1) * operand.bits * length) - 1
                 touched |= set(range(first // BURST_BITS, last // BURST_BITS + 1))
             return sorted(touched) if operand.bits else []
 
@@ -92,11 +102,11 @@ def steps_of(problem, addresses):
         )
 
 
-def compare_with_simulation(rng, nest, hardware):
+def compare_with_simulation(rng, nest, hardware, coded=AS_THEY_ARE):
     space = enumerate_tiles(nest, hardware)
     candidate = int(rng.integers(0, len(space.feasible)))
     order = loop_orders(nest)[int(rng.integers(0, len(loop_orders(nest))))]
-    stream = device_stream(nest, hardware, hardware.dram, space.tile(candidate))
+    stream = device_stream(nest, hardware, hardware.dram, space.tile(candidate), coded)
     problem = as_problem(nest, hardware, space, candidate, order)
     steps = list(steps_of(problem, stream.addresses))
     if nest.kind is Kind.MAC:
@@ -115,7 +125,8 @@ def compare_with_simulation(rng, nest, hardware):
         hardware.clock_MHz / 1000,
     )
     total, stalls = simulate(steps, busy, memory, double_buffering_of(hardware))
-    rules, sizes = schedule_rules(nest, hardware), tile_sizes(nest, hardware, space, candidate)
+    rules = schedule_rules(nest, hardware, coded)
+    sizes = tile_sizes(nest, hardware, space, candidate)
     cycles = device_cycles(rules, stream, sizes, order)
     assert cycles.total == total
     assert cycles.stall_dram_ifm == stalls["ifm"]
@@ -155,6 +166,19 @@ def test_schedule_on_the_lanes_equals_a_simulation(kind, seed):
     nest = random_nest(rng, kind)
     hardware = random_machine(rng, wide_ports(rng), "post_processing.lanes=3", device_dram(rng))
     compare_with_simulation(rng, let_maps_stay(rng, nest) if seed % 2 else nest, hardware)
+
+
+@pytest.mark.parametrize("kind", [Kind.MAC, Kind.ADD, Kind.MULTIPLY])
+@pytest.mark.parametrize("seed", seeds(8, 40))
+def test_a_schedule_of_coded_maps_equals_a_simulation(kind, seed):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng, kind)
+    lanes = 4096 if kind is Kind.MAC else 3
+    hardware = random_machine(
+        rng, wide_ports(rng), f"post_processing.lanes={lanes}", device_dram(rng), "clock_MHz=1500"
+    )
+    nest = let_maps_stay(rng, nest) if seed % 2 else nest
+    compare_with_simulation(rng, nest, hardware, random_codes(rng))
 
 
 @pytest.mark.parametrize("dataflow", ["output_stationary", "row_stationary"])

@@ -1,11 +1,13 @@
 """Does the schedule equal a simulation of one clock cycle at a time?"""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from accel_sim.hardware.choices import Along, Dataflow, Drain, EdgeTiles, FoldOverlap, Ports
+from accel_sim.mapping.coded_maps import AS_THEY_ARE
 from accel_sim.mapping.enumerate_tiles import enumerate_tiles
 from accel_sim.mapping.joined_groups import join_groups
 from accel_sim.mapping.loop_orders import LOOP_ORDERS, loop_orders
@@ -20,6 +22,7 @@ from tests.mapping.random_layers import (
     as_problem,
     in_random_mode,
     let_maps_stay,
+    random_codes,
     random_groups,
     random_machine,
     random_nest,
@@ -190,16 +193,36 @@ def flat_dram(rng) -> str:
     )
 
 
-def compare_with_simulation(rng, nest, hardware):
+def code_maps(steps, coded):
+    """Steps whose maps move as codes, of whole bits; they have no second operand."""
+    for step in steps:
+        loads = {**step.loads, "ifm": math.ceil(step.loads.get("ifm", 0) * coded.ifm)}
+        stores = {**step.stores, "ofm": math.ceil(step.stores.get("ofm", 0) * coded.ofm)}
+        yield replace(step, loads=loads, stores=stores)
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("seed", seeds(10, 40))
+def test_a_schedule_of_coded_maps_equals_a_simulation_cycle_by_cycle(seed, dataflow):
+    rng = np.random.default_rng(seed)
+    nest = random_nest(rng)
+    hardware = random_machine(
+        rng, wide_ports(rng), "post_processing.lanes=4096", flat_dram(rng), dataflow=dataflow
+    )
+    compare_with_simulation(rng, nest, hardware, random_codes(rng))
+
+
+def compare_with_simulation(rng, nest, hardware, coded=AS_THEY_ARE):
     space = enumerate_tiles(nest, hardware)
     for candidate in rng.integers(0, len(space.feasible), 2):
         order = LOOP_ORDERS[int(rng.integers(0, len(LOOP_ORDERS)))]
         problem = as_problem(nest, hardware, space, int(candidate), order)
         steps = walk(problem).steps
         busy = [busy_cycles(hardware, problem, step) for step in steps]
-        total, stalls = simulate(steps, busy, memory_of(hardware), double_buffering_of(hardware))
+        moves = list(code_maps(steps, coded))
+        total, stalls = simulate(moves, busy, memory_of(hardware), double_buffering_of(hardware))
         sizes = tile_sizes(nest, hardware, space, int(candidate))
-        cycles = layer_cycles(schedule_rules(nest, hardware), sizes, order)
+        cycles = layer_cycles(schedule_rules(nest, hardware, coded), sizes, order)
         assert cycles.total == total
         assert cycles.stall_dram_ifm == stalls["ifm"]
         assert cycles.stall_dram_weights == stalls["weights"]

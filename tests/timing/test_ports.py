@@ -13,7 +13,7 @@ from accel_sim.timing import schedule_kernel
 from accel_sim.timing.pipeline import layer_cycles, tile_sizes
 from accel_sim.timing.record import as_record
 from accel_sim.timing.schedule_rules import schedule_rules
-from accel_sim.timing.tile_walk import N_LOOPS
+from accel_sim.timing.tile_walk import N_PLACES
 
 # 16 pixels, 16 filters, 64 channels: one fold of 64 products on a 16x16 array, and
 # 16 + 16 - 2 + 16 = 46 cycles of skew and drain: 110 in all.
@@ -153,7 +153,7 @@ def test_the_kernel_says_the_same_as_plain_python():
         run, rules = schedule_kernel.run_schedule, schedule_rules(NEST, hardware)
         for kernel, its_rules in ((run, as_record(rules)), (run.py_func, rules)):
             causes = np.zeros(schedule_kernel.N_CAUSES, np.int64)
-            scratch = np.zeros((schedule_kernel.N_SCRATCH, N_LOOPS), np.int64)
+            scratch = np.zeros((schedule_kernel.N_SCRATCH, N_PLACES), np.int64)
             total = kernel(
                 its_rules, np.array([0, 1, 2, 3]),
                 np.array([len(tile) for tile in tiles]), sizes.groups, sizes.pixels,

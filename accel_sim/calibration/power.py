@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.calibration.factor_fit import fit_factors
+from accel_sim.calibration.measured_layers import MeasuredLayer
 from accel_sim.energy.band import Constant
 from accel_sim.energy.scaling import scaled_constant
-from accel_sim.factor_fit import fit_factors
 from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.energy_table import EnergyTable, TableEntry
-from accel_sim.measured_layers import MeasuredLayer
 from accel_sim.performance import LayerActivity, LayerPerformance, price_layers
 from accel_sim.scheduling import LayerSchedule, schedule_layers
 from quantizer.errors import InputError, nearest

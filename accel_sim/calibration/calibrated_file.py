@@ -4,9 +4,9 @@ import json
 import textwrap
 from pathlib import Path
 
+from accel_sim.calibration.power import FittedFactor, PowerCalibration
 from accel_sim.hardware.load import find_machine, parse_hardware, read_text
 from accel_sim.hardware.yaml_edit import set_items
-from accel_sim.power_calibration import FittedFactor, PowerCalibration
 
 DIGITS = 4
 """Significant digits of a value in a file."""

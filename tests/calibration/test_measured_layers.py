@@ -3,7 +3,7 @@
 import pytest
 
 from accel_sim import read_measured_layers
-from accel_sim.measured_layers import MeasuredLayer
+from accel_sim.calibration.measured_layers import MeasuredLayer
 from quantizer.errors import InputError
 
 HEAD = "layer,power_mW,latency_ms,zero_ifm_fraction\n"

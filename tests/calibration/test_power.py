@@ -7,10 +7,10 @@ import pytest
 
 from accel_sim import calibrate_power, calibrated_yaml, load_hardware, predict_power_mW
 from accel_sim.builtin import find_builtin
+from accel_sim.calibration.factor_fit import fit_factors
+from accel_sim.calibration.measured_layers import MeasuredLayer
 from accel_sim.energy.scaling import scaled_constant
-from accel_sim.factor_fit import fit_factors
 from accel_sim.hardware.load import find_machine
-from accel_sim.measured_layers import MeasuredLayer
 from benchmarks.eyeriss import PINS, calibrate, convolutions
 from quantizer.errors import InputError
 from tools.refresh_docs import CALIBRATION, refresh_example
