@@ -50,6 +50,7 @@ from pathlib import Path
 from statistics import median
 
 from accel_sim.builtin import TrainedNetwork, find_builtin
+from accel_sim.calibration.measured_layers import MeasuredLayer, read_measured_layers
 from accel_sim.energy.band import Energy, sum_energies
 from accel_sim.energy.constants import energy_constants
 from accel_sim.energy.dram import dram_costs, dram_energy
@@ -60,7 +61,6 @@ from accel_sim.hardware.config import HardwareConfig
 from accel_sim.hardware.devices import find_dram_device
 from accel_sim.hardware.load import load_hardware
 from accel_sim.mapping.traffic import NO_DRAM_BYTES
-from accel_sim.measured_layers import MeasuredLayer, read_measured_layers
 from accel_sim.performance import LayerActivity, LayerPerformance, run_performance
 from quantizer.errors import InputError
 from quantizer.network.graph import Network
