@@ -42,7 +42,7 @@ def wire_costs(
     array_mm = math.sqrt(area.logic_mm2)
     beside_mm = (math.sqrt(memory.area.value) + array_mm) / 2
     across_mm = beside_mm + (array_mm if name in ("ifm", "weights") else 0.0)
-    bit = _wire_bit(hardware)
+    bit = wire_bit(hardware)
 
     def word(length_mm: float) -> Constant:
         return bit.scaled(
@@ -53,8 +53,8 @@ def wire_costs(
     return WireCosts(read=word(across_mm), write=word(beside_mm))
 
 
-def _wire_bit(hardware: HardwareConfig) -> Constant:
-    """Energy of one bit over one millimetre."""
+def wire_bit(hardware: HardwareConfig) -> Constant:
+    """Energy of one bit over one millimetre, in pJ."""
     own = own_constant("wire_bit_pJ", "wire_bit_pJ", "pJ", hardware)
     if own is not None:
         return own
