@@ -217,20 +217,24 @@ def _prepare_run(
         trace = exact.run(image)
         reference = float_network.run(image)
         samples = quantized_constants.run(image)
+        nonzeros = {name: int(np.count_nonzero(raw)) for name, raw in trace.tensors.items()}
         layers = {}
         for layer in graph.layers:
             fmt, own = network.formats[layer.ofm], samples[layer.ofm]
             for maps in (reference, samples):
                 check_finite(images, index, layer.ofm, maps[layer.ofm])
-            read = [trace.tensors[name] for name in layer.inputs]
-            ofm = channels_first(trace.tensors[layer.ofm])
+            elements = sum(trace.tensors[name].size for name in layer.inputs)
+            raw = trace.tensors[layer.ofm]
+            zero_levels = 0
+            if zero_run_bits is not None:
+                zero_levels = zero_rle.count_zero_levels(raw, zero_run_bits)
             layers[layer.name] = _LayerOnImage(
-                end_to_end=compare(reference[layer.ofm], ofm, fmt.step),
+                end_to_end=compare(reference[layer.ofm], channels_first(raw), fmt.step),
                 local=compare(own, encode(own, fmt, rounding), fmt.step),
                 events=trace.events[layer.name],
-                zeros=sum(ifm.size - int(np.count_nonzero(ifm)) for ifm in read),
-                elements=sum(ifm.size for ifm in read),
-                pairs=0 if zero_run_bits is None else _count_pairs(ofm, zero_run_bits),
+                zeros=elements - sum(nonzeros[name] for name in layer.inputs),
+                elements=elements,
+                pairs=nonzeros[layer.ofm] + zero_levels,
             )
         return _ImageRun(
             tensors={
@@ -243,11 +247,6 @@ def _prepare_run(
         )
 
     return run
-
-
-def _count_pairs(raw: NDArray[np.int32], run_bits: int) -> int:
-    runs, _ = zero_rle.encode(raw.reshape(-1), run_bits)
-    return len(runs)
 
 
 def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float32]]:

@@ -9,6 +9,8 @@ Source: Chen, Krishna, Emer and Sze, "Eyeriss: an energy-efficient reconfigurabl
 deep convolutional neural networks", JSSC 2017, with 5 bits for a run and 16 for a level.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,86 @@ def encode(values: NDArray[np.int32], run_bits: int) -> tuple[NDArray[np.int32],
     runs, levels = np.empty((2, len(values)), np.int32)
     n_pairs = _encode(values, (1 << run_bits) - 1, runs, levels)
     return runs[:n_pairs], levels[:n_pairs]
+
+
+def count_zero_levels(values: NDArray[np.integer[Any]], run_bits: int) -> int:
+    """Count the pairs of a map's code whose level is zero: all but one for each other value.
+
+    Parameters
+    ----------
+    values
+        int[C, H, W], coded channel by channel, or of another shape, as it lies.
+    run_bits
+        Of a run, 1 to 16.
+    """
+    if run_bits > _BYTE_BITS:
+        _, levels = encode(values.reshape(-1).astype(np.int32), run_bits)
+        return len(levels) - int(np.count_nonzero(levels))
+    planes = values if values.ndim == _CHW else values.reshape(1, 1, -1)
+    # As maps lie in memory: a row of channels for each pixel.
+    return int(_count_zero_levels(planes.transpose(1, 2, 0), (1 << run_bits) - 1))
+
+
+_CHW = 3
+_BYTE_BITS = 8
+"""Runs up to this width are counted in bytes."""
+_BYTE_MAX = 255
+
+
+@jit
+def _count_zero_levels(values, longest):
+    """Count the pairs whose level is a zero: behind a longest run, and at the end of the map.
+
+    All channels are counted at once, each as if a level came before it; what the run before it
+    changes is put right at the end.
+
+    Parameters
+    ----------
+    values : int[H, W, C]
+    longest : int
+        Zeros in a run at most, up to 255.
+    """
+    n_rows, n_cols, n_channels = values.shape
+    run = np.zeros(n_channels, np.uint8)
+    levels = np.zeros(n_channels, np.uint8)
+    counted = np.zeros(n_channels, np.int64)
+    full, pixels = np.uint8(longest), 0
+    for row in range(n_rows):
+        for col in range(n_cols):
+            # Bytes and no branches, so that many channels go side by side.
+            for channel in range(n_channels):
+                zero = values[row, col, channel] == 0
+                is_full = run[channel] == full
+                levels[channel] = np.uint8(levels[channel] + np.uint8(zero & is_full))
+                goes_on = zero & (not is_full)
+                run[channel] = np.uint8(run[channel] + np.uint8(1)) if goes_on else np.uint8(0)
+            pixels += 1
+            if pixels == _BYTE_MAX:
+                pixels = 0
+                for channel in range(n_channels):
+                    counted[channel] += levels[channel]
+                    levels[channel] = 0
+    total, before = 0, 0
+    for channel in range(n_channels):
+        zeros = _leading_zeros(values, channel)
+        total += counted[channel] + levels[channel]
+        total += (before + zeros) // (longest + 1) - zeros // (longest + 1)
+        is_empty = zeros == n_rows * n_cols
+        before = (before + zeros) % (longest + 1) if is_empty else int(run[channel])
+    return total + (before > 0)
+
+
+@jit
+def _leading_zeros(values, channel):
+    """Count the zeros before the first level of a channel, int[H, W, C]."""
+    n_rows, n_cols, _ = values.shape
+    zeros = 0
+    for row in range(n_rows):
+        for col in range(n_cols):
+            if values[row, col, channel] != 0:
+                return zeros
+            zeros += 1
+    return zeros
 
 
 @jit

@@ -101,3 +101,49 @@ def test_a_code_that_ends_early_or_late_is_no_code():
     for wrong in (code + code, oracle.encode([0, 0, 0, 5], 2, 8)):
         with pytest.raises(ValueError, match="does not end with the map"):
             oracle.decode(wrong, 3, 2, 8, is_signed=False)
+
+
+def count_pairs(values, run_bits):
+    return np.count_nonzero(values) + zero_rle.count_zero_levels(values, run_bits)
+
+
+@st.composite
+def shaped_maps(draw):
+    """Maps of few channels and pixels, mostly zeros, in either order of memory."""
+    shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5)))
+    size = int(np.prod(shape))
+    few = st.sampled_from([0, 0, 0, 0, 1, -1, 100])
+    values = np.array(draw(st.lists(few, min_size=size, max_size=size)), np.int8).reshape(shape)
+    if draw(st.booleans()):
+        values = values.transpose(1, 2, 0).copy().transpose(2, 0, 1)
+    return values, draw(st.integers(1, 4))
+
+
+@PER_KERNEL
+@given(drawn=shaped_maps())
+def test_pairs_are_counted_as_they_are_written(drawn):
+    values, run_bits = drawn
+    level_bits = 8
+    code = oracle.encode(values.reshape(-1).tolist(), run_bits, level_bits)
+    n_pairs = len(code) // (run_bits + level_bits)
+    assert count_pairs(values, run_bits) == n_pairs
+    assert len(zero_rle.encode(values.reshape(-1).astype(np.int32), run_bits)[0]) == n_pairs
+
+
+@pytest.mark.parametrize("run_bits", [1, 5, 8, 9, 16])
+@pytest.mark.parametrize("zeros", [0, 1, 31, 32, 33, 64, 255, 256, 1000])
+def test_pairs_of_a_vector_are_counted_too(zeros, run_bits):
+    values = np.array([3] + [0] * zeros + [5] + [0] * zeros, np.int16)
+    code = oracle.encode(values.tolist(), run_bits, 16)
+    assert count_pairs(values, run_bits) == len(code) // (run_bits + 16)
+
+
+@pytest.mark.parametrize("run_bits", [1, 2, 5, 8])
+def test_pairs_of_many_pixels_are_counted(run_bits):
+    """More than the bytes that count them hold, in rows that neither begin nor end with a level."""
+    rng = np.random.default_rng(run_bits)
+    values = (rng.random((5, 40, 30)) < 0.02).astype(np.uint8)
+    values[2], values[4, 10:] = 0, 0
+    code = oracle.encode(values.reshape(-1).tolist(), run_bits, 8)
+    kept = values.transpose(1, 2, 0).copy().transpose(2, 0, 1)
+    assert count_pairs(kept, run_bits) == len(code) // (run_bits + 8)
