@@ -20,8 +20,6 @@ from accel_sim.kernels.micro_kernels import (
     Maps,
     MicroKernel,
     Path,
-    Plain,
-    PlainDepthwise,
     Weights,
 )
 
@@ -161,9 +159,6 @@ def choose_kernel(family: Family, shape: Shape) -> tuple[Shape, MicroKernel]:
     shape = shape.flattened()
     is_row = shape.ofm[1] * shape.ofm[2] <= _FEW_PIXELS
     kernel = family.depthwise if shape.is_depthwise else family.row if is_row else family.dense
-    if isinstance(kernel, Plain | PlainDepthwise):
-        groups = 1 if shape.is_depthwise else shape.groups
-        kernel = kernel._replace(filters=min(kernel.filters, shape.ofm[0] // groups))
     return shape, kernel
 
 

@@ -7,7 +7,6 @@ which no order of additions changes: right wherever the exact sum fits.
 
 from typing import Any
 
-import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import types
@@ -21,6 +20,7 @@ from accel_sim.kernels.micro_kernels import (
     Avx2Row,
     Plain,
     PlainDepthwise,
+    PlainRow,
     Vnni8,
     Vnni8Depthwise,
     Vnni8Row,
@@ -34,49 +34,8 @@ BYTES = I8.as_pointer()
 
 QUADS = (Vnni8, Vnni8Row)
 AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
-_DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise)
-
-
-def _multiply_plain(kernel, ifm, starts, pixel_step, weights, weight, lanes, segments, acc):
-    """`multiply` in loops: a weight of every filter beside values of four pixels."""
-    acc[:] = 0
-    for segment in segments:
-        for lane in range(lanes):
-            column = weights[weight : weight + acc.shape[1]]
-            weight += acc.shape[1]
-            for run in range(RUNS):
-                place = starts[run] + segment + lane
-                x0 = np.int32(ifm[place])
-                x1 = np.int32(ifm[place + pixel_step])
-                x2 = np.int32(ifm[place + 2 * pixel_step])
-                x3 = np.int32(ifm[place + 3 * pixel_step])
-                first = run * kernel.run_pixels
-                row0, row1 = acc[first], acc[first + 1]
-                row2, row3 = acc[first + 2], acc[first + 3]
-                for k in range(column.size):
-                    w = np.int32(column[k])
-                    row0[k] += x0 * w
-                    row1[k] += x1 * w
-                    row2[k] += x2 * w
-                    row3[k] += x3 * w
-
-
-def _multiply_plain_depthwise(
-    kernel, ifm, starts, pixel_step, weights, weight, lanes, segments, acc
-):
-    """`multiply` in loops: filters beside their channels."""
-    acc[:] = 0
-    for segment in segments:
-        column = weights[weight : weight + acc.shape[1]]
-        weight += acc.shape[1]
-        for i in range(acc.shape[0]):
-            place = starts[i // kernel.run_pixels] + i % kernel.run_pixels * pixel_step + segment
-            x, row = ifm[place : place + acc.shape[1]], acc[i]
-            for k in range(row.size):
-                row[k] += x[k] * column[k]
-
-
-_PLAIN = {Plain: _multiply_plain, PlainDepthwise: _multiply_plain_depthwise}
+_PLAIN = (Plain, PlainRow, PlainDepthwise)
+_DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise, PlainDepthwise)
 
 
 @intrinsic
@@ -110,10 +69,6 @@ def _multiply(typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes
     )
 
     def codegen(context, builder, signature, args):
-        if kernel.instance_class in _PLAIN:
-            loops = _PLAIN[kernel.instance_class]
-            return context.compile_internal(builder, loops, signature, args)
-
         def data(position):
             array = context.make_array(signature.args[position])(context, builder, args[position])
             return builder.bitcast(array.data, BYTES)
@@ -251,6 +206,9 @@ class TileSums:
         return new_sums
 
     def _load_weights(self, place):
+        if self._kind in _PLAIN:
+            narrow = ir.VectorType(ir.IntType(8 * self.weight_bytes), self._lanes)
+            return self._b.sext(self._load(place, narrow), self._vector)
         if not self._is_depthwise:
             return self._load(place, self._vector)
         # A pair whose second weight is zero.
@@ -273,6 +231,8 @@ class TileSums:
 
     def _dot(self, total, x, w):
         b = self._b
+        if self._kind in _PLAIN:
+            return b.add(total, b.mul(x, w))
         if self._kind in AVX2:
             pairs = ir.VectorType(I16, 2 * self._lanes)
             name = "llvm.x86.avx2.pmadd.wd"

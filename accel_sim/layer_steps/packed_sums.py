@@ -179,8 +179,7 @@ def pack_layer(
     low, high = sum_range(network, layer)
     wraps = not _holds(rules.acc_bits, low, high)
     fits = _holds(32, low, high)
-    # Plain loops compute in 64 bits whatever they store.
-    is_narrow = fits and bool(path.features) and fits_32_bits(rules, wraps, low, high)
+    is_narrow = fits and fits_32_bits(rules, wraps, low, high)
     family = find_family(path, ifm.bits, raw, is_narrow)
     if family is None or (rules.shift < 0).any():
         return None
