@@ -39,7 +39,9 @@ _DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise, PlainDepthwise)
 
 
 @intrinsic
-def _multiply(typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes, segments, acc):
+def _multiply(
+    typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes, segments, acc, upper
+):
     """Sum the products of one tile, on the micro-kernel that the type of `kernel` says.
 
     ``acc[i, k] = sum over s, l, v of ifm[pixel(i) + segments[s] + l*V + v] * w[s, l, k, v]``
@@ -57,16 +59,21 @@ def _multiply(typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes
         Packed filters.
     weight : int64
         Where those of these filters and segments start.
-    lanes : int64
-        Of every segment.
-    segments : int64[n]
-        What the pixels read, from where they start.
+    lanes : int64 or None
+        Of every segment; None where `segments` tells.
+    segments : int64[n] or int64[n, 3]
+        What the pixels read, from where they start; with the number of lanes, and whether sums
+        are carried behind them.
     acc : int32[runs * run_pixels, filters]
         Every element is overwritten.
+    upper : int32[runs * run_pixels, filters] or None
+        What has been carried of sums: all but their low 16 bits, which were left; in units of
+        ``2**16``. Every element is overwritten. None where nothing is carried.
     """
     signature = types.void(
-        kernel, ifm, starts, types.int64, weights, types.int64, types.int64, segments, acc
+        kernel, ifm, starts, types.int64, weights, types.int64, lanes, segments, acc, upper
     )
+    is_carried = not isinstance(upper, types.NoneType)
 
     def codegen(context, builder, signature, args):
         def data(position):
@@ -86,6 +93,7 @@ def _multiply(typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes
             segments=of_segments.data,
             segment_count=builder.extract_value(of_segments.shape, 0),
             acc=data(8),
+            upper=data(9) if is_carried else None,
         )
         return context.get_dummy_value()
 
@@ -124,13 +132,16 @@ class TileSums:
         loaded.align = align
         return loaded
 
-    def run(self, *, ifm, starts, pixel_step, weights, lanes, segments, segment_count, acc):
+    def run(self, *, ifm, starts, pixel_step, weights, lanes, segments, segment_count, acc, upper):
         """Loop over segments, in them over lanes; then store."""
         b = self._b
         zero, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
         runs = [self.at(ifm, start, self.map_bytes) for start in starts]
         steps = self._steps(pixel_step)
         n_sums = RUNS * self._run_pixels * self._vectors
+        zeros = [ir.Constant(self._vector, [0] * self._lanes)] * n_sums
+        if upper is not None:
+            self._store_tile(zeros, upper)
         entry = b.block
         outer, inner = b.append_basic_block("segment"), b.append_basic_block("lane")
         next_segment, done = b.append_basic_block("next"), b.append_basic_block("done")
@@ -141,9 +152,14 @@ class TileSums:
         sums_outer = [b.phi(self._vector) for _ in range(n_sums)]
         s.add_incoming(zero, entry)
         w_outer.add_incoming(weights, entry)
-        for total in sums_outer:
-            total.add_incoming(ir.Constant(self._vector, [0] * self._lanes), entry)
-        offset = b.mul(b.load(b.gep(segments, [s])), ir.Constant(I64, self.map_bytes))
+        for total, start in zip(sums_outer, zeros, strict=True):
+            total.add_incoming(start, entry)
+        if upper is not None:
+            row = b.gep(segments, [b.mul(s, ir.Constant(I64, 3))])
+            lanes, is_carried = (b.load(b.gep(row, [ir.Constant(I64, i)])) for i in (1, 2))
+        else:
+            row = b.gep(segments, [s])
+        offset = b.mul(b.load(row), ir.Constant(I64, self.map_bytes))
         places = [b.gep(run, [offset]) for run in runs]
         b.branch(inner)
 
@@ -166,17 +182,55 @@ class TileSums:
         b.cbranch(b.icmp_signed("<", next_lane, lanes), inner, next_segment)
 
         b.position_at_end(next_segment)
+        if upper is not None:
+            new_sums = self._carry_where(is_carried, new_sums, upper)
         next_s = b.add(s, one)
-        s.add_incoming(next_s, next_segment)
-        w_outer.add_incoming(next_w, next_segment)
+        s.add_incoming(next_s, b.block)
+        w_outer.add_incoming(next_w, b.block)
         for phi, value in zip(sums_outer, new_sums, strict=True):
-            phi.add_incoming(value, next_segment)
+            phi.add_incoming(value, b.block)
         b.cbranch(b.icmp_signed("<", next_s, segment_count), outer, done)
 
         b.position_at_end(done)
-        for index, total in enumerate(new_sums):
-            place = self._after(acc, index * self._lanes * 4)
-            b.store(total, b.bitcast(place, self._vector.as_pointer())).align = 4
+        self._store_tile(new_sums, acc)
+
+    def _place(self, pointer, index):
+        """Address of a vector of a tile."""
+        place = self._after(pointer, index * self._lanes * 4)
+        return self._b.bitcast(place, self._vector.as_pointer())
+
+    def _store_tile(self, values, pointer):
+        for index, value in enumerate(values):
+            self._b.store(value, self._place(pointer, index)).align = 4
+
+    def _carry_where(self, is_carried, sums, upper):
+        """Where told, add all but the low 16 bits of sums to `upper`, and keep these alone."""
+        b = self._b
+        before, carry, after = b.block, *(b.append_basic_block(name) for name in ("carry", "kept"))
+        b.cbranch(b.icmp_unsigned("!=", is_carried, ir.Constant(I64, 0)), carry, after)
+        b.position_at_end(carry)
+        # One after another: registers hold no other tile.
+        for index, total in enumerate(sums):
+            place = self._place(upper, index)
+            b.store(self._add_upper(self._load(place, self._vector, 4), total), place).align = 4
+        low = ir.Constant(self._vector, [0xFFFF] * self._lanes)
+        rests = [b.and_(total, low) for total in sums]
+        b.branch(after)
+        b.position_at_end(after)
+        kept = [b.phi(self._vector) for _ in sums]
+        for phi, total, rest in zip(kept, sums, rests, strict=True):
+            phi.add_incoming(total, before)
+            phi.add_incoming(rest, carry)
+        return kept
+
+    def _add_upper(self, upper, total):
+        if self._kind in AVX2 or self._kind in _PLAIN:
+            sixteen = ir.Constant(self._vector, [16] * self._lanes)
+            return self._b.add(upper, self._b.ashr(total, sixteen))
+        # Both in one instruction: halves of the sum, times zero and one.
+        return self._dot_pairs(
+            "vpdpwssd", upper, total, ir.Constant(self._vector, [1 << 16] * self._lanes)
+        )
 
     def _steps(self, pixel_step):
         """From the first pixel of a run to each, in bytes."""
