@@ -169,7 +169,6 @@ def convolve(kernel, ifm, filters, order, carries, tiles, stage, work, size, ofm
                         work.sums, None,
                     )  # fmt: skip
                 else:
-                    work.sums[:] = 0
                     for plane in range(len(carries.ends)):
                         begin, end = carries.ends[plane, block]
                         weight = (plane * n_blocks + block) * n_segments * segment_weights
@@ -180,7 +179,8 @@ def convolve(kernel, ifm, filters, order, carries, tiles, stage, work, size, ofm
                         for i in range(work.sums.shape[0]):
                             for k in range(work.sums.shape[1]):
                                 total = (np.int64(work.upper[i, k]) << 16) + work.lower[i, k]
-                                work.sums[i, k] += total << (plane * PLANE_BITS)
+                                below = work.sums[i, k] if plane else 0
+                                work.sums[i, k] = below + (total << (plane * PLANE_BITS))
                 for run in range(RUNS):
                     _, pixel, first, last = tiles.runs[t + run]
                     if first == last:
