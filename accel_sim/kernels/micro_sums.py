@@ -2,7 +2,7 @@
 
 Emitted as LLVM vector code. Accumulators of a whole tile stay in registers, so that a loaded
 lane of the map meets every vector of weights, and the reverse. Sums are modulo ``2**32``,
-which no order of additions changes: right wherever the exact sum fits.
+which no order of additions changes: right wherever the exact sum fits, or is carried in time.
 """
 
 from typing import Any
