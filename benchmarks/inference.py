@@ -4,8 +4,9 @@
 
 Contenders take turns on the same layer, one thread each. Ours run from packed map to packed
 map, output stage included, on every path of the host; then, on the fastest, from maps as
-layers hand them round, and with operands of 10 bits, and of 16 bits with an
-accumulator of 48. Theirs are onnxruntime's QLinearConv (8-bit unsigned activations times
+layers hand them round, and with operands of 10 bits, and of 12, 14 and 16 bits with an
+accumulator of 48: with evenly spread weights, which are the worst case, and with bell-shaped ones.
+Theirs are onnxruntime's QLinearConv (8-bit unsigned activations times
 8-bit signed weights), its float convolution, torch's where it is installed, and the textbook
 loop nest, compiled by Numba. Medians of GMAC/s, and ratios. Those of 8 bits must give the
 same integers first.
@@ -39,6 +40,8 @@ from quantizer.network.layers import Conv
 from quantizer.quantized import BitWidths, NumericRules, QuantizedConstant, QuantizedNetwork
 
 ROUNDS = 9
+WIDE = (10, 12, 14, 16)
+"""Bits of operands that are wider than theirs."""
 SHIFT = 8
 Run = Callable[[], object]
 
@@ -114,10 +117,16 @@ def mobilenet_v1() -> list[tuple[Layer, int]]:
     return layers
 
 
-def draw(layer: Layer, bits: int = 8) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def draw(
+    layer: Layer, bits: int = 8, *, is_bell: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     rng = np.random.default_rng(0)
     ifm = rng.integers(0, 1 << bits, (layer.channels, layer.size, layer.size))
     shape = (layer.filters, layer.channels // layer.groups, layer.taps, layer.taps)
+    if is_bell:
+        # The median of the layers of SqueezeNet 1.1, in 16 bits with one scale per tensor.
+        weights = np.rint(rng.normal(0, (1 << (bits - 1)) / 10, shape)).astype(np.int64)
+        return ifm, np.clip(weights, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     # Half the range: onnxruntime's 8-bit kernels may saturate pairs of larger products.
     return ifm, rng.integers(-(1 << (bits - 2)), 1 << (bits - 2), shape)
 
@@ -156,15 +165,16 @@ def describe(
     return network, conv, shape
 
 
-def prepare(layer: Layer, path: Path, bits: int = 8) -> PackedLayer:
-    rules = NumericRules(accumulator_bits=48 if bits == 16 else 32)
-    packed = pack_layer(*describe(layer, draw(layer, bits)[1], bits, rules), path)
+def prepare(layer: Layer, path: Path, bits: int = 8, *, is_bell: bool = False) -> PackedLayer:
+    rules = NumericRules(accumulator_bits=48 if bits > 10 else 32)
+    weights = draw(layer, bits, is_bell=is_bell)[1]
+    packed = pack_layer(*describe(layer, weights, bits, rules), path)
     assert packed is not None
     return packed
 
 
-def ours(layer: Layer, path: Path, bits: int = 8) -> Run:
-    packed = prepare(layer, path, bits)
+def ours(layer: Layer, path: Path, bits: int = 8, *, is_bell: bool = False) -> Run:
+    packed = prepare(layer, path, bits, is_bell=is_bell)
     ifm = packed.pack(draw(layer, bits)[0].astype(np.int32))
     return lambda: packed.run(ifm)[0]
 
@@ -283,7 +293,9 @@ def find_contenders(layer: Layer, *, with_slow: bool) -> dict[str, Run]:
     # onnxruntime rounds ties to even: at most one apart, where the sum is a tie.
     assert np.abs(np.asarray(runs["ort u8s8"]()).astype(int) - expected).max() <= 1
     runs["from map"] = from_map(layer, HOST_PATHS[0])
-    runs |= {f"{bits} bits": ours(layer, HOST_PATHS[0], bits) for bits in (10, 16)}
+    runs |= {f"{bits} bits": ours(layer, HOST_PATHS[0], bits) for bits in WIDE}
+    for bits in WIDE[2:]:
+        runs[f"{bits} bell"] = ours(layer, HOST_PATHS[0], bits, is_bell=True)
     runs["ort f32"] = onnxruntime(layer, is_float=True)
     if find_spec("torch"):
         runs["torch f32"] = torch_float(layer)
@@ -295,7 +307,8 @@ def find_contenders(layer: Layer, *, with_slow: bool) -> dict[str, Run]:
 def print_ratios(title: str, macs: int, seconds: Mapping[str, float]) -> None:
     speeds = "".join(f"{macs / seconds[name] / 1e9:>12.1f}" for name in seconds)
     best, other = seconds[HOST_PATHS[0].name], seconds.get("torch f32", seconds["ort f32"])
-    ratios = [seconds["ort u8s8"] / best, other / best, other / seconds["10 bits"]]
+    wide = [other / taken for name, taken in seconds.items() if name.endswith(("bits", "bell"))]
+    ratios = [seconds["ort u8s8"] / best, other / best, *wide]
     if "textbook" in seconds:
         ratios.append(seconds["textbook"] / seconds["plain"])
     print(f"{title:<36}{speeds}   " + "".join(f"{ratio:>8.2f}" for ratio in ratios))
@@ -341,7 +354,7 @@ def main() -> None:
     print(
         f"numpy {np.__version__}, numba {numba.__version__}, onnxruntime {ort.__version__}; "
         f"one thread, GMAC/s; ratios: {HOST_PATHS[0].name} to onnxruntime u8s8 and to f32, "
-        "10 bits to f32, plain to textbook"
+        "10, 12, 14, 16 bits, 14 and 16 bell-shaped to f32, plain to textbook"
     )
     names = [*find_contenders(LAYERS[-1], with_slow=True)]
     print(f"{'layer':<36}" + "".join(f"{name:>12}" for name in names))

@@ -14,6 +14,9 @@ from accel_sim.kernels.micro_stage import LANES, finish
 from accel_sim.kernels.micro_sums import multiply
 from quantizer.fixedpoint.jit import jit
 
+PLANE_BITS = 8
+"""Of weights that are taken apart, in all planes but the highest."""
+
 
 class PackedFilters(NamedTuple):
     """The filters of a layer, in blocks as wide as the micro-kernel.
@@ -59,20 +62,21 @@ class Tiles(NamedTuple):
     strip_runs: int
 
 
-class Parts(NamedTuple):
-    """Sums of a layer that are taken apart so that each fits 32 bits.
+class Carries(NamedTuple):
+    """Sums of more than 32 bits: where they are carried, in planes of weights.
+
+    Weights are the sum of planes, `PLANE_BITS` apart.
 
     Attributes
     ----------
-    ranges : int64[parts, 4]
-        Plane of the weights, first segment, the one behind the last, and the power of two
-        that the sum is worth.
-    starts : int32[parts, blocks, filters]
-        What is added to each sum, modulo ``2**32``.
+    segments : int64[n, 3]
+        Of every plane and block of filters, one after another; see `multiply`.
+    ends : int64[planes, blocks, 2]
+        The first of each, and the one behind the last.
     """
 
-    ranges: NDArray[np.int64]
-    starts: NDArray[np.int32]
+    segments: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
 
 class Workspace(NamedTuple):
@@ -81,9 +85,9 @@ class Workspace(NamedTuple):
     Attributes
     ----------
     sums : int32 or int64[runs * run_pixels, filters]
-        Of 64 bits where they are taken apart, or the output stage needs that.
-    part : int32[runs * run_pixels, filters]
-        The sums of a part; not used where there are none.
+        Of 64 bits where a sum, or the output stage, needs more than 32.
+    lower, upper : int32[runs * run_pixels, filters]
+        Of `multiply`, where it carries; else not used.
     order : OrderWorkspace or None
         None where additions may take any order.
     spare : uint8[run_pixels * filters * bytes]
@@ -91,7 +95,8 @@ class Workspace(NamedTuple):
     """
 
     sums: NDArray[Any]
-    part: NDArray[np.int32]
+    lower: NDArray[np.int32]
+    upper: NDArray[np.int32]
     order: OrderWorkspace | None
     spare: NDArray[np.uint8]
 
@@ -106,7 +111,7 @@ def _copy_outputs(spare, spare_step, n_bytes, n_pixels, ofm, place, step):
 
 
 @jit
-def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
+def convolve(kernel, ifm, filters, order, carries, tiles, stage, work, size, ofm):
     """Run one image through a layer.
 
     Parameters
@@ -117,7 +122,7 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
     filters : PackedFilters
     order : Order or None
         None where additions may take any.
-    parts : Parts or None
+    carries : Carries or None
         None where sums and output stage fit 32 bits.
     tiles : Tiles
     stage : Stage
@@ -157,26 +162,25 @@ def convolve(kernel, ifm, filters, order, parts, tiles, stage, work, size, ofm):
                     for i in range(work.sums.shape[0]):
                         for k in range(work.sums.shape[1]):
                             work.sums[i, k] = work.order.levels[top, i, k]
-                elif parts is None:
+                elif carries is None:
                     multiply(
                         kernel, ifm, starts, tiles.pixel_step, filters.weights,
                         block * n_segments * segment_weights, filters.lanes, filters.segments,
-                        work.sums,
+                        work.sums, None,
                     )  # fmt: skip
                 else:
-                    work.sums[:] = 0
-                    for part in range(len(parts.ranges)):
-                        plane, begin, end, power = parts.ranges[part]
-                        segment = (plane * n_blocks + block) * n_segments + begin
+                    for plane in range(len(carries.ends)):
+                        begin, end = carries.ends[plane, block]
+                        weight = (plane * n_blocks + block) * n_segments * segment_weights
                         multiply(
-                            kernel, ifm, starts, tiles.pixel_step, filters.weights,
-                            segment * segment_weights, filters.lanes, filters.segments[begin:end],
-                            work.part,
+                            kernel, ifm, starts, tiles.pixel_step, filters.weights, weight, None,
+                            carries.segments[begin:end], work.lower, work.upper,
                         )  # fmt: skip
-                        for i in range(work.part.shape[0]):
-                            for k in range(work.part.shape[1]):
-                                total = np.int32(work.part[i, k] + parts.starts[part, block, k])
-                                work.sums[i, k] += np.int64(total) << power
+                        for i in range(work.sums.shape[0]):
+                            for k in range(work.sums.shape[1]):
+                                total = (np.int64(work.upper[i, k]) << 16) + work.lower[i, k]
+                                below = work.sums[i, k] if plane else 0
+                                work.sums[i, k] = below + (total << (plane * PLANE_BITS))
                 for run in range(RUNS):
                     _, pixel, first, last = tiles.runs[t + run]
                     if first == last:

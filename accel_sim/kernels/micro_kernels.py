@@ -5,7 +5,7 @@ type to the compiler, which makes one driver per class out of the same source
 (`micro_drivers`); its fields are what packing and driver have to know of it.
 
 `HOST_PATHS` are those of the processor that Numba compiles for: the host, or what
-``NUMBA_CPU_FEATURES`` says of it (``+avx2`` leaves AVX512 out, nothing leaves plain loops).
+``NUMBA_CPU_FEATURES`` says of it (``+avx2`` leaves AVX512 out, nothing leaves the plain ones).
 """
 
 from collections.abc import Callable
@@ -99,24 +99,32 @@ class Avx2Depthwise(NamedTuple):
 
 
 class Plain(NamedTuple):
-    """Loops that every processor runs; a block is as wide as the layer, if that is less."""
+    """Vectors that the compiler takes apart for any processor: one product per lane."""
 
-    run_pixels: int = 4
-    filters: int = 128
+    run_pixels: int = 3
+    filters: int = 16
+    lane_values: int = 1
+
+
+class PlainRow(NamedTuple):
+    """As `Plain`, for maps of few pixels."""
+
+    run_pixels: int = 1
+    filters: int = 32
     lane_values: int = 1
 
 
 class PlainDepthwise(NamedTuple):
     """As `Plain`, where every filter has its own channel."""
 
-    run_pixels: int = 4
-    filters: int = 256
+    run_pixels: int = 3
+    filters: int = 16
     lane_values: int = 1
 
 
 MicroKernel = (
     Vnni8 | Vnni16 | Vnni8Row | Vnni16Row | Vnni8Depthwise | Vnni16Depthwise
-    | Avx2 | Avx2Row | Avx2Depthwise | Plain | PlainDepthwise
+    | Avx2 | Avx2Row | Avx2Depthwise | Plain | PlainRow | PlainDepthwise
 )  # fmt: skip
 
 
@@ -169,7 +177,7 @@ PATHS = (
     Path(
         name="plain",
         features=(),
-        families=(Family(np.int32, np.int16, Plain(), Plain(), PlainDepthwise()),),
+        families=(Family(np.int32, np.int16, Plain(), PlainRow(), PlainDepthwise()),),
     ),
 )
 """The fastest first."""

@@ -20,8 +20,6 @@ from accel_sim.kernels.micro_kernels import (
     Maps,
     MicroKernel,
     Path,
-    Plain,
-    PlainDepthwise,
     Weights,
 )
 
@@ -138,21 +136,17 @@ def find_offset(maps: Maps, raw_min: int, raw_max: int) -> int:
     return 0 if held.min <= raw_min and raw_max <= held.max else int(held.min) - raw_min
 
 
-def lay_out(
-    family: Family, shape: Shape, planes: Sequence[NDArray[np.integer[Any]]], most_lanes: int
-) -> Layout:
+def lay_out(family: Family, shape: Shape, planes: Sequence[NDArray[np.integer[Any]]]) -> Layout:
     """Choose the micro-kernel of a layer and pack its filters.
 
     Parameters
     ----------
     planes
         ``[K, C/groups, R, S]`` each; powers of two apart, where more than one.
-    most_lanes
-        No segment has more.
     """
     shape, kernel = choose_kernel(family, shape)
-    segments, lanes, values = _cut_window(shape, kernel, planes, most_lanes)
-    reach = kernel.filters if shape.is_depthwise else lanes * kernel.lane_values
+    segments, values = _cut_window(shape, kernel, planes)
+    reach = kernel.filters if shape.is_depthwise else values.shape[3]
     return arrange(family, kernel, shape, segments, values, int(segments.max()) + reach)
 
 
@@ -161,9 +155,6 @@ def choose_kernel(family: Family, shape: Shape) -> tuple[Shape, MicroKernel]:
     shape = shape.flattened()
     is_row = shape.ofm[1] * shape.ofm[2] <= _FEW_PIXELS
     kernel = family.depthwise if shape.is_depthwise else family.row if is_row else family.dense
-    if isinstance(kernel, Plain | PlainDepthwise):
-        groups = 1 if shape.is_depthwise else shape.groups
-        kernel = kernel._replace(filters=min(kernel.filters, shape.ofm[0] // groups))
     return shape, kernel
 
 
@@ -226,8 +217,8 @@ def _cut_filters(shape: Shape, kernel: MicroKernel) -> NDArray[np.int64]:
 
 
 def _cut_window(
-    shape: Shape, kernel: MicroKernel, planes: Sequence[NDArray[np.integer[Any]]], most_lanes: int
-) -> tuple[NDArray[np.int64], int, NDArray[np.integer[Any]]]:
+    shape: Shape, kernel: MicroKernel, planes: Sequence[NDArray[np.integer[Any]]]
+) -> tuple[NDArray[np.int64], NDArray[np.integer[Any]]]:
     """Cut the window into segments of neighbours; weights as [planes, K, segments, values]."""
     channels, cols = shape.ifm[0], shape.touched[1]
     # [planes, K, R, S, C/groups]: neighbours of the packed map last.
@@ -239,15 +230,10 @@ def _cut_window(
         taps = np.arange(shape.window[1]) * shape.dilation[1] * channels
         starts = (rows[:, None] + taps).reshape(-1)
     weights = weights.reshape(*weights.shape[:2], len(starts), -1)
-    lanes = -(-weights.shape[3] // kernel.lane_values)
-    pieces = -(-lanes // most_lanes)
-    lanes = -(-lanes // pieces)
-    values = lanes * kernel.lane_values
-    missing = pieces * values - weights.shape[3]
+    missing = -weights.shape[3] % kernel.lane_values
     if missing:
         weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, missing)))
-    segments = (starts[:, None] + np.arange(pieces) * values).reshape(-1)
-    return segments, lanes, weights.reshape(*weights.shape[:2], len(segments), values)
+    return starts, weights
 
 
 def _cut_outputs(shape: Shape, kernel: MicroKernel) -> Tiles:

@@ -8,8 +8,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from accel_sim.kernels.micro_kernels import Plain, PlainDepthwise
-
 _I64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
 LANES = 16
@@ -43,33 +41,6 @@ class Stage(NamedTuple):
     constants: NDArray[Any]
     limits: NDArray[Any]
     is_simple: bool
-
-
-def _finish_plain(kernel, acc, rows, filters, constants, limits, is_simple, size, ofm, place, step):
-    """`finish` in loops: one output after another."""
-    low, high, unused = limits[LOW], limits[HIGH], limits[UNUSED_BITS]
-    clip_low, clip_high = limits[CLIP_LOW], limits[CLIP_HIGH]
-    overflows = saturations = 0
-    for row in range(rows[0], rows[1]):
-        for k in range(filters):
-            total = acc[row, k] + constants[START, k]
-            wrapped = (total << unused) >> unused
-            overflows += wrapped != total
-            value = wrapped + constants[BIAS, k]
-            shift = constants[SHIFT, k]
-            added = constants[HALF, k] + ((value >> shift) & constants[ODD, k])
-            if value < 0:
-                added += constants[SIGN, k]
-            rounded = (value + added) >> shift
-            saturations += rounded < clip_low or rounded > clip_high
-            raw = min(max(rounded, low), high)
-            if size == 1:
-                ofm[place + k] = raw & 255
-            else:
-                for byte in range(size):
-                    ofm[place + k * size + byte] = (raw >> (8 * byte)) & 255
-        place += step
-    return overflows, saturations
 
 
 @intrinsic
@@ -107,9 +78,6 @@ def _finish(
     )  # fmt: skip
 
     def codegen(context, builder, signature, args):
-        if kernel.instance_class in (Plain, PlainDepthwise):
-            return context.compile_internal(builder, _finish_plain, signature, args)
-
         def array(position):
             return context.make_array(signature.args[position])(context, builder, args[position])
 

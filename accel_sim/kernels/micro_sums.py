@@ -2,12 +2,11 @@
 
 Emitted as LLVM vector code. Accumulators of a whole tile stay in registers, so that a loaded
 lane of the map meets every vector of weights, and the reverse. Sums are modulo ``2**32``,
-which no order of additions changes: right wherever the exact sum fits.
+which no order of additions changes: right wherever the exact sum fits, or is carried in time.
 """
 
 from typing import Any
 
-import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import types
@@ -21,6 +20,7 @@ from accel_sim.kernels.micro_kernels import (
     Avx2Row,
     Plain,
     PlainDepthwise,
+    PlainRow,
     Vnni8,
     Vnni8Depthwise,
     Vnni8Row,
@@ -34,53 +34,14 @@ BYTES = I8.as_pointer()
 
 QUADS = (Vnni8, Vnni8Row)
 AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
-_DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise)
-
-
-def _multiply_plain(kernel, ifm, starts, pixel_step, weights, weight, lanes, segments, acc):
-    """`multiply` in loops: a weight of every filter beside values of four pixels."""
-    acc[:] = 0
-    for segment in segments:
-        for lane in range(lanes):
-            column = weights[weight : weight + acc.shape[1]]
-            weight += acc.shape[1]
-            for run in range(RUNS):
-                place = starts[run] + segment + lane
-                x0 = np.int32(ifm[place])
-                x1 = np.int32(ifm[place + pixel_step])
-                x2 = np.int32(ifm[place + 2 * pixel_step])
-                x3 = np.int32(ifm[place + 3 * pixel_step])
-                first = run * kernel.run_pixels
-                row0, row1 = acc[first], acc[first + 1]
-                row2, row3 = acc[first + 2], acc[first + 3]
-                for k in range(column.size):
-                    w = np.int32(column[k])
-                    row0[k] += x0 * w
-                    row1[k] += x1 * w
-                    row2[k] += x2 * w
-                    row3[k] += x3 * w
-
-
-def _multiply_plain_depthwise(
-    kernel, ifm, starts, pixel_step, weights, weight, lanes, segments, acc
-):
-    """`multiply` in loops: filters beside their channels."""
-    acc[:] = 0
-    for segment in segments:
-        column = weights[weight : weight + acc.shape[1]]
-        weight += acc.shape[1]
-        for i in range(acc.shape[0]):
-            place = starts[i // kernel.run_pixels] + i % kernel.run_pixels * pixel_step + segment
-            x, row = ifm[place : place + acc.shape[1]], acc[i]
-            for k in range(row.size):
-                row[k] += x[k] * column[k]
-
-
-_PLAIN = {Plain: _multiply_plain, PlainDepthwise: _multiply_plain_depthwise}
+_PLAIN = (Plain, PlainRow, PlainDepthwise)
+_DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise, PlainDepthwise)
 
 
 @intrinsic
-def _multiply(typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes, segments, acc):
+def _multiply(
+    typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes, segments, acc, upper
+):
     """Sum the products of one tile, on the micro-kernel that the type of `kernel` says.
 
     ``acc[i, k] = sum over s, l, v of ifm[pixel(i) + segments[s] + l*V + v] * w[s, l, k, v]``
@@ -98,22 +59,23 @@ def _multiply(typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes
         Packed filters.
     weight : int64
         Where those of these filters and segments start.
-    lanes : int64
-        Of every segment.
-    segments : int64[n]
-        What the pixels read, from where they start.
+    lanes : int64 or None
+        Of every segment; None where `segments` tells.
+    segments : int64[n] or int64[n, 3]
+        What the pixels read, from where they start; with the number of lanes, and whether sums
+        are carried behind them.
     acc : int32[runs * run_pixels, filters]
         Every element is overwritten.
+    upper : int32[runs * run_pixels, filters] or None
+        What has been carried of sums: all but their low 16 bits, which were left; in units of
+        ``2**16``. Every element is overwritten. None where nothing is carried.
     """
     signature = types.void(
-        kernel, ifm, starts, types.int64, weights, types.int64, types.int64, segments, acc
+        kernel, ifm, starts, types.int64, weights, types.int64, lanes, segments, acc, upper
     )
+    is_carried = not isinstance(upper, types.NoneType)
 
     def codegen(context, builder, signature, args):
-        if kernel.instance_class in _PLAIN:
-            loops = _PLAIN[kernel.instance_class]
-            return context.compile_internal(builder, loops, signature, args)
-
         def data(position):
             array = context.make_array(signature.args[position])(context, builder, args[position])
             return builder.bitcast(array.data, BYTES)
@@ -131,6 +93,7 @@ def _multiply(typingctx, kernel, ifm, starts, pixel_step, weights, weight, lanes
             segments=of_segments.data,
             segment_count=builder.extract_value(of_segments.shape, 0),
             acc=data(8),
+            upper=data(9) if is_carried else None,
         )
         return context.get_dummy_value()
 
@@ -169,13 +132,16 @@ class TileSums:
         loaded.align = align
         return loaded
 
-    def run(self, *, ifm, starts, pixel_step, weights, lanes, segments, segment_count, acc):
+    def run(self, *, ifm, starts, pixel_step, weights, lanes, segments, segment_count, acc, upper):
         """Loop over segments, in them over lanes; then store."""
         b = self._b
         zero, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
         runs = [self.at(ifm, start, self.map_bytes) for start in starts]
         steps = self._steps(pixel_step)
         n_sums = RUNS * self._run_pixels * self._vectors
+        zeros = [ir.Constant(self._vector, [0] * self._lanes)] * n_sums
+        if upper is not None:
+            self._store_tile(zeros, upper)
         entry = b.block
         outer, inner = b.append_basic_block("segment"), b.append_basic_block("lane")
         next_segment, done = b.append_basic_block("next"), b.append_basic_block("done")
@@ -186,9 +152,14 @@ class TileSums:
         sums_outer = [b.phi(self._vector) for _ in range(n_sums)]
         s.add_incoming(zero, entry)
         w_outer.add_incoming(weights, entry)
-        for total in sums_outer:
-            total.add_incoming(ir.Constant(self._vector, [0] * self._lanes), entry)
-        offset = b.mul(b.load(b.gep(segments, [s])), ir.Constant(I64, self.map_bytes))
+        for total, start in zip(sums_outer, zeros, strict=True):
+            total.add_incoming(start, entry)
+        if upper is not None:
+            row = b.gep(segments, [b.mul(s, ir.Constant(I64, 3))])
+            lanes, is_carried = (b.load(b.gep(row, [ir.Constant(I64, i)])) for i in (1, 2))
+        else:
+            row = b.gep(segments, [s])
+        offset = b.mul(b.load(row), ir.Constant(I64, self.map_bytes))
         places = [b.gep(run, [offset]) for run in runs]
         b.branch(inner)
 
@@ -211,17 +182,55 @@ class TileSums:
         b.cbranch(b.icmp_signed("<", next_lane, lanes), inner, next_segment)
 
         b.position_at_end(next_segment)
+        if upper is not None:
+            new_sums = self._carry_where(is_carried, new_sums, upper)
         next_s = b.add(s, one)
-        s.add_incoming(next_s, next_segment)
-        w_outer.add_incoming(next_w, next_segment)
+        s.add_incoming(next_s, b.block)
+        w_outer.add_incoming(next_w, b.block)
         for phi, value in zip(sums_outer, new_sums, strict=True):
-            phi.add_incoming(value, next_segment)
+            phi.add_incoming(value, b.block)
         b.cbranch(b.icmp_signed("<", next_s, segment_count), outer, done)
 
         b.position_at_end(done)
-        for index, total in enumerate(new_sums):
-            place = self._after(acc, index * self._lanes * 4)
-            b.store(total, b.bitcast(place, self._vector.as_pointer())).align = 4
+        self._store_tile(new_sums, acc)
+
+    def _place(self, pointer, index):
+        """Address of a vector of a tile."""
+        place = self._after(pointer, index * self._lanes * 4)
+        return self._b.bitcast(place, self._vector.as_pointer())
+
+    def _store_tile(self, values, pointer):
+        for index, value in enumerate(values):
+            self._b.store(value, self._place(pointer, index)).align = 4
+
+    def _carry_where(self, is_carried, sums, upper):
+        """Where told, add all but the low 16 bits of sums to `upper`, and keep these alone."""
+        b = self._b
+        before, carry, after = b.block, *(b.append_basic_block(name) for name in ("carry", "kept"))
+        b.cbranch(b.icmp_unsigned("!=", is_carried, ir.Constant(I64, 0)), carry, after)
+        b.position_at_end(carry)
+        # One after another: registers hold no other tile.
+        for index, total in enumerate(sums):
+            place = self._place(upper, index)
+            b.store(self._add_upper(self._load(place, self._vector, 4), total), place).align = 4
+        low = ir.Constant(self._vector, [0xFFFF] * self._lanes)
+        rests = [b.and_(total, low) for total in sums]
+        b.branch(after)
+        b.position_at_end(after)
+        kept = [b.phi(self._vector) for _ in sums]
+        for phi, total, rest in zip(kept, sums, rests, strict=True):
+            phi.add_incoming(total, before)
+            phi.add_incoming(rest, carry)
+        return kept
+
+    def _add_upper(self, upper, total):
+        if self._kind in AVX2 or self._kind in _PLAIN:
+            sixteen = ir.Constant(self._vector, [16] * self._lanes)
+            return self._b.add(upper, self._b.ashr(total, sixteen))
+        # Both in one instruction: halves of the sum, times zero and one.
+        return self._dot_pairs(
+            "vpdpwssd", upper, total, ir.Constant(self._vector, [1 << 16] * self._lanes)
+        )
 
     def _steps(self, pixel_step):
         """From the first pixel of a run to each, in bytes."""
@@ -251,6 +260,9 @@ class TileSums:
         return new_sums
 
     def _load_weights(self, place):
+        if self._kind in _PLAIN:
+            narrow = ir.VectorType(ir.IntType(8 * self.weight_bytes), self._lanes)
+            return self._b.sext(self._load(place, narrow), self._vector)
         if not self._is_depthwise:
             return self._load(place, self._vector)
         # A pair whose second weight is zero.
@@ -273,6 +285,8 @@ class TileSums:
 
     def _dot(self, total, x, w):
         b = self._b
+        if self._kind in _PLAIN:
+            return b.add(total, b.mul(x, w))
         if self._kind in AVX2:
             pairs = ir.VectorType(I16, 2 * self._lanes)
             name = "llvm.x86.avx2.pmadd.wd"

@@ -100,7 +100,7 @@ def pack_in_order(
         layout=layout,
         stage=stage,
         order=order,
-        parts=None,
+        carries=None,
         offset=offset,
         ifm=storage(ifm),
         ofm=ofm,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.accumulator_range import sum_range
-from accel_sim.kernels.micro_drivers import Parts, Workspace, convolve
+from accel_sim.kernels.micro_drivers import PLANE_BITS, Carries, Workspace, convolve
 from accel_sim.kernels.micro_kernels import RUNS, Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
     Layout,
@@ -24,14 +24,13 @@ from accel_sim.layer_steps.feature_map import channels_last, storage
 from accel_sim.layer_steps.output_stage import prepare_output_stage
 from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
 from accel_sim.layer_steps.step import Events, Raw
-from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.layers import MacLayer
 from quantizer.quantized import QuantizedNetwork
 
-_NO_LIMIT = 1 << 30
-_PART_LANES = 64
-"""Of a segment where sums are taken apart: with 8-bit weights each fits 32 bits."""
-_PLANE_BITS = 8
+_MOST_LANES = 1 << 16
+"""Whose upper halves fit 32 bits together."""
+_CARRY_LANES = 3
+"""What it takes to carry, in lanes."""
 
 Packed = NDArray[np.integer[Any]]
 
@@ -41,20 +40,21 @@ class Rooms(threading.local):
 
     Parameters
     ----------
-    stage, order, has_parts
+    stage, order, is_carried
         How the layer is added up and finished.
     size
         Bytes of an output.
     """
 
     def __init__(
-        self, kernel: MicroKernel, stage: Stage, order: Order | None, has_parts: bool, size: int
+        self, kernel: MicroKernel, stage: Stage, order: Order | None, is_carried: bool, size: int
     ) -> None:
         shape = (RUNS * kernel.run_pixels, kernel.filters)
         sums = aligned(shape, stage.constants.dtype.type)
         self.work = Workspace(
             sums=sums,
-            part=aligned(shape, np.int32) if has_parts else sums,
+            lower=aligned(shape, np.int32) if is_carried else sums,
+            upper=aligned(shape, np.int32) if is_carried else sums,
             order=None if order is None else _make_room(shape, order),
             spare=np.empty(kernel.run_pixels * kernel.filters * size, np.uint8),
         )
@@ -77,7 +77,7 @@ class PackedLayer:
     ----------
     order
         None where additions may take any.
-    parts
+    carries
         None where sums and output stage fit 32 bits.
     offset
         What packed maps are shifted by.
@@ -88,7 +88,7 @@ class PackedLayer:
     layout: Layout
     stage: Stage
     order: Order | None
-    parts: Parts | None
+    carries: Carries | None
     offset: int
     ifm: np.dtype[np.integer[Any]]
     ofm: np.dtype[np.integer[Any]]
@@ -145,7 +145,7 @@ class PackedLayer:
             packed,
             layout.filters._replace(step=joined.shape[-1]),
             self.order,
-            self.parts,
+            self.carries,
             layout.tiles,
             self.stage,
             self.rooms.work,
@@ -179,27 +179,30 @@ def pack_layer(
     low, high = sum_range(network, layer)
     wraps = not _holds(rules.acc_bits, low, high)
     fits = _holds(32, low, high)
-    # Plain loops compute in 64 bits whatever they store.
-    is_narrow = fits and bool(path.features) and fits_32_bits(rules, wraps, low, high)
+    is_narrow = fits and fits_32_bits(rules, wraps, low, high)
     family = find_family(path, ifm.bits, raw, is_narrow)
     if family is None or (rules.shift < 0).any():
         return None
     raw = raw.astype(np.int16, copy=False)
     offset = find_offset(family.maps, ifm.raw_min, ifm.raw_max)
-    found = _lay_out_whole(family, shape, raw, offset) if fits else None
-    if found is None:
-        found = _lay_out_parts(family, shape, raw, ifm, offset)
-    if found is None:
-        return None
-    layout, parts = found
-    starts = parts.starts[0] if is_narrow else np.zeros_like(parts.starts[0])
+    if is_narrow:
+        layout, carries = lay_out(family, shape, [raw]), None
+    else:
+        found = _lay_out_wide(family, shape, raw, ifm.raw_min + offset, ifm.raw_max + offset)
+        if found is None:
+            return None
+        layout, carries = found
+    sums = layout.packed_weights.sum(axis=(2, 3, 5), dtype=np.int64)
+    powers = PLANE_BITS * np.arange(len(sums)).reshape(-1, 1, 1)
+    starts = -offset * (sums << powers).sum(axis=0)
+    dtype = np.int32 if is_narrow else np.int64
+    stage = arrange_stage(layout, rules, wraps, starts.astype(dtype), dtype)
     ofm = storage(network.formats[layer.ofm])
-    stage = arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64)
     return PackedLayer(
         layout=layout,
         stage=stage,
         order=None,
-        parts=None if is_narrow else parts,
+        carries=carries,
         offset=offset,
         ifm=storage(ifm),
         ofm=ofm,
@@ -212,54 +215,68 @@ def _holds(bits: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
     return bool(((low >= -half) & (high < half)).all())
 
 
-def _lay_out_whole(
-    family: Family, shape: Shape, raw: NDArray[np.int16], offset: int
-) -> tuple[Layout, Parts]:
-    """Lay out sums that fit 32 bits."""
-    layout = lay_out(family, shape, [raw], _NO_LIMIT)
-    (sums,) = layout.packed_weights.sum(axis=(2, 3, 5), dtype=np.int64)
-    ranges = np.array([(0, 0, len(layout.filters.segments), 0)])
-    return layout, Parts(ranges=ranges, starts=(-offset * sums).astype(np.int32)[np.newaxis])
+def _lay_out_wide(
+    family: Family, shape: Shape, raw: NDArray[np.int16], x_min: int, x_max: int
+) -> tuple[Layout, Carries] | None:
+    """Lay out sums that are carried: of one plane, unless two take less time.
 
-
-def _lay_out_parts(
-    family: Family, shape: Shape, raw: NDArray[np.int16], ifm: QFormat, offset: int
-) -> tuple[Layout, Parts] | None:
-    """Lay out sums in parts that fit 32 bits; give None if a few products do not fit."""
-    half = 1 << (_PLANE_BITS - 1)
-    low = ((raw + np.int32(half)) & (2 * half - 1)) - half
-    for planes in ([raw], [low, (raw - low) >> _PLANE_BITS]):
-        layout = lay_out(family, shape, planes, _PART_LANES)
-        parts = _take_apart(layout, ifm, offset)
-        if parts is not None:
-            return layout, parts
-    return None
-
-
-def _take_apart(layout: Layout, ifm: QFormat, offset: int) -> Parts | None:
-    """Cut the segments of every plane where the sum might leave 32 bits.
-
-    Gives None where one segment does.
+    Gives None where the products of a lane need more than 32 bits in either, or are too many.
     """
-    weights = layout.packed_weights
-    # [planes, blocks, segments, filters]; zero lies between them, as in `sum_range`.
-    positive = np.maximum(weights, 0).sum(axis=(3, 5), dtype=np.int64)
-    negative = np.minimum(weights, 0).sum(axis=(3, 5), dtype=np.int64)
-    lowest = positive * ifm.raw_min + negative * ifm.raw_max
-    highest = positive * ifm.raw_max + negative * ifm.raw_min
-    segments = len(layout.filters.segments)
-    ranges, starts = [], []
-    for plane in range(len(weights)):
-        first = 0
-        while first < segments:
-            low = lowest[plane, :, first:].cumsum(axis=1).min(axis=(0, 2))
-            high = highest[plane, :, first:].cumsum(axis=1).max(axis=(0, 2))
-            count = int(((low >= -(1 << 31)) & (high < 1 << 31)).sum())
-            if not count:
+    layout = lay_out(family, shape, [raw])
+    lanes = layout.packed_weights[..., 0, 0].size
+    carries = _find_carries(layout, x_min, x_max, lanes // _CARRY_LANES)
+    if carries is None:
+        half = 1 << (PLANE_BITS - 1)
+        low = ((raw + np.int32(half)) & (2 * half - 1)) - half
+        layout = lay_out(family, shape, [low, (raw - low) >> PLANE_BITS])
+        carries = _find_carries(layout, x_min, x_max, 2 * lanes)
+    return None if carries is None else (layout, carries)
+
+
+def _find_carries(layout: Layout, x_min: int, x_max: int, limit: int) -> Carries | None:
+    """Carry as seldom as sums fit 32 bits, whatever the packed map holds; so often at most."""
+    planes, blocks, segments, lanes, filters, values = layout.packed_weights.shape
+    lanes *= segments
+    if lanes > _MOST_LANES:
+        return None
+    weights = layout.packed_weights.reshape(planes, blocks, lanes, filters, values)
+    # What is left of a sum is less than 2**16.
+    most = (1 << 31) - (1 << 16)
+    is_cut = np.zeros((planes, blocks, lanes), np.bool_)
+    low = high = np.zeros((planes, blocks, filters), np.int64)
+    for lane in range(lanes):
+        of_lane = weights[:, :, lane].astype(np.int64)
+        positive, total = np.maximum(of_lane, 0).sum(axis=3), of_lane.sum(axis=3)
+        # Zero lies between them, as in `sum_range`.
+        lowest = positive * (x_min - x_max) + total * x_max
+        highest = positive * (x_max - x_min) + total * x_min
+        low, high = low + lowest, high + highest
+        cut = np.maximum(high, -low).max(axis=2) > most
+        if cut.any():
+            low[cut], high[cut] = lowest[cut], highest[cut]
+            is_cut[:, :, lane] = cut
+            limit -= int(cut.sum())
+            if limit < 0 or np.maximum(high, -low).max() > most:
                 return None
-            last = first + count
-            ranges.append((plane, first, last, plane * _PLANE_BITS))
-            sums = (positive + negative)[plane, :, first:last].sum(axis=1)
-            starts.append((-offset * sums).astype(np.int32))
-            first = last
-    return Parts(ranges=np.array(ranges), starts=np.array(starts))
+    return _arrange_carries(layout, is_cut)
+
+
+def _arrange_carries(layout: Layout, is_cut: NDArray[np.bool_]) -> Carries:
+    """Cut the segments of a layout where sums are carried.
+
+    Parameters
+    ----------
+    is_cut
+        Whether sums are carried before a lane; [planes, blocks, lanes of all segments].
+    """
+    filters, values = layout.filters, layout.kernel.lane_values
+    offsets = (filters.segments[:, np.newaxis] + np.arange(filters.lanes) * values).reshape(-1)
+    is_first = np.arange(offsets.size) % filters.lanes == 0
+    segments = []
+    for cut in is_cut.reshape(-1, offsets.size):
+        begins = np.flatnonzero(cut | is_first)
+        lanes = np.diff(begins, append=offsets.size)
+        segments.append(np.stack([offsets[begins], lanes, np.append(cut[begins[1:]], False)], 1))
+    bounds = np.cumsum([0, *map(len, segments)])
+    ends = np.stack([bounds[:-1], bounds[1:]], axis=1)
+    return Carries(np.concatenate(segments), ends.reshape(*is_cut.shape[:2], 2))

@@ -84,7 +84,7 @@ LARGE = {
 
 
 @ON_EVERY_PATH
-@pytest.mark.parametrize(("map_bits", "weight_bits"), [(8, 8), (16, 8), (16, 16)])
+@pytest.mark.parametrize(("map_bits", "weight_bits"), [(8, 8), (16, 8), (16, 12), (16, 16)])
 @pytest.mark.parametrize(("ifm", "window", "groups"), LARGE.values(), ids=LARGE)
 def test_a_large_layer_is_exact(
     path: Path,
@@ -149,6 +149,57 @@ def test_the_widest_operands_are_exact(
     assert ofm.tolist() == [[raw] * 3]
     assert events.accumulator_overflows == 3 * (wrapped != total)
     assert events.output_saturations == 3 * (raw != wrapped)
+
+
+@ON_EVERY_PATH
+@pytest.mark.parametrize("acc_bits", [20, 48])
+@pytest.mark.parametrize("deviation", [2**6, 2**9, 2**12, 2**13, 2**16])
+@pytest.mark.parametrize("ifm", [signed(16, 0), unsigned(16, 0), unsigned(14, 0)], ids=str)
+def test_the_largest_sums_are_carried_in_time(
+    path: Path, ifm: QFormat, deviation: int, acc_bits: int
+) -> None:
+    rng = np.random.default_rng(deviation)
+    drawn = np.rint(rng.normal(0, deviation, (35, 601)))
+    weights = np.clip(drawn, -(2**15), 2**15 - 1).astype(np.int64)
+    # As far up as the sum of one filter goes, then as far down; each filter of some block.
+    x = np.stack(
+        [
+            np.where((weights[k] > 0) == is_up, ifm.raw_max, ifm.raw_min)
+            for k in (0, 31, 34)
+            for is_up in (True, False)
+        ]
+    )
+    total = x @ weights.T
+    half = 1 << (acc_bits - 1)
+    wrapped = (total + half) % (2 * half) - half
+    network = quantized(
+        dense(),
+        maps={"x": (ifm, x.shape), "y": (signed(32, -12), total.shape)},
+        weights={"w": constant(weights, 0)},
+        rules=NumericRules(accumulator_bits=acc_bits, requantize_rounding=Rounding.TO_NEG),
+    )
+    step = mac_layers.prepare_dense(network, dense(), None, path)
+    ofm, events = step({"x": x.astype(np.int32)})
+    np.testing.assert_array_equal(ofm, wrapped >> 12)
+    assert events == Events(accumulator_overflows=int((wrapped != total).sum()))
+
+
+@ON_EVERY_PATH
+def test_sums_of_too_many_products_to_be_carried_are_exact(path: Path) -> None:
+    # Six products fill 32 bits, but there are more than 2**16 times as many.
+    channels, weight, x = 393_300, 10_922, -(2**15)
+    network = quantized(
+        dense(),
+        maps={"x": (signed(16, 0), (1, channels)), "y": (signed(32, -16), (1, 1))},
+        weights={"w": constant(np.full((1, channels), weight), 0)},
+        rules=NumericRules(accumulator_bits=48, requantize_rounding=Rounding.TO_NEG),
+    )
+    total = channels * weight * x
+    assert total < -(2**47)
+    step = mac_layers.prepare_dense(network, dense(), None, path)
+    ofm, events = step({"x": np.full((1, channels), x, np.int32)})
+    assert ofm.tolist() == [[(total + 2**48) >> 16]]
+    assert events == Events(accumulator_overflows=1)
 
 
 @settings(MANY, max_examples=60)
