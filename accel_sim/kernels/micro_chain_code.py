@@ -160,7 +160,7 @@ class TileChains(TileSums):
         add = cgutils.get_or_insert_function(self._b.module, two, name)
         return self._b.call(add, [total, other])
 
-    def _loop(self, span, starts, step):
+    def _loop(self, span, starts, step, stride=1):
         """Loop from the first index to before the last, at least once; give the last values.
 
         `step` makes the values of a round from its index and those of the round before.
@@ -173,7 +173,7 @@ class TileChains(TileSums):
         index = b.phi(I64)
         phis = [b.phi(start.type) for start in starts]
         values = step(index, phis)
-        following = b.add(index, ir.Constant(I64, 1))
+        following = b.add(index, ir.Constant(I64, stride))
         for phi, start, value in zip(
             [index, *phis], [first, *starts], [following, *values], strict=True
         ):

@@ -9,6 +9,9 @@ from accel_sim.kernels.micro_chain_code import TileChains
 from accel_sim.kernels.micro_kernels import RUNS
 from accel_sim.kernels.micro_sums import AVX2, I8, I16, I32, I64, QUADS
 
+_NOTED_PRODUCTS = 32
+"""A power of two."""
+
 
 class Products(NamedTuple):
     """Operands of some products: where runs start, and the rest as of `add_products`."""
@@ -131,7 +134,10 @@ class TileProducts(TileChains):
                     b.store(total, place).align = 4
 
     def _loop_products(self, products, vector, starts, add):
-        """Loop over products; `add` makes values of those before, the operands and a number."""
+        """Loop over products; `add` makes values of those before, the operands and a number.
+
+        Give the place of the next weights, and the values.
+        """
         b = self._b
         vectors = self._filters // vector.count
         steps = self._steps(products.pixel_step)
@@ -148,42 +154,85 @@ class TileProducts(TileChains):
                 for to_pixel in steps:
                     pixel = b.gep(place, [to_pixel])
                     for v in range(vectors):
-                        add(values, number, self._read_value(pixel, v, vector), columns[v])
+                        add(product, values, number, self._read_value(pixel, v, vector), columns[v])
                         number += 1
             return [self._after(w, self.product_bytes), *values]
 
-        return self._loop(products.span, [products.weights, *starts], step)[1:]
+        return self._loop(products.span, [products.weights, *starts], step)
 
     def _probe(self, products, starts, low, high):
         """Add without clamps; tell too whether there should have been one."""
         b = self._b
 
-        def add(values, number, x, w):
+        def add(_, values, number, x, w):
             values[number] = self._dot(values[number], x, w)
             values[-1] = b.or_(values[-1], values[number])
 
         # Counted from the lowest, sums in range have no bits above it.
         shifted = [b.sub(start, low) for start in starts]
-        *sums, bits = self._loop_products(
+        _, *sums, bits = self._loop_products(
             products, self._vector, [*shifted, self._zeros(self._vector)], add
         )
         is_out = self._is_any(b.icmp_unsigned(">", bits, b.sub(high, low)))
         return [b.add(total, low) for total in sums], is_out
 
     def _add_clamped(self, products, vector, add_one, starts, counted):
-        """Clamp after every addition; give sums and clamps."""
+        """Clamp after every addition; give sums and clamps.
+
+        What clamps is noted in memory, a bit each, and counted some products later: so the only
+        instruction that it takes of the vector units is to compare.
+        """
         b = self._b
-        vectors = self._filters // vector.count
-        counts = self._load_counts(counted, len(starts) // vectors)
+        per_pixel = self._filters // vector.count
+        bits = ir.IntType(vector.count)
+        room = 1 << (len(starts) * vector.count - 1).bit_length()
+        words = ir.VectorType(I64, room // 64)
+        notes, counts = (
+            cgutils.alloca_once(b, ir.ArrayType(words, rows)) for rows in (_NOTED_PRODUCTS, 1)
+        )
 
-        def add(values, number, x, w):
-            exact, held = add_one(values[number], x, w)
-            values[number] = held
-            clamps = self._count(b.icmp_signed("!=", exact, held), counts[number // vectors])
-            values[-1] = b.add(values[-1], clamps)
+        def row(notes, product):
+            index = b.and_(product, ir.Constant(I64, _NOTED_PRODUCTS - 1))
+            return b.gep(notes, [ir.Constant(I64, 0), index])
 
-        *sums, clamps = self._loop_products(products, vector, [*starts, ir.Constant(I64, 0)], add)
-        return sums, clamps
+        def note(row, number, clamped):
+            b.store(clamped, b.gep(b.bitcast(row, bits.as_pointer()), [ir.Constant(I64, number)]))
+
+        counts = row(counts, ir.Constant(I64, 0))
+        b.store(self._zeros(words), counts)
+        for pixel, counts_all in enumerate(self._load_counts(counted, len(starts) // per_pixel)):
+            for v in range(per_pixel):
+                note(counts, pixel * per_pixel + v, b.trunc(counts_all, bits))
+        is_counted = b.load(counts)
+
+        def add(product, values, number, x, w):
+            exact, values[number] = add_one(values[number], x, w)
+            clamped = b.bitcast(b.icmp_signed("!=", exact, values[number]), bits)
+            note(row(notes, product), number, clamped)
+
+        def add_some(first, values):
+            weights, total, *sums = values
+            last = b.add(first, ir.Constant(I64, _NOTED_PRODUCTS))
+            is_more = b.icmp_signed("<", last, products.span[1])
+            span = (first, b.select(is_more, last, products.span[1]))
+            some = products._replace(weights=weights, span=span)
+            weights, *sums = self._loop_products(some, vector, sums, add)
+
+            def count(product, totals):
+                noted = b.and_(b.load(row(notes, product)), is_counted)
+                return [b.add(totals[0], b.call(popcount, [noted]))]
+
+            return [weights, *self._loop(span, [total], count), *sums]
+
+        popcount = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(words, [words]), f"llvm.ctpop.v{words.count}i64"
+        )
+        values = [products.weights, self._zeros(words), *starts]
+        _, total, *sums = self._loop(products.span, values, add_some, _NOTED_PRODUCTS)
+        reduce = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(I64, [words]), f"llvm.vector.reduce.add.v{words.count}i64"
+        )
+        return sums, b.call(reduce, [total])
 
     def _widen_weights(self, place, vector):
         """Give a weight in each lane, followed by zeros."""
