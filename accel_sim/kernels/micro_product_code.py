@@ -32,7 +32,7 @@ class TileProducts(TileChains):
         lowest = b.load(bits)
         tallies = [cgutils.alloca_once_value(b, ir.Constant(I64, 0)) for _ in range(2)]
 
-        def add_groups(vector, add, probe):
+        def add_groups(vector, add, bounds):
             vectors = self._filters // vector.count
             # Half of the registers are for what a clamped addition needs besides.
             groups = RUNS if self._pixels * vectors > self._lanes else 1
@@ -44,25 +44,29 @@ class TileProducts(TileChains):
                 pixel = b.mul(loop.index, ir.Constant(I64, self._run_pixels))
                 acc = b.gep(levels, [b.mul(pixel, ir.Constant(I64, self._filters * 4))])
                 self._add_group(
-                    products._replace(runs=runs), vector, add, probe, is_tense, bits, has_above,
+                    products._replace(runs=runs), vector, add, bounds, is_tense, bits, has_above,
                     acc, b.gep(counted, [pixel]), tallies,
                 )  # fmt: skip
 
         low, high = self._bounds(lowest, self._lanes)
+        span = b.sub(high, low)
 
-        def add_within(total, x, w):
+        def add_above_low(total, x, w):
+            # One comparison finds those below too: unsigned, they are the largest.
             exact = self._dot(total, x, w)
-            return exact, self._clamp(exact, low, high)
+            return self._clamp(exact, self._zeros(self._vector), span), b.icmp_unsigned(
+                ">", exact, span
+            )
 
         def add_shifted(total, x, w):
             # The weight in the upper half, times 2**15.
             sixteen, one = (ir.Constant(self._vector, [n] * self._lanes) for n in (16, 1))
             product = self._dot(b.ashr(b.shl(w, sixteen), one), x, w)
             held = self._clamp(self._add_saturated(total, product), low, high)
-            return b.add(total, product), held
+            return held, b.icmp_signed("!=", b.add(total, product), held)
 
         def add_others():
-            add_groups(self._vector, add_within, (low, high))
+            add_groups(self._vector, add_above_low, (low, span))
 
         def add_words():
             add_groups(self._vector, self._add_product_to_word, None)
@@ -85,9 +89,13 @@ class TileProducts(TileChains):
         return [b.load(tally) for tally in tallies]
 
     def _add_group(
-        self, products, vector, add, probe, is_tense, bits, has_above, acc, counted, tallies
+        self, products, vector, add, bounds, is_tense, bits, has_above, acc, counted, tallies
     ):  # fmt: skip
-        """Add products to the sums of some pixels, and these to the level above."""
+        """Add products to the sums of some pixels, and these to the level above.
+
+        `bounds` are the lowest sum, and from there to the highest; `add` then takes sums as they
+        are above the lowest. If there are none, `add` finds the clamps alone.
+        """
         b = self._b
         n_sums = len(products.runs) * self._run_pixels * (self._filters // vector.count)
         memory = ir.VectorType(I32, vector.count)
@@ -100,11 +108,13 @@ class TileProducts(TileChains):
             starts = [b.trunc(start, vector) for start in starts]
         clamped, done = b.append_basic_block("clamped"), b.append_basic_block("finish")
         probed = []
-        if probe is not None:
+        if bounds is not None:
+            low, span = bounds
+            starts = [b.sub(start, low) for start in starts]
             probing = b.append_basic_block("probe")
             b.cbranch(is_tense, clamped, probing)
             b.position_at_end(probing)
-            probed, is_out = self._probe(products, starts, *probe)
+            probed, is_out = self._probe(products, starts, span)
             probing = b.block
             b.cbranch(is_out, clamped, done)
         else:
@@ -115,12 +125,12 @@ class TileProducts(TileChains):
         clamped = b.block
         b.branch(done)
         b.position_at_end(done)
-        if probe is not None:
+        if bounds is not None:
             phis = [b.phi(vector) for _ in sums]
             for phi, one, other in zip(phis, probed, sums, strict=True):
                 phi.add_incoming(one, probing)
                 phi.add_incoming(other, clamped)
-            sums = phis
+            sums = [b.add(phi, low) for phi in phis]
         if memory != vector:
             sums = [b.sext(total, memory) for total in sums]
         with b.if_else(has_above) as (is_fold, is_last):
@@ -160,7 +170,7 @@ class TileProducts(TileChains):
 
         return self._loop(products.span, [products.weights, *starts], step)
 
-    def _probe(self, products, starts, low, high):
+    def _probe(self, products, starts, span):
         """Add without clamps; tell too whether there should have been one."""
         b = self._b
 
@@ -168,13 +178,11 @@ class TileProducts(TileChains):
             values[number] = self._dot(values[number], x, w)
             values[-1] = b.or_(values[-1], values[number])
 
-        # Counted from the lowest, sums in range have no bits above it.
-        shifted = [b.sub(start, low) for start in starts]
         _, *sums, bits = self._loop_products(
-            products, self._vector, [*shifted, self._zeros(self._vector)], add
+            products, self._vector, [*starts, self._zeros(self._vector)], add
         )
-        is_out = self._is_any(b.icmp_unsigned(">", bits, b.sub(high, low)))
-        return [b.add(total, low) for total in sums], is_out
+        # Sums in range have no bits that the highest has not.
+        return sums, self._is_any(b.icmp_unsigned(">", bits, span))
 
     def _add_clamped(self, products, vector, add_one, starts, counted):
         """Clamp after every addition; give sums and clamps.
@@ -206,9 +214,8 @@ class TileProducts(TileChains):
         is_counted = b.load(counts)
 
         def add(product, values, number, x, w):
-            exact, values[number] = add_one(values[number], x, w)
-            clamped = b.bitcast(b.icmp_signed("!=", exact, values[number]), bits)
-            note(row(notes, product), number, clamped)
+            values[number], is_clamped = add_one(values[number], x, w)
+            note(row(notes, product), number, b.bitcast(is_clamped, bits))
 
         def add_some(first, values):
             weights, total, *sums = values
@@ -247,9 +254,11 @@ class TileProducts(TileChains):
 
     def _add_product_to_word(self, total, x, w):
         """Add in 32 bits, where the processor may clamp."""
+        b = self._b
         if self._kind in AVX2:
-            return self._add_words(total, self._dot(self._zeros(self._vector), x, w))
-        return self._dot(total, x, w), self._dot_pairs("vpdpwssds", total, x, w)
+            return self._add_saturating(total, self._dot(self._zeros(self._vector), x, w))
+        held = self._dot_pairs("vpdpwssds", total, x, w)
+        return held, b.icmp_signed("!=", self._dot(total, x, w), held)
 
     def _add_product_to_half(self, total, x, w):
         """Multiply 8-bit operands into 16 bits, which hold the product."""
@@ -259,4 +268,4 @@ class TileProducts(TileChains):
             b.module, ir.FunctionType(vector, [pairs, pairs]), "llvm.x86.avx512.pmaddubs.w.512"
         )
         product = b.call(multiply, [b.bitcast(x, pairs), b.bitcast(w, pairs)])
-        return b.add(total, product), self._add_saturated(total, product)
+        return self._add_saturating(total, product)
