@@ -8,7 +8,7 @@ which the sums are corrected for. Nothing outside the kernels and their callers 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ from accel_sim.kernels.micro_kernels import (
 
 _FEW_PIXELS = 4
 """Up to so many, tiles of many pixels would be mostly empty."""
+
+LEAST_SAVED_MACS = 1 << 20
+"""Of an image, for which a narrow micro-kernel is worth compiling."""
+_NARROW_COST = 1.25
+"""Of a MAC by one, which reads a value of the map for half as many filters."""
+_BAND_MACS = 1 << 21
+"""Which take as long as to call one more micro-kernel."""
 
 _STRIP_RUNS = 32
 _CACHE_LINE = 64
@@ -138,38 +145,73 @@ def find_offset(maps: Maps, raw_min: int, raw_max: int) -> int:
     return 0 if held.min <= raw_min and raw_max <= held.max else int(held.min) - raw_min
 
 
+class Band(NamedTuple):
+    """Filters that one micro-kernel runs: of every group, those from `first` to before `last`.
+
+    Of a depthwise layer, the filters of all groups.
+    """
+
+    kernel: MicroKernel
+    first: int
+    last: int
+
+
 def lay_out(
-    family: Family, shape: Shape, planes: Sequence[NDArray[np.integer[Any]]], most_lanes: int
+    family: Family,
+    band: Band,
+    shape: Shape,
+    planes: Sequence[NDArray[np.integer[Any]]],
+    most_lanes: int,
 ) -> Layout:
-    """Choose the micro-kernel of a layer and pack its filters.
+    """Pack the filters of a band.
 
     Parameters
     ----------
+    shape
+        As `cut_bands` gives it.
     planes
         ``[K, C/groups, R, S]`` each; powers of two apart, where more than one.
     most_lanes
         No segment has more.
     """
-    shape, kernel = choose_kernel(family, shape)
+    kernel = band.kernel
     segments, lanes, values = _cut_window(shape, kernel, planes, most_lanes)
     reach = kernel.filters if shape.is_depthwise else lanes * kernel.lane_values
-    return arrange(family, kernel, shape, segments, values, int(segments.max()) + reach)
+    return arrange(family, band, shape, segments, values, int(segments.max()) + reach)
 
 
-def choose_kernel(family: Family, shape: Shape) -> tuple[Shape, MicroKernel]:
-    """Choose the micro-kernel of a layer, and give the shape that it runs it as."""
+def cut_bands(family: Family, shape: Shape) -> tuple[Shape, list[Band]]:
+    """Choose the micro-kernels of a layer, and give the shape that they run it as."""
     shape = shape.flattened()
     is_row = shape.ofm[1] * shape.ofm[2] <= _FEW_PIXELS
     kernel = family.depthwise if shape.is_depthwise else family.row if is_row else family.dense
+    filters = shape.ofm[0] // (1 if shape.is_depthwise else shape.groups)
     if isinstance(kernel, Plain | PlainDepthwise):
-        groups = 1 if shape.is_depthwise else shape.groups
-        kernel = kernel._replace(filters=min(kernel.filters, shape.ofm[0] // groups))
-    return shape, kernel
+        kernel = kernel._replace(filters=min(kernel.filters, filters))
+    whole = Band(kernel, 0, filters)
+    rest = filters % kernel.filters
+    if family.narrow is None or kernel is not family.dense or not rest:
+        return shape, [whole]
+    ends = Band(kernel, 0, filters - rest), Band(family.narrow, filters - rest, filters)
+    bands = [band for band in ends if band.first < band.last]
+    saved = _count_macs(shape, whole) - _BAND_MACS * (len(bands) - 1)
+    for band in bands:
+        cost = _NARROW_COST if band.kernel is family.narrow else 1
+        saved -= int(cost * _count_macs(shape, band))
+    return shape, bands if saved >= LEAST_SAVED_MACS else [whole]
+
+
+def _count_macs(shape: Shape, band: Band) -> int:
+    """Those of whole tiles."""
+    blocks = -(-(band.last - band.first) // band.kernel.filters) * shape.groups
+    tiles = -(-shape.ofm[1] * -(-shape.ofm[2] // band.kernel.run_pixels) // RUNS)
+    products = shape.ifm[0] // shape.groups * shape.window[0] * shape.window[1]
+    return blocks * tiles * RUNS * band.kernel.run_pixels * band.kernel.filters * products
 
 
 def arrange(
     family: Family,
-    kernel: MicroKernel,
+    band: Band,
     shape: Shape,
     segments: NDArray[np.int64],
     values: NDArray[np.integer[Any]],
@@ -186,7 +228,8 @@ def arrange(
     reach
         Values of the map from where a window starts to behind the last that is read.
     """
-    blocks = _cut_filters(shape, kernel)
+    kernel = band.kernel
+    blocks = _cut_filters(shape, band)
     tiles = _cut_outputs(shape, kernel)
     last_pixel = int(tiles.runs[:, 0].max()) + (kernel.run_pixels - 1) * tiles.pixel_step
     rows, cols = shape.touched
@@ -208,19 +251,20 @@ def arrange(
     )
 
 
-def _cut_filters(shape: Shape, kernel: MicroKernel) -> NDArray[np.int64]:
+def _cut_filters(shape: Shape, band: Band) -> NDArray[np.int64]:
     """Blocks of filters of one group; of a depthwise layer, of as many groups."""
+    width = band.kernel.filters
     groups = 1 if shape.is_depthwise else shape.groups
     filters, channels = shape.ofm[0] // groups, shape.ifm[0] // groups
     return np.array(
         [
             (
                 group * filters + first,
-                min(kernel.filters, filters - first),
+                min(width, band.last - first),
                 first if shape.is_depthwise else group * channels,
             )
             for group in range(groups)
-            for first in range(0, filters, kernel.filters)
+            for first in range(band.first, band.last, width)
         ]
     )
 

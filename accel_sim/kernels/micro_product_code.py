@@ -75,7 +75,7 @@ class TileProducts(TileChains):
             is_16_bits = b.icmp_signed("==", lowest, ir.Constant(I64, 16))
             with b.if_else(is_16_bits) as (is_16, is_other):
                 with is_16:
-                    halves = ir.VectorType(I16, 2 * self._lanes)
+                    halves = ir.VectorType(I16, min(2 * self._lanes, self._filters))
                     add_groups(halves, self._add_product_to_half, None)
                 with is_other:
                     add_others()
@@ -264,8 +264,9 @@ class TileProducts(TileChains):
         """Multiply 8-bit operands into 16 bits, which hold the product."""
         b, vector = self._b, total.type
         pairs = ir.VectorType(I8, 2 * vector.count)
+        name = {16: "avx2.pmadd.ub.sw", 32: "avx512.pmaddubs.w.512"}[vector.count]
         multiply = cgutils.get_or_insert_function(
-            b.module, ir.FunctionType(vector, [pairs, pairs]), "llvm.x86.avx512.pmaddubs.w.512"
+            b.module, ir.FunctionType(vector, [pairs, pairs]), f"llvm.x86.{name}"
         )
         product = b.call(multiply, [b.bitcast(x, pairs), b.bitcast(w, pairs)])
         return self._add_saturating(total, product)

@@ -23,6 +23,7 @@ from accel_sim.kernels.micro_kernels import (
     PlainDepthwise,
     Vnni8,
     Vnni8Depthwise,
+    Vnni8Narrow,
     Vnni8Row,
     Vnni16Depthwise,
 )
@@ -32,7 +33,7 @@ llvm.initialize_native_asmparser()
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 BYTES = I8.as_pointer()
 
-QUADS = (Vnni8, Vnni8Row)
+QUADS = (Vnni8, Vnni8Narrow, Vnni8Row)
 AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
 _DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise)
 

@@ -1,6 +1,7 @@
 """Layers of the array on micro-kernels: their sums proved, packed and finished."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,11 @@ from accel_sim.accumulator_range import sum_range
 from accel_sim.kernels.micro_drivers import Parts, Workspace, convolve
 from accel_sim.kernels.micro_kernels import RUNS, Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
+    Band,
     Layout,
     Shape,
     aligned,
+    cut_bands,
     find_family,
     find_offset,
     lay_out,
@@ -70,8 +73,8 @@ def _make_room(shape: tuple[int, int], order: Order) -> OrderWorkspace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PackedLayer:
-    """A layer ready for its micro-kernel.
+class PackedBand:
+    """Filters of a layer ready for their micro-kernel.
 
     Attributes
     ----------
@@ -79,20 +82,36 @@ class PackedLayer:
         None where additions may take any.
     parts
         None where sums and output stage fit 32 bits.
-    offset
-        What packed maps are shifted by.
-    ifm, ofm
-        Integers that maps are kept in.
     """
 
     layout: Layout
     stage: Stage
     order: Order | None
     parts: Parts | None
+    rooms: Rooms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedLayer:
+    """A layer ready for its micro-kernels.
+
+    Attributes
+    ----------
+    bands
+        Of all filters; they read the same packed map.
+    layout
+        Of the band that reads farthest.
+    offset
+        What packed maps are shifted by.
+    ifm, ofm
+        Integers that maps are kept in.
+    """
+
+    bands: tuple[PackedBand, ...]
+    layout: Layout
     offset: int
     ifm: np.dtype[np.integer[Any]]
     ofm: np.dtype[np.integer[Any]]
-    rooms: Rooms
 
     def pack(self, ifm: Raw) -> Packed:
         """Store a map [C, H, W] for the micro-kernel; as it is, where that will do."""
@@ -139,20 +158,30 @@ class PackedLayer:
 
     def run_into(self, packed: Packed, joined: Packed, first: int) -> Events:
         """Run one image; write channels from `first` on of a C-contiguous map, channels last."""
-        layout = self.layout
-        events = convolve(
-            layout.kernel,
-            packed,
-            layout.filters._replace(step=joined.shape[-1]),
-            self.order,
-            self.parts,
-            layout.tiles,
-            self.stage,
-            self.rooms.work,
-            self.ofm.itemsize,
-            joined.reshape(-1)[first:].view(np.uint8),
-        )
-        return Events(accumulator_overflows=int(events[0]), output_saturations=int(events[1]))
+        ofm = joined.reshape(-1)[first:].view(np.uint8)
+        overflows = saturations = 0
+        for band in self.bands:
+            layout = band.layout
+            events = convolve(
+                layout.kernel,
+                packed,
+                layout.filters._replace(step=joined.shape[-1]),
+                band.order,
+                band.parts,
+                layout.tiles,
+                band.stage,
+                band.rooms.work,
+                self.ofm.itemsize,
+                ofm,
+            )
+            overflows += int(events[0])
+            saturations += int(events[1])
+        return Events(accumulator_overflows=overflows, output_saturations=saturations)
+
+
+def find_farthest(bands: Sequence[PackedBand]) -> Layout:
+    """Give the layout of the band that reads farthest."""
+    return max((band.layout for band in bands), key=lambda layout: layout.size)
 
 
 def pack_layer(
@@ -186,24 +215,29 @@ def pack_layer(
         return None
     raw = raw.astype(np.int16, copy=False)
     offset = find_offset(family.maps, ifm.raw_min, ifm.raw_max)
-    found = _lay_out_whole(family, shape, raw, offset) if fits else None
-    if found is None:
-        found = _lay_out_parts(family, shape, raw, ifm, offset)
-    if found is None:
-        return None
-    layout, parts = found
-    starts = parts.starts[0] if is_narrow else np.zeros_like(parts.starts[0])
     ofm = storage(network.formats[layer.ofm])
-    stage = arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64)
+    shape, bands = cut_bands(family, shape)
+    packed = []
+    for band in bands:
+        found = _lay_out_whole(family, band, shape, raw, offset) if fits else None
+        if found is None:
+            found = _lay_out_parts(family, band, shape, raw, ifm, offset)
+        if found is None:
+            return None
+        layout, parts = found
+        starts = parts.starts[0] if is_narrow else np.zeros_like(parts.starts[0])
+        stage = arrange_stage(layout, rules, wraps, starts, np.int32 if is_narrow else np.int64)
+        packed.append(
+            PackedBand(
+                layout=layout,
+                stage=stage,
+                order=None,
+                parts=None if is_narrow else parts,
+                rooms=Rooms(layout.kernel, stage, None, not is_narrow, ofm.itemsize),
+            )
+        )
     return PackedLayer(
-        layout=layout,
-        stage=stage,
-        order=None,
-        parts=None if is_narrow else parts,
-        offset=offset,
-        ifm=storage(ifm),
-        ofm=ofm,
-        rooms=Rooms(layout.kernel, stage, None, not is_narrow, ofm.itemsize),
+        bands=tuple(packed), layout=find_farthest(packed), offset=offset, ifm=storage(ifm), ofm=ofm
     )
 
 
@@ -213,23 +247,23 @@ def _holds(bits: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
 
 
 def _lay_out_whole(
-    family: Family, shape: Shape, raw: NDArray[np.int16], offset: int
+    family: Family, band: Band, shape: Shape, raw: NDArray[np.int16], offset: int
 ) -> tuple[Layout, Parts]:
     """Lay out sums that fit 32 bits."""
-    layout = lay_out(family, shape, [raw], _NO_LIMIT)
+    layout = lay_out(family, band, shape, [raw], _NO_LIMIT)
     (sums,) = layout.packed_weights.sum(axis=(2, 3, 5), dtype=np.int64)
     ranges = np.array([(0, 0, len(layout.filters.segments), 0)])
     return layout, Parts(ranges=ranges, starts=(-offset * sums).astype(np.int32)[np.newaxis])
 
 
 def _lay_out_parts(
-    family: Family, shape: Shape, raw: NDArray[np.int16], ifm: QFormat, offset: int
+    family: Family, band: Band, shape: Shape, raw: NDArray[np.int16], ifm: QFormat, offset: int
 ) -> tuple[Layout, Parts] | None:
     """Lay out sums in parts that fit 32 bits; give None if a few products do not fit."""
     half = 1 << (_PLANE_BITS - 1)
     low = ((raw + np.int32(half)) & (2 * half - 1)) - half
     for planes in ([raw], [low, (raw - low) >> _PLANE_BITS]):
-        layout = lay_out(family, shape, planes, _PART_LANES)
+        layout = lay_out(family, band, shape, planes, _PART_LANES)
         parts = _take_apart(layout, ifm, offset)
         if parts is not None:
             return layout, parts

@@ -65,7 +65,7 @@ def test_a_sum_one_beyond_its_bound_clamps_and_one_on_it_does_not(
     assert check(case_near_a_bound(np.random.default_rng(seed), 0, map_bits)) == 0
     assert check(case_near_a_bound(np.random.default_rng(seed), 1, map_bits)) > 0
     # Chunks have been tried.
-    assert all(layer is None or layer.order.is_quick.all() for layer in packed)
+    assert all(layer is None or band.order.is_quick.all() for layer in packed for band in layer.bands)
 
 
 def test_short_spans_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
