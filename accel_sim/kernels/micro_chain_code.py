@@ -186,7 +186,7 @@ class TileChains(TileSums):
 
     def _loop_lanes(self, runs, pixel_step, weights, offsets, span, sums):
         """Add lanes of products to the sums of a tile; give the place of the next weights too."""
-        steps = self._steps(pixel_step)
+        runs, steps = self._cut_runs(runs, pixel_step)
 
         def step(lane, values):
             w, *totals = values

@@ -150,11 +150,11 @@ class TileProducts(TileChains):
         """
         b = self._b
         vectors = self._filters // vector.count
-        steps = self._steps(products.pixel_step)
+        runs, steps = self._cut_runs(products.runs, products.pixel_step)
 
         def step(product, values):
             w, *values = values
-            places = self._find_places(products.runs, products.offsets, product)
+            places = self._find_places(runs, products.offsets, product)
             columns = [
                 self._widen_weights(self._after(w, v * vector.count * self.weight_bytes), vector)
                 for v in range(vectors)

@@ -35,6 +35,8 @@ BYTES = I8.as_pointer()
 
 QUADS = (Vnni8, Vnni8Narrow, Vnni8Row)
 AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
+_PIECE_PIXELS = 7
+"""Whose addresses the general registers hold."""
 _DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise)
 
 
@@ -175,7 +177,7 @@ class TileSums:
         b = self._b
         zero, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
         runs = [self.at(ifm, start, self.map_bytes) for start in starts]
-        steps = self._steps(pixel_step)
+        runs, steps = self._cut_runs(runs, pixel_step)
         n_sums = RUNS * self._run_pixels * self._vectors
         entry = b.block
         outer, inner = b.append_basic_block("segment"), b.append_basic_block("lane")
@@ -224,12 +226,16 @@ class TileSums:
             place = self._after(acc, index * self._lanes * 4)
             b.store(total, b.bitcast(place, self._vector.as_pointer())).align = 4
 
-    def _steps(self, pixel_step):
-        """From the first pixel of a run to each, in bytes."""
-        return [
-            self._b.mul(pixel_step, ir.Constant(I64, pixel * self.map_bytes))
+    def _cut_runs(self, runs, pixel_step):
+        """Cut runs into pieces; give where they start, and steps from there to all pixels."""
+        b = self._b
+        pieces = -(-self._run_pixels // _PIECE_PIXELS)
+        pixels = self._run_pixels // pieces
+        steps = [
+            b.mul(pixel_step, ir.Constant(I64, pixel * self.map_bytes))
             for pixel in range(self._run_pixels)
         ]
+        return [b.gep(run, [step]) for run in runs for step in steps[::pixels]], steps[:pixels]
 
     @property
     def _weights_size(self):
