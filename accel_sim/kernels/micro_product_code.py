@@ -100,27 +100,30 @@ class TileProducts(TileChains):
         n_sums = len(products.runs) * self._run_pixels * (self._filters // vector.count)
         memory = ir.VectorType(I32, vector.count)
         places = [self._vector_at(acc, i, memory) for i in range(n_sums)]
-        starts = [
-            b.select(has_above, self._zeros(memory), self._load(place, memory, 4))
-            for place in places
-        ]
-        if memory != vector:
-            starts = [b.trunc(start, vector) for start in starts]
+
+        def load_starts():
+            # Zeros, if there is a level above.
+            sums = [self._load(place, memory, 4) for place in places]
+            if bounds is not None:
+                return [b.sub(total, bounds[0]) for total in sums]
+            return sums if memory == vector else [b.trunc(total, vector) for total in sums]
+
         clamped, done = b.append_basic_block("clamped"), b.append_basic_block("finish")
         probed = []
         if bounds is not None:
             low, span = bounds
-            starts = [b.sub(start, low) for start in starts]
             probing = b.append_basic_block("probe")
             b.cbranch(is_tense, clamped, probing)
             b.position_at_end(probing)
-            probed, is_out = self._probe(products, starts, span)
+            probed, is_out = self._probe(products, load_starts(), span)
             probing = b.block
             b.cbranch(is_out, clamped, done)
         else:
             b.branch(clamped)
         b.position_at_end(clamped)
-        sums, clamps = self._add_clamped(products, vector, add, starts, counted)
+        # Sums are loaded again: kept through the probe, they would take its registers.
+        b.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
+        sums, clamps = self._add_clamped(products, vector, add, load_starts(), counted)
         b.store(b.add(b.load(tallies[0]), clamps), tallies[0])
         clamped = b.block
         b.branch(done)

@@ -67,7 +67,7 @@ def _make_room(shape: tuple[int, int], order: Order) -> OrderWorkspace:
     return OrderWorkspace(
         levels=aligned((len(order.bits), *shape), np.int32),
         counted=np.empty(shape[0], np.int64),
-        is_quick=np.ones(len(order.spans), np.bool_),
+        waits=np.zeros((len(order.is_quick), len(order.spans), 2), np.int64),
         is_tense=np.zeros(len(order.closes), np.bool_),
     )
 
