@@ -1,5 +1,6 @@
 """LLVM vector code that adds products in a machine's order, one after another."""
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -11,6 +12,8 @@ from accel_sim.kernels.micro_sums import AVX2, I8, I16, I32, I64, QUADS
 
 _NOTED_PRODUCTS = 32
 """A power of two."""
+_BITS = 4
+"""Registers that bits of sums are collected in."""
 
 
 class Products(NamedTuple):
@@ -179,13 +182,15 @@ class TileProducts(TileChains):
 
         def add(_, values, number, x, w):
             values[number] = self._dot(values[number], x, w)
-            values[-1] = b.or_(values[-1], values[number])
+            # Two sums are one instruction; all, one after another, would be waited for.
+            bits = len(starts) + number // 2 % _BITS
+            values[bits] = b.or_(values[bits], values[number])
 
-        _, *sums, bits = self._loop_products(
-            products, self._vector, [*starts, self._zeros(self._vector)], add
-        )
+        nothing = [self._zeros(self._vector)] * _BITS
+        _, *values = self._loop_products(products, self._vector, [*starts, *nothing], add)
+        bits = reduce(b.or_, values[len(starts) :])
         # Sums in range have no bits that the highest has not.
-        return sums, self._is_any(b.icmp_unsigned(">", bits, span))
+        return values[: len(starts)], self._is_any(b.icmp_unsigned(">", bits, span))
 
     def _add_clamped(self, products, vector, add_one, starts, counted):
         """Clamp after every addition; give sums and clamps.
@@ -239,10 +244,10 @@ class TileProducts(TileChains):
         )
         values = [products.weights, self._zeros(words), *starts]
         _, total, *sums = self._loop(products.span, values, add_some, _NOTED_PRODUCTS)
-        reduce = cgutils.get_or_insert_function(
+        add_up = cgutils.get_or_insert_function(
             b.module, ir.FunctionType(I64, [words]), f"llvm.vector.reduce.add.v{words.count}i64"
         )
-        return sums, b.call(reduce, [total])
+        return sums, b.call(add_up, [total])
 
     def _widen_weights(self, place, vector):
         """Give a weight in each lane, followed by zeros."""
