@@ -131,8 +131,8 @@ class PlainDepthwise(NamedTuple):
 
 
 MicroKernel = (
-    Vnni8 | Vnni16 | Vnni8Narrow | Vnni16Narrow | Vnni8Row | Vnni16Row | Vnni8Depthwise | Vnni16Depthwise
-    | Avx2 | Avx2Row | Avx2Depthwise | Plain | PlainDepthwise
+    Vnni8 | Vnni16 | Vnni8Narrow | Vnni16Narrow | Vnni8Row | Vnni16Row | Vnni8Depthwise
+    | Vnni16Depthwise | Avx2 | Avx2Row | Avx2Depthwise | Plain | PlainDepthwise
 )  # fmt: skip
 
 
@@ -177,9 +177,7 @@ PATHS = (
         features=("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"),
         families=(
             Family(np.uint8, np.int8, Vnni8(), Vnni8Row(), Vnni8Depthwise(), Vnni8Narrow()),
-            Family(
-                np.int16, np.int16, Vnni16(), Vnni16Row(), Vnni16Depthwise(), Vnni16Narrow()
-            ),
+            Family(np.int16, np.int16, Vnni16(), Vnni16Row(), Vnni16Depthwise(), Vnni16Narrow()),
         ),
     ),
     Path(

@@ -5,13 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.kernels.micro_bands import Band, Shape, cut_bands
 from accel_sim.kernels.micro_kernels import Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
-    Band,
     Layout,
-    Shape,
     arrange,
-    cut_bands,
     find_offset,
     pack_filters,
 )
@@ -101,9 +99,7 @@ def pack_in_order(
         starts = np.zeros((len(layout.filters.blocks), layout.kernel.filters), np.int32)
         stage = arrange_stage(layout, rules, False, starts, np.int32 if fits else np.int64)
         rooms = Rooms(layout.kernel, stage, order, False, ofm.itemsize)
-        packed.append(
-            PackedBand(layout=layout, stage=stage, order=order, parts=None, rooms=rooms)
-        )
+        packed.append(PackedBand(layout=layout, stage=stage, order=order, parts=None, rooms=rooms))
     return PackedLayer(
         bands=tuple(packed), layout=find_farthest(packed), offset=offset, ifm=storage(ifm), ofm=ofm
     )
@@ -160,9 +156,7 @@ def _lay_out(
     products = places.of_products
 
     read = int(products.max()) + (kernel.filters if shape.is_depthwise else n_values)
-    layout = arrange(
-        family, band, shape, chunks.offsets, _spread(weights, chunks, n_values), read
-    )
+    layout = arrange(family, band, shape, chunks.offsets, _spread(weights, chunks, n_values), read)
     blocks = layout.filters.blocks
     is_plain = _of_blocks(blocks, stays[0]) & (len(bits) > 1)
     dtype = layout.filters.weights.dtype.type

@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.accumulator_range import sum_range
+from accel_sim.kernels.micro_bands import Band, Shape, cut_bands
 from accel_sim.kernels.micro_drivers import Parts, Workspace, convolve
 from accel_sim.kernels.micro_kernels import RUNS, Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
-    Band,
     Layout,
-    Shape,
     aligned,
-    cut_bands,
     find_family,
     find_offset,
     lay_out,
