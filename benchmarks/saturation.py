@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/saturation.py
 
-The convolutions of a ResNet-18, and layers of few filters, 8-bit operands, one thread, from packed
-map to packed map, output stage included; beside them onnxruntime's float convolution. Contenders take turns; medians of
-processor time, in GMAC/s. Every addition clamps in the order of a plan, and is counted if it does:
+The convolutions of a ResNet-18, and layers of few filters; 8-bit operands, one thread, from packed
+map to packed map, output stage included; beside them onnxruntime's float convolution. Contenders
+take turns; medians of processor time, in GMAC/s. Every addition clamps in the order of a plan, and
+is counted if it does:
 
 * output stationary: one chain;
 * weight stationary: 16 products of a column from zero, whose sums are added;
