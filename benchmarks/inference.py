@@ -30,8 +30,8 @@ from numba import njit
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from accel_sim.kernels.micro_bands import Shape
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
-from accel_sim.kernels.micro_layout import Shape
 from accel_sim.layer_steps.feature_map import channels_last, from_channels_last
 from accel_sim.layer_steps.packed_sums import PackedLayer, pack_layer
 from quantizer.fixedpoint.qformat import QFormat
@@ -77,12 +77,19 @@ class Layer:
         )
 
 
+NARROW_LAYERS = (
+    Layer(channels=64, size=56, filters=16, taps=3),
+    Layer(channels=64, size=56, filters=48, taps=3),
+)
+"""Whose filters fill half a block, the last at least."""
+
 LAYERS = (
     Layer(channels=3, size=224, filters=64, taps=7, stride=2),
     Layer(channels=64, size=56, filters=64, taps=3),
     Layer(channels=128, size=28, filters=128, taps=3),
     Layer(channels=512, size=7, filters=512, taps=3),
     Layer(channels=256, size=28, filters=256),
+    *NARROW_LAYERS,
     Layer(channels=256, size=28, filters=256, taps=3, groups=256),
     Layer(channels=64, size=112, filters=64, taps=3, stride=2, groups=64),
     Layer(channels=512, size=1, filters=1000),

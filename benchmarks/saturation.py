@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/saturation.py
 
-The convolutions of a ResNet-18, 8-bit operands, one thread, from packed map to packed map, output
-stage included; beside them onnxruntime's float convolution. Contenders take turns; medians of
-processor time, in GMAC/s. Every addition clamps in the order of a plan, and is counted if it does:
+The convolutions of a ResNet-18, and layers of few filters; 8-bit operands, one thread, from packed
+map to packed map, output stage included; beside them onnxruntime's float convolution. Contenders
+take turns; medians of processor time, in GMAC/s. Every addition clamps in the order of a plan, and
+is counted if it does:
 
 * output stationary: one chain;
 * weight stationary: 16 products of a column from zero, whose sums are added;
@@ -18,12 +19,13 @@ the general kernel first.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import process_time
 
 import numpy as np
-from inference import Layer, Run, describe, onnxruntime, resnet18, take_turns
+from inference import NARROW_LAYERS, Layer, Run, describe, onnxruntime, resnet18, take_turns
 from numpy.typing import NDArray
 
 from accel_sim.accumulation import (
@@ -48,7 +50,7 @@ OPERAND_BITS = 8
 CHANNELS, FILTER_ROWS, FILTER_COLS = Dimension
 EVERY_PRODUCT = ((CHANNELS, 1), (FILTER_ROWS, 1), (FILTER_COLS, 1))
 DATAFLOWS = ("output stationary", "weight stationary", "channel parallel", "row stationary")
-CHECKED = Layer(channels=64, size=14, filters=96, taps=3)
+CHECKED = (Layer(channels=64, size=14, filters=96, taps=3), Layer(channels=64, size=28, filters=16))
 FLOAT = "onnxruntime, float"
 ROUNDS = 5
 
@@ -141,11 +143,17 @@ CASES = tuple(
 
 
 def main() -> None:
-    stack = resnet18()
+    for case in CASES:
+        for layer in CHECKED:
+            case.check(layer)
+    print_stack("ResNet-18, saturating", resnet18())
+    for layer in NARROW_LAYERS:
+        print_stack(f"\n{layer}", [(layer, 1)])
+
+
+def print_stack(title: str, stack: Sequence[tuple[Layer, int]]) -> None:
     seconds: dict[str, float] = {}
     clamps: Counter[str] = Counter()
-    for case in CASES:
-        case.check(CHECKED)
     for layer, count in stack:
         runs: dict[str, Run] = {FLOAT: onnxruntime(layer, is_float=True)}
         for case in CASES:
@@ -156,7 +164,7 @@ def main() -> None:
         for name, its_seconds in take_turns(runs, ROUNDS, process_time).items():
             seconds[name] = seconds.get(name, 0.0) + count * its_seconds
     macs = sum(layer.macs * count for layer, count in stack)
-    print(f"{'ResNet-18, saturating':<36}{'GMAC/s':>8}{'/float':>8}{'clamps, ppm':>13}")
+    print(f"{title:<36}{'GMAC/s':>8}{'/float':>8}{'clamps, ppm':>13}")
     for name, its_seconds in seconds.items():
         print(
             f"{name:<36}{macs / its_seconds / 1e9:>8.1f}{seconds[FLOAT] / its_seconds:>8.2f}"

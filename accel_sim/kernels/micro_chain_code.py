@@ -112,12 +112,13 @@ class TileChains(TileSums):
 
         def add_within(total, other):
             exact = b.add(total, other)
-            return exact, self._clamp(exact, low, high)
+            held = self._clamp(exact, low, high)
+            return held, b.icmp_signed("!=", exact, held)
 
         def give(add):
             b.store(self._give_each(sums, acc, add, counted), tally)
 
-        self._choose_adder(bits, lambda: give(self._add_words), lambda: give(add_within))
+        self._choose_adder(bits, lambda: give(self._add_saturating), lambda: give(add_within))
         return b.load(tally)
 
     def _give_each(self, sums, acc, add, counted):
@@ -127,9 +128,8 @@ class TileChains(TileSums):
         clamps = ir.Constant(I64, 0)
         for i, total in enumerate(sums):
             place = self._vector_at(acc, i, vector)
-            exact, held = add(total, self._load(place, vector, 4))
+            held, is_clamped = add(total, self._load(place, vector, 4))
             b.store(held, place).align = 4
-            is_clamped = b.icmp_signed("!=", exact, held)
             clamps = b.add(clamps, self._count(is_clamped, counts[i // vectors]))
         return clamps
 
@@ -148,9 +148,10 @@ class TileChains(TileSums):
             with is_other:
                 of_others()
 
-    def _add_words(self, total, other):
-        """Add modulo ``2**32``, and clamped."""
-        return self._b.add(total, other), self._add_saturated(total, other)
+    def _add_saturating(self, total, other):
+        """Clamp to the width of the elements; tell which are clamped."""
+        held = self._add_saturated(total, other)
+        return held, self._b.icmp_signed("!=", self._b.add(total, other), held)
 
     def _add_saturated(self, total, other):
         """Clamp to the width of the elements."""
@@ -160,7 +161,7 @@ class TileChains(TileSums):
         add = cgutils.get_or_insert_function(self._b.module, two, name)
         return self._b.call(add, [total, other])
 
-    def _loop(self, span, starts, step):
+    def _loop(self, span, starts, step, stride=1):
         """Loop from the first index to before the last, at least once; give the last values.
 
         `step` makes the values of a round from its index and those of the round before.
@@ -173,7 +174,7 @@ class TileChains(TileSums):
         index = b.phi(I64)
         phis = [b.phi(start.type) for start in starts]
         values = step(index, phis)
-        following = b.add(index, ir.Constant(I64, 1))
+        following = b.add(index, ir.Constant(I64, stride))
         for phi, start, value in zip(
             [index, *phis], [first, *starts], [following, *values], strict=True
         ):
@@ -185,7 +186,7 @@ class TileChains(TileSums):
 
     def _loop_lanes(self, runs, pixel_step, weights, offsets, span, sums):
         """Add lanes of products to the sums of a tile; give the place of the next weights too."""
-        steps = self._steps(pixel_step)
+        runs, steps = self._cut_runs(runs, pixel_step)
 
         def step(lane, values):
             w, *totals = values

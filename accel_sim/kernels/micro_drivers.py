@@ -156,7 +156,7 @@ def convolve(kernel, ifm, filters, order, carries, tiles, stage, work, size, ofm
                         work.order.counted[row : row + kernel.run_pixels] = 0
                         work.order.counted[row + first : row + last] = -1
                     overflows += add_in_order(
-                        kernel, ifm, starts, tiles.pixel_step, order, block, t // RUNS, work.order
+                        kernel, ifm, starts, tiles.pixel_step, order, block, work.order
                     )
                     top = len(work.order.levels) - 1
                     for i in range(work.sums.shape[0]):

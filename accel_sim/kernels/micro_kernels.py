@@ -39,6 +39,22 @@ class Vnni16(NamedTuple):
     lane_values: int = 2
 
 
+class Vnni8Narrow(NamedTuple):
+    """As `Vnni8`, for few filters: as many registers of sums, of twice as many pixels."""
+
+    run_pixels: int = 14
+    filters: int = 16
+    lane_values: int = 4
+
+
+class Vnni16Narrow(NamedTuple):
+    """As `Vnni16`, for few filters."""
+
+    run_pixels: int = 14
+    filters: int = 16
+    lane_values: int = 2
+
+
 class Vnni8Row(NamedTuple):
     """As `Vnni8`, for maps of few pixels: one weight is read for one product."""
 
@@ -123,8 +139,8 @@ class PlainDepthwise(NamedTuple):
 
 
 MicroKernel = (
-    Vnni8 | Vnni16 | Vnni8Row | Vnni16Row | Vnni8Depthwise | Vnni16Depthwise
-    | Avx2 | Avx2Row | Avx2Depthwise | Plain | PlainRow | PlainDepthwise
+    Vnni8 | Vnni16 | Vnni8Narrow | Vnni16Narrow | Vnni8Row | Vnni16Row | Vnni8Depthwise
+    | Vnni16Depthwise | Avx2 | Avx2Row | Avx2Depthwise | Plain | PlainRow | PlainDepthwise
 )  # fmt: skip
 
 
@@ -137,6 +153,8 @@ class Family(NamedTuple):
         How operands are stored.
     dense, row, depthwise
         For maps of many pixels, of few, and for filters of one channel each.
+    narrow
+        As `dense`, for few filters; None where that is narrow enough.
     """
 
     maps: Maps
@@ -144,6 +162,7 @@ class Family(NamedTuple):
     dense: MicroKernel
     row: MicroKernel
     depthwise: MicroKernel
+    narrow: MicroKernel | None = None
 
     def holds(self, map_bits: int, weights: NDArray[np.integer[Any]]) -> bool:
         """Tell whether maps of so many bits and these weights can be stored."""
@@ -165,8 +184,8 @@ PATHS = (
         name="avx512_vnni",
         features=("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"),
         families=(
-            Family(np.uint8, np.int8, Vnni8(), Vnni8Row(), Vnni8Depthwise()),
-            Family(np.int16, np.int16, Vnni16(), Vnni16Row(), Vnni16Depthwise()),
+            Family(np.uint8, np.int8, Vnni8(), Vnni8Row(), Vnni8Depthwise(), Vnni8Narrow()),
+            Family(np.int16, np.int16, Vnni16(), Vnni16Row(), Vnni16Depthwise(), Vnni16Narrow()),
         ),
     ),
     Path(

@@ -13,18 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.kernels.micro_bands import Band, Shape
 from accel_sim.kernels.micro_drivers import PackedFilters, Tiles
-from accel_sim.kernels.micro_kernels import (
-    RUNS,
-    Family,
-    Maps,
-    MicroKernel,
-    Path,
-    Weights,
-)
-
-_FEW_PIXELS = 4
-"""Up to so many, tiles of many pixels would be mostly empty."""
+from accel_sim.kernels.micro_kernels import RUNS, Family, Maps, MicroKernel, Path, Weights
 
 _STRIP_RUNS = 32
 _CACHE_LINE = 64
@@ -37,48 +28,6 @@ def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
     # `ctypes.data` would take longer than a small layer.
     first = -room.__array_interface__["data"][0] % _CACHE_LINE
     return room[first : first + size].view(dtype).reshape(shape)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """A convolution; pairs are (rows, cols). A dense layer is one of 1 x 1 on one row."""
-
-    ifm: tuple[int, int, int]
-    ofm: tuple[int, int, int]
-    window: tuple[int, int]
-    stride: tuple[int, int]
-    first_pads: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-
-    @property
-    def is_depthwise(self) -> bool:
-        """Whether every filter has one channel of its own."""
-        return self.groups == self.ifm[0] == self.ofm[0] > 1
-
-    @property
-    def touched(self) -> tuple[int, int]:
-        """Rows and cols of the padded map: all that are read, and all that there are."""
-        rows, cols = (
-            max(size + pad, (out - 1) * step + (taps - 1) * spread + 1)
-            for size, pad, out, step, taps, spread in zip(
-                self.ifm[1:], self.first_pads, self.ofm[1:], self.stride, self.window,
-                self.dilation, strict=True,
-            )
-        )  # fmt: skip
-        return rows, cols
-
-    def flattened(self) -> "Shape":
-        """Make one row of a convolution that reads its map pixel by pixel."""
-        if self.window != (1, 1) or self.stride != (1, 1) or self.ifm[1:] != self.ofm[1:]:
-            return self
-        if self.first_pads != (0, 0):
-            return self
-        pixels = self.ifm[1] * self.ifm[2]
-        return Shape(
-            ifm=(self.ifm[0], 1, pixels), ofm=(self.ofm[0], 1, pixels), window=(1, 1),
-            stride=(1, 1), first_pads=(0, 0), dilation=(1, 1), groups=self.groups,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,31 +85,27 @@ def find_offset(maps: Maps, raw_min: int, raw_max: int) -> int:
     return 0 if held.min <= raw_min and raw_max <= held.max else int(held.min) - raw_min
 
 
-def lay_out(family: Family, shape: Shape, planes: Sequence[NDArray[np.integer[Any]]]) -> Layout:
-    """Choose the micro-kernel of a layer and pack its filters.
+def lay_out(
+    family: Family, band: Band, shape: Shape, planes: Sequence[NDArray[np.integer[Any]]]
+) -> Layout:
+    """Pack the filters of a band.
 
     Parameters
     ----------
+    shape
+        As `cut_bands` gives it.
     planes
         ``[K, C/groups, R, S]`` each; powers of two apart, where more than one.
     """
-    shape, kernel = choose_kernel(family, shape)
+    kernel = band.kernel
     segments, values = _cut_window(shape, kernel, planes)
     reach = kernel.filters if shape.is_depthwise else values.shape[3]
-    return arrange(family, kernel, shape, segments, values, int(segments.max()) + reach)
-
-
-def choose_kernel(family: Family, shape: Shape) -> tuple[Shape, MicroKernel]:
-    """Choose the micro-kernel of a layer, and give the shape that it runs it as."""
-    shape = shape.flattened()
-    is_row = shape.ofm[1] * shape.ofm[2] <= _FEW_PIXELS
-    kernel = family.depthwise if shape.is_depthwise else family.row if is_row else family.dense
-    return shape, kernel
+    return arrange(family, band, shape, segments, values, int(segments.max()) + reach)
 
 
 def arrange(
     family: Family,
-    kernel: MicroKernel,
+    band: Band,
     shape: Shape,
     segments: NDArray[np.int64],
     values: NDArray[np.integer[Any]],
@@ -177,7 +122,8 @@ def arrange(
     reach
         Values of the map from where a window starts to behind the last that is read.
     """
-    blocks = _cut_filters(shape, kernel)
+    kernel = band.kernel
+    blocks = _cut_filters(shape, band)
     tiles = _cut_outputs(shape, kernel)
     last_pixel = int(tiles.runs[:, 0].max()) + (kernel.run_pixels - 1) * tiles.pixel_step
     rows, cols = shape.touched
@@ -199,19 +145,20 @@ def arrange(
     )
 
 
-def _cut_filters(shape: Shape, kernel: MicroKernel) -> NDArray[np.int64]:
+def _cut_filters(shape: Shape, band: Band) -> NDArray[np.int64]:
     """Blocks of filters of one group; of a depthwise layer, of as many groups."""
+    width = band.kernel.filters
     groups = 1 if shape.is_depthwise else shape.groups
     filters, channels = shape.ofm[0] // groups, shape.ifm[0] // groups
     return np.array(
         [
             (
                 group * filters + first,
-                min(kernel.filters, filters - first),
+                min(width, band.last - first),
                 first if shape.is_depthwise else group * channels,
             )
             for group in range(groups)
-            for first in range(0, filters, kernel.filters)
+            for first in range(band.first, band.last, width)
         ]
     )
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from accel_sim.kernels.micro_chains import add_chunks, add_lanes, add_products, add_sums
 from quantizer.fixedpoint.jit import jit
 
-_RETRY = 8
-"""Tiles after which a span is tried the quick way again."""
+_FIRST_WAIT, _LONGEST_WAIT = 8, 64
+"""Tiles after which a span is tried the quick way again; twice as many each time that fails."""
 
 
 class Lanes(NamedTuple):
@@ -78,7 +78,7 @@ class Order(NamedTuple):
 
 
 class OrderWorkspace(NamedTuple):
-    """Room for one tile, and how its spans went in the tile before.
+    """Room for one tile, and how its spans went in the tiles before: neighbours are alike.
 
     Attributes
     ----------
@@ -86,20 +86,21 @@ class OrderWorkspace(NamedTuple):
         Sums.
     counted : int64[runs * run_pixels]
         All bits set where a pixel's clamps count, else none.
-    is_quick : bool[spans]
-        Whether its chunks were added: neighbours are alike.
+    waits : int64[blocks, spans, 2]
+        For how many tiles chunks are not tried, and for how many they were not when they last
+        were tried in vain; 0 if they could be added.
     is_tense : bool[sums]
         Whether a product clamped.
     """
 
     levels: NDArray[np.int32]
     counted: NDArray[np.int64]
-    is_quick: NDArray[np.bool_]
+    waits: NDArray[np.int64]
     is_tense: NDArray[np.bool_]
 
 
 @jit
-def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
+def add_in_order(kernel, ifm, starts, pixel_step, order, block, work):
     """Add up one tile.
 
     Parameters
@@ -109,8 +110,6 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
     order : Order
     block : int
         Of filters.
-    tile : int
-        Number of the tile among those of the block.
     work : OrderWorkspace
         Levels are overwritten; the last is the accumulators.
 
@@ -127,13 +126,15 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, tile, work):
     number = first_chunk = 0
     for span in range(len(order.spans)):
         last_sum, last_chunk = order.spans[span]
-        is_added = False
-        if order.is_quick[block] and (work.is_quick[span] or tile % _RETRY == 0):
+        is_added, wait = False, work.waits[block, span]
+        if wait[0]:
+            wait[0] -= 1
+        elif order.is_quick[block]:
             is_added = add_chunks(
                 kernel, ifm, starts, pixel_step, chunks.weights, chunks.offsets, chunks.ends,
                 chunks.corrections, (first_chunk, last_chunk), order.guards, block, levels,
             )  # fmt: skip
-            work.is_quick[span] = is_added
+            wait[:] = 0 if is_added else min(max(2 * wait[1], _FIRST_WAIT), _LONGEST_WAIT)
         if is_added:
             number = last_sum
         else:

@@ -23,6 +23,7 @@ from accel_sim.kernels.micro_kernels import (
     PlainRow,
     Vnni8,
     Vnni8Depthwise,
+    Vnni8Narrow,
     Vnni8Row,
     Vnni16Depthwise,
 )
@@ -32,10 +33,12 @@ llvm.initialize_native_asmparser()
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 BYTES = I8.as_pointer()
 
-QUADS = (Vnni8, Vnni8Row)
+QUADS = (Vnni8, Vnni8Narrow, Vnni8Row)
 AVX2 = (Avx2, Avx2Row, Avx2Depthwise)
 _PLAIN = (Plain, PlainRow, PlainDepthwise)
 _DEPTHWISE = (Vnni8Depthwise, Vnni16Depthwise, Avx2Depthwise, PlainDepthwise)
+_PIECE_PIXELS = 7
+"""Whose addresses the general registers hold."""
 
 
 @intrinsic
@@ -137,7 +140,7 @@ class TileSums:
         b = self._b
         zero, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
         runs = [self.at(ifm, start, self.map_bytes) for start in starts]
-        steps = self._steps(pixel_step)
+        runs, steps = self._cut_runs(runs, pixel_step)
         n_sums = RUNS * self._run_pixels * self._vectors
         zeros = [ir.Constant(self._vector, [0] * self._lanes)] * n_sums
         if upper is not None:
@@ -232,12 +235,16 @@ class TileSums:
             "vpdpwssd", upper, total, ir.Constant(self._vector, [1 << 16] * self._lanes)
         )
 
-    def _steps(self, pixel_step):
-        """From the first pixel of a run to each, in bytes."""
-        return [
-            self._b.mul(pixel_step, ir.Constant(I64, pixel * self.map_bytes))
+    def _cut_runs(self, runs, pixel_step):
+        """Cut runs into pieces; give where they start, and steps from there to all pixels."""
+        b = self._b
+        pieces = -(-self._run_pixels // _PIECE_PIXELS)
+        pixels = self._run_pixels // pieces
+        steps = [
+            b.mul(pixel_step, ir.Constant(I64, pixel * self.map_bytes))
             for pixel in range(self._run_pixels)
         ]
+        return [b.gep(run, [step]) for run in runs for step in steps[::pixels]], steps[:pixels]
 
     @property
     def _weights_size(self):

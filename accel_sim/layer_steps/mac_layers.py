@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from accel_sim.accumulation import AccumulationPlan
 from accel_sim.kernels import conv, dense, transposed_conv
+from accel_sim.kernels.micro_bands import Shape
 from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
-from accel_sim.kernels.micro_layout import Shape
 from accel_sim.kernels.ordered_sums import Sums
 from accel_sim.layer_steps.feature_map import channels_first, channels_last, from_channels_last
 from accel_sim.layer_steps.joined_maps import Placement

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.kernels.micro_bands import Band, Shape, cut_bands
 from accel_sim.kernels.micro_kernels import Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
     Layout,
-    Shape,
     arrange,
-    choose_kernel,
     find_offset,
     pack_filters,
 )
@@ -34,7 +33,7 @@ from accel_sim.layer_steps.ordered_lanes import (
 )
 from accel_sim.layer_steps.output_stage import prepare_output_stage
 from accel_sim.layer_steps.packed_stage import arrange_stage, fits_32_bits
-from accel_sim.layer_steps.packed_sums import PackedLayer, Rooms
+from accel_sim.layer_steps.packed_sums import PackedBand, PackedLayer, Rooms, find_farthest
 from accel_sim.layer_steps.planned_sums import PlannedSums
 from quantizer.fixedpoint.qformat import QFormat
 from quantizer.network.layers import MacLayer
@@ -71,9 +70,10 @@ def pack_in_order(
     # An accumulator that saturates may hold what one that wraps may: any sum counts for that.
     fits = fits_32_bits(rules, True, rules.bias, rules.bias)
     weights = raw.reshape(len(raw), -1)[:, sums.order.products]
-    shape, kernel = choose_kernel(family, shape)
+    shape, bands = cut_bands(family, shape)
     places = _find_places(shape, sums)
-    chunkings = propose_chunks(places, kernel.lane_values, sums)
+    lane_values = bands[0].kernel.lane_values
+    chunkings = propose_chunks(places, lane_values, sums)
     partitions = [*sums.order.sums, *(chunking.numbers for chunking in chunkings)]
     reaches = find_reaches(weights, ifm, [find_ends(numbers) for numbers in partitions])
     levels = sums.levels
@@ -87,24 +87,23 @@ def pack_in_order(
     only_chains_clamp = levels.saturates & (levels.tree_rows < 0)
     if not stays[~only_chains_clamp].all():
         return None
-    chosen = choose_chunks(chunkings, of_chunks, places, kernel.lane_values, int(levels.bits[-1]))
+    chosen = choose_chunks(chunkings, of_chunks, places, lane_values, int(levels.bits[-1]))
     guards = find_guards(of_chunks[chosen], int(levels.bits[-1]), stays[-1])
     offset = find_offset(family.maps, ifm.raw_min, ifm.raw_max)
-    layout, order = _lay_out(
-        family, kernel, shape, places, sums, weights, chunkings[chosen], guards, stays, -offset
-    )
-    starts = np.zeros((len(layout.filters.blocks), kernel.filters), np.int32)
-    stage = arrange_stage(layout, rules, False, starts, np.int32 if fits else np.int64)
     ofm = storage(network.formats[layer.ofm])
+    packed = []
+    for band in bands:
+        layout, order = _lay_out(
+            family, band, shape, places, sums, weights, chunkings[chosen], guards, stays, -offset
+        )
+        starts = np.zeros((len(layout.filters.blocks), layout.kernel.filters), np.int32)
+        stage = arrange_stage(layout, rules, False, starts, np.int32 if fits else np.int64)
+        rooms = Rooms(layout.kernel, stage, order, False, ofm.itemsize)
+        packed.append(
+            PackedBand(layout=layout, stage=stage, order=order, carries=None, rooms=rooms)
+        )
     return PackedLayer(
-        layout=layout,
-        stage=stage,
-        order=order,
-        carries=None,
-        offset=offset,
-        ifm=storage(ifm),
-        ofm=ofm,
-        rooms=Rooms(layout.kernel, stage, order, False, ofm.itemsize),
+        bands=tuple(packed), layout=find_farthest(packed), offset=offset, ifm=storage(ifm), ofm=ofm
     )
 
 
@@ -134,7 +133,7 @@ def _find_places(shape: Shape, sums: PlannedSums) -> Places:
 
 def _lay_out(
     family: Family,
-    kernel: MicroKernel,
+    band: Band,
     shape: Shape,
     places: Places,
     sums: PlannedSums,
@@ -145,7 +144,7 @@ def _lay_out(
     shift: int,
 ) -> tuple[Layout, Order]:
     """Pack the products of a layer in all ways that its tiles may need."""
-    bits, closes = sums.levels.bits, sums.levels.closes
+    bits, closes, kernel = sums.levels.bits, sums.levels.closes, band.kernel
     n_values = kernel.lane_values
     span_ends, chunk_numbers = chunking.span_ends, chunking.numbers
     chunks = cut_lanes(places, chunk_numbers, n_values)
@@ -159,9 +158,7 @@ def _lay_out(
     products = places.of_products
 
     read = int(products.max()) + (kernel.filters if shape.is_depthwise else n_values)
-    layout = arrange(
-        family, kernel, shape, chunks.offsets, _spread(weights, chunks, n_values), read
-    )
+    layout = arrange(family, band, shape, chunks.offsets, _spread(weights, chunks, n_values), read)
     blocks = layout.filters.blocks
     is_plain = _of_blocks(blocks, stays[0]) & (len(bits) > 1)
     dtype = layout.filters.weights.dtype.type

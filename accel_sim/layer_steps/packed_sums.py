@@ -1,6 +1,7 @@
 """Layers of the array on micro-kernels: their sums proved, packed and finished."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.accumulator_range import sum_range
+from accel_sim.kernels.micro_bands import Band, Shape, cut_bands
 from accel_sim.kernels.micro_drivers import PLANE_BITS, Carries, Workspace, convolve
 from accel_sim.kernels.micro_kernels import RUNS, Family, MicroKernel, Path
 from accel_sim.kernels.micro_layout import (
     Layout,
-    Shape,
     aligned,
     find_family,
     find_offset,
@@ -64,14 +65,14 @@ def _make_room(shape: tuple[int, int], order: Order) -> OrderWorkspace:
     return OrderWorkspace(
         levels=aligned((len(order.bits), *shape), np.int32),
         counted=np.empty(shape[0], np.int64),
-        is_quick=np.ones(len(order.spans), np.bool_),
+        waits=np.zeros((len(order.is_quick), len(order.spans), 2), np.int64),
         is_tense=np.zeros(len(order.closes), np.bool_),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PackedLayer:
-    """A layer ready for its micro-kernel.
+class PackedBand:
+    """Filters of a layer ready for their micro-kernel.
 
     Attributes
     ----------
@@ -79,20 +80,36 @@ class PackedLayer:
         None where additions may take any.
     carries
         None where sums and output stage fit 32 bits.
-    offset
-        What packed maps are shifted by.
-    ifm, ofm
-        Integers that maps are kept in.
     """
 
     layout: Layout
     stage: Stage
     order: Order | None
     carries: Carries | None
+    rooms: Rooms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedLayer:
+    """A layer ready for its micro-kernels.
+
+    Attributes
+    ----------
+    bands
+        Of all filters; they read the same packed map.
+    layout
+        Of the band that reads farthest.
+    offset
+        What packed maps are shifted by.
+    ifm, ofm
+        Integers that maps are kept in.
+    """
+
+    bands: tuple[PackedBand, ...]
+    layout: Layout
     offset: int
     ifm: np.dtype[np.integer[Any]]
     ofm: np.dtype[np.integer[Any]]
-    rooms: Rooms
 
     def pack(self, ifm: Raw) -> Packed:
         """Store a map [C, H, W] for the micro-kernel; as it is, where that will do."""
@@ -139,20 +156,30 @@ class PackedLayer:
 
     def run_into(self, packed: Packed, joined: Packed, first: int) -> Events:
         """Run one image; write channels from `first` on of a C-contiguous map, channels last."""
-        layout = self.layout
-        events = convolve(
-            layout.kernel,
-            packed,
-            layout.filters._replace(step=joined.shape[-1]),
-            self.order,
-            self.carries,
-            layout.tiles,
-            self.stage,
-            self.rooms.work,
-            self.ofm.itemsize,
-            joined.reshape(-1)[first:].view(np.uint8),
-        )
-        return Events(accumulator_overflows=int(events[0]), output_saturations=int(events[1]))
+        ofm = joined.reshape(-1)[first:].view(np.uint8)
+        overflows = saturations = 0
+        for band in self.bands:
+            layout = band.layout
+            events = convolve(
+                layout.kernel,
+                packed,
+                layout.filters._replace(step=joined.shape[-1]),
+                band.order,
+                band.carries,
+                layout.tiles,
+                band.stage,
+                band.rooms.work,
+                self.ofm.itemsize,
+                ofm,
+            )
+            overflows += int(events[0])
+            saturations += int(events[1])
+        return Events(accumulator_overflows=overflows, output_saturations=saturations)
+
+
+def find_farthest(bands: Sequence[PackedBand]) -> Layout:
+    """Give the layout of the band that reads farthest."""
+    return max((band.layout for band in bands), key=lambda layout: layout.size)
 
 
 def pack_layer(
@@ -185,28 +212,30 @@ def pack_layer(
         return None
     raw = raw.astype(np.int16, copy=False)
     offset = find_offset(family.maps, ifm.raw_min, ifm.raw_max)
-    if is_narrow:
-        layout, carries = lay_out(family, shape, [raw]), None
-    else:
-        found = _lay_out_wide(family, shape, raw, ifm.raw_min + offset, ifm.raw_max + offset)
-        if found is None:
-            return None
-        layout, carries = found
-    sums = layout.packed_weights.sum(axis=(2, 3, 5), dtype=np.int64)
-    powers = PLANE_BITS * np.arange(len(sums)).reshape(-1, 1, 1)
-    starts = -offset * (sums << powers).sum(axis=0)
     dtype = np.int32 if is_narrow else np.int64
-    stage = arrange_stage(layout, rules, wraps, starts.astype(dtype), dtype)
     ofm = storage(network.formats[layer.ofm])
+    shape, bands = cut_bands(family, shape)
+    packed = []
+    for band in bands:
+        carries = None
+        if is_narrow:
+            layout = lay_out(family, band, shape, [raw])
+        else:
+            x_min, x_max = ifm.raw_min + offset, ifm.raw_max + offset
+            found = _lay_out_wide(family, band, shape, raw, x_min, x_max)
+            if found is None:
+                return None
+            layout, carries = found
+        sums = layout.packed_weights.sum(axis=(2, 3, 5), dtype=np.int64)
+        powers = PLANE_BITS * np.arange(len(sums)).reshape(-1, 1, 1)
+        starts = -offset * (sums << powers).sum(axis=0)
+        stage = arrange_stage(layout, rules, wraps, starts.astype(dtype), dtype)
+        rooms = Rooms(layout.kernel, stage, None, not is_narrow, ofm.itemsize)
+        packed.append(
+            PackedBand(layout=layout, stage=stage, order=None, carries=carries, rooms=rooms)
+        )
     return PackedLayer(
-        layout=layout,
-        stage=stage,
-        order=None,
-        carries=carries,
-        offset=offset,
-        ifm=storage(ifm),
-        ofm=ofm,
-        rooms=Rooms(layout.kernel, stage, None, not is_narrow, ofm.itemsize),
+        bands=tuple(packed), layout=find_farthest(packed), offset=offset, ifm=storage(ifm), ofm=ofm
     )
 
 
@@ -216,19 +245,19 @@ def _holds(bits: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
 
 
 def _lay_out_wide(
-    family: Family, shape: Shape, raw: NDArray[np.int16], x_min: int, x_max: int
+    family: Family, band: Band, shape: Shape, raw: NDArray[np.int16], x_min: int, x_max: int
 ) -> tuple[Layout, Carries] | None:
     """Lay out sums that are carried: of one plane, unless two take less time.
 
     Gives None where the products of a lane need more than 32 bits in either, or are too many.
     """
-    layout = lay_out(family, shape, [raw])
+    layout = lay_out(family, band, shape, [raw])
     lanes = layout.packed_weights[..., 0, 0].size
     carries = _find_carries(layout, x_min, x_max, lanes // _CARRY_LANES)
     if carries is None:
         half = 1 << (PLANE_BITS - 1)
         low = ((raw + np.int32(half)) & (2 * half - 1)) - half
-        layout = lay_out(family, shape, [low, (raw - low) >> PLANE_BITS])
+        layout = lay_out(family, band, shape, [low, (raw - low) >> PLANE_BITS])
         carries = _find_carries(layout, x_min, x_max, 2 * lanes)
     return None if carries is None else (layout, carries)
 

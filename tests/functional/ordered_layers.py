@@ -89,6 +89,8 @@ def random_layer(rng: np.random.Generator) -> tuple[Conv, tuple[int, ...], tuple
     kind = rng.choice(["one group", "groups", "depthwise", "long"], p=[0.55, 0.15, 0.15, 0.15])
     window = [(1, 1), (3, 3), (1, 3), (2, 1), (2, 2)][rng.integers(5)]
     groups, channels, filters = 1, int(rng.integers(1, 24)), int(rng.integers(1, 70))
+    if rng.integers(4) == 0:
+        filters = int(rng.choice([16, 32, 48]))
     size = tuple(rng.integers(1, 7, 2)) if rng.integers(2) else (1, int(rng.integers(1, 20)))
     if kind == "groups":
         groups = int(rng.integers(2, 4))

@@ -1,8 +1,11 @@
 """Layers as they come to the micro-kernels, and what big integers make of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -15,6 +18,8 @@ from accel_sim.accumulation import (
     ReductionLoop,
     Start,
 )
+from accel_sim.kernels import micro_bands
+from accel_sim.kernels.micro_kernels import HOST_PATHS, Path
 from quantizer.fixedpoint.qformat import Overflow, QFormat, Rounding
 from quantizer.network.layers import Clamp, Conv, Dense
 from quantizer.quantized import NumericRules, QuantizedConstant, QuantizedNetwork
@@ -26,6 +31,27 @@ from tests.oracles.fixed_point import Format
 from tests.oracles.layers_bigint import Bounds
 
 Shape = tuple[int, ...]
+
+FILTERS = st.integers(1, 40) | st.sampled_from([15, 16, 17, 32, 48, 49])
+"""With all that a block of 32 leaves: less than half of one, half, and more."""
+
+
+@contextmanager
+def narrow_kernels() -> Iterator[None]:
+    """Use narrow micro-kernels for all filters they can take: small layers would have none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(micro_bands, "LEAST_SAVED_MACS", -(1 << 40))
+        yield
+
+
+def on_all_kernels() -> Iterator[tuple[str, Path]]:
+    """Every path of the host; then once more, where narrow micro-kernels are used at all."""
+    for path in HOST_PATHS:
+        yield "as wide as pays", path
+    with narrow_kernels():
+        for path in HOST_PATHS:
+            if any(family.narrow is not None for family in path.families):
+                yield "as narrow as can be", path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +206,10 @@ def convolutions(draw: st.DrawFn, overflow: Overflow = Overflow.WRAP) -> Case:
     """Few products each, but every way to cut channels, filters and pixels."""
     kind = draw(st.sampled_from(["one group", "groups", "depthwise"]))
     if kind == "one group":
-        groups, channels, filters = 1, draw(st.integers(1, 9)), draw(st.integers(1, 40))
+        groups, channels, filters = 1, draw(st.integers(1, 9)), draw(FILTERS)
     elif kind == "groups":
         groups, channels = draw(st.integers(2, 3)), draw(st.integers(1, 5))
-        filters = groups * draw(st.integers(1, 3))
+        filters = groups * draw(st.sampled_from([1, 2, 3, 16, 17]))
     else:
         groups, channels = draw(st.integers(2, 40)), 1
         filters = groups

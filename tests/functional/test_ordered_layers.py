@@ -28,6 +28,7 @@ from tests.functional.ordered_layers import (
     random_case,
     saturating,
 )
+from tests.functional.packed_layers import narrow_kernels, on_all_kernels
 from tests.kernels.drawing import SEED
 from tests.oracles.additions import run_plan_at_all
 
@@ -44,10 +45,11 @@ def run(case: Case, path: Path) -> tuple[NDArray[np.int32], Events]:
 def check(case: Case) -> int:
     """Hold all paths against the oracle; return the clamps."""
     totals, clamps = case.expect()
-    for path in HOST_PATHS:
+    for width, path in on_all_kernels():
         ofm, events = run(case, path)
-        np.testing.assert_array_equal(ofm, totals, err_msg=path.name)
-        assert events == Events(accumulator_overflows=clamps), path.name
+        where = f"{path.name}, {width}"
+        np.testing.assert_array_equal(ofm, totals, err_msg=where)
+        assert events == Events(accumulator_overflows=clamps), where
     return clamps
 
 
@@ -65,7 +67,8 @@ def test_a_sum_one_beyond_its_bound_clamps_and_one_on_it_does_not(
     assert check(case_near_a_bound(np.random.default_rng(seed), 0, map_bits)) == 0
     assert check(case_near_a_bound(np.random.default_rng(seed), 1, map_bits)) > 0
     # Chunks have been tried.
-    assert all(layer is None or layer.order.is_quick.all() for layer in packed)
+    bands = (band for layer in packed if layer is not None for band in layer.bands)
+    assert all(band.order.is_quick.all() for band in bands)
 
 
 def test_short_spans_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,17 +100,19 @@ def test_the_layers_clamp_in_every_way_that_there_is(
     """Otherwise the tests above would say little."""
     seen: Counter[str] = Counter()
     for seed in range(200):
-        _, events = run(random_case(np.random.default_rng(seed)), path)
+        with narrow_kernels():
+            _, events = run(random_case(np.random.default_rng(seed)), path)
         if not events.accumulator_overflows:
             continue
         seen["clamps"] += 1
         if packed and packed[-1] is not None:
-            order = packed[-1].order
+            order = packed[-1].bands[0].order
             assert order is not None
             seen.update(tell_ways(order))
+            seen.update(tell_bands(packed[-1]))
         packed.clear()
     assert seen["clamps"] > 80
-    for way in WAYS:
+    for way in WAYS + NARROW_WAYS * any(family.narrow is not None for family in path.families):
         assert seen[way] >= 4, f"{way}: {seen}"
 
 
@@ -115,6 +120,21 @@ WAYS = (
     "one level", "two levels", "three levels", "several spans", "16 bits", "32 bits", "chunks",
     "no chunks", "lowest sums that may clamp", "lowest sums that may not", "shifted maps",
 )  # fmt: skip
+NARROW_WAYS = ("fewer than 16", "16", "wide and fewer than 16", "wide and 16", "16 bits, narrow")
+
+
+def tell_bands(layer: PackedLayer) -> set[str]:
+    """How many filters the narrow micro-kernel runs, and beside what."""
+    last = layer.bands[-1]
+    if last.layout.kernel.run_pixels != 14:
+        return set()
+    count = last.layout.filters.blocks[0, 1]
+    width = "16" if count == 16 else "fewer than 16"
+    assert last.order is not None
+    return {
+        width if len(layer.bands) == 1 else f"wide and {width}",
+        *(["16 bits, narrow"] if 16 in last.order.bits else []),
+    }
 
 
 def tell_ways(order: Order) -> set[str]:

@@ -10,14 +10,21 @@ from hypothesis import given, settings
 from numpy.typing import NDArray
 
 from accel_sim.functional import ExactNetwork
-from accel_sim.kernels.micro_kernels import HOST_PATHS, Path, find_paths
+from accel_sim.kernels.micro_bands import Shape, cut_bands
+from accel_sim.kernels.micro_kernels import HOST_PATHS, PATHS, Path, find_paths
 from accel_sim.layer_steps import mac_layers
 from accel_sim.layer_steps.step import Events
 from quantizer.fixedpoint.qformat import Overflow, QFormat, Rounding
 from quantizer.network.layers import Conv, Dense
 from quantizer.quantized import NumericRules
 from tests.functional.by_hand import constant, conv, dense, quantized, signed, unsigned
-from tests.functional.packed_layers import Case, convolutions, dense_layers, expect
+from tests.functional.packed_layers import (
+    Case,
+    convolutions,
+    dense_layers,
+    expect,
+    on_all_kernels,
+)
 from tests.oracles import layers_int64
 
 MANY = settings(max_examples=250, derandomize=True, deadline=None)
@@ -35,11 +42,12 @@ def run(case: Case, path: Path) -> tuple[NDArray[np.int32], Events]:
 
 def check(case: Case) -> None:
     expected = expect(case)
-    for path in HOST_PATHS:
+    for width, path in on_all_kernels():
         ofm, events = run(case, path)
-        assert ofm.tolist() == expected.raw, path.name
-        assert events.accumulator_overflows == expected.overflows, path.name
-        assert events.output_saturations == expected.saturations, path.name
+        where = f"{path.name}, {width}"
+        assert ofm.tolist() == expected.raw, where
+        assert events.accumulator_overflows == expected.overflows, where
+        assert events.output_saturations == expected.saturations, where
 
 
 @MANY
@@ -75,11 +83,42 @@ def test_a_processor_runs_what_it_has_instructions_for(features: str, names: lis
     assert [path.name for path in find_paths(lambda feature: feature in has)] == names
 
 
+@pytest.mark.parametrize(
+    ("filters", "groups", "size", "cut"),
+    [
+        (8, 1, 56, [(16, 0, 8)]),
+        (16, 1, 56, [(16, 0, 16)]),
+        (17, 1, 56, [(32, 0, 17)]),
+        (32, 1, 56, [(32, 0, 32)]),
+        (48, 1, 56, [(32, 0, 32), (16, 32, 48)]),
+        (49, 1, 56, [(32, 0, 49)]),
+        (32, 2, 56, [(16, 0, 16)]),
+        (16, 1, 7, [(32, 0, 16)]),
+        (1000, 1, 13, [(32, 0, 1000)]),
+        (16, 1, 1, [(128, 0, 16)]),
+        (64, 64, 56, [(32, 0, 64)]),
+    ],
+)
+def test_filters_that_fill_half_a_block_get_a_narrow_one_where_that_saves_time(
+    filters: int, groups: int, size: int, cut: list[tuple[int, int, int]]
+) -> None:
+    """Not for half of 14 pixels, nor for one of many blocks; few pixels have their own."""
+    shape = Shape(
+        ifm=(64, size, size), ofm=(filters, size, size), window=(3, 3), stride=(1, 1),
+        first_pads=(1, 1), dilation=(1, 1), groups=groups,
+    )  # fmt: skip
+    for family in PATHS[0].families:
+        _, bands = cut_bands(family, shape)
+        assert [(band.kernel.filters, band.first, band.last) for band in bands] == cut
+
+
 LARGE = {
     "several blocks of filters, several strips of pixels": ((70, 12, 41), (70, 3, 3), 1),
     "a depthwise layer of two blocks and a part": ((67, 9, 15), (67, 3, 3), 67),
     "groups as wide as a block and wider": ((6, 5, 9), (80, 2, 2), 2),
     "long rows of products": ((530, 2, 9), (33, 1, 1), 1),
+    "a wide block and a narrow one": ((64, 30, 30), (48, 3, 3), 1),
+    "groups of a narrow block": ((32, 60, 61), (30, 3, 3), 2),
 }
 
 
@@ -205,7 +244,7 @@ def test_sums_of_too_many_products_to_be_carried_are_exact(path: Path) -> None:
 @settings(MANY, max_examples=60)
 @given(case=convolutions(Overflow.SAT))
 def test_what_may_saturate_is_added_in_order_on_every_path(case: Case) -> None:
-    (first, first_events), *others = (run(case, path) for path in HOST_PATHS)
+    (first, first_events), *others = (run(case, path) for _, path in on_all_kernels())
     for ofm, events in others:
         assert ofm.tolist() == first.tolist()
         assert events == first_events
