@@ -263,6 +263,8 @@ class TileChains(TileSums):
                 v = i % self._vectors
                 is_peak = b.icmp_unsigned(">", total, peaks[v])
                 peaks[v] = b.select(is_peak, total, peaks[v])
+            # Behind the lanes, they would need a second copy of all sums.
+            peaks = self._compute_here(peaks)
             added = self._load_corrections(corrections, chunk) * self._pixels
             totals = [b.add(total, more) for total, more in zip(totals, added, strict=True)]
             end = b.load(b.gep(ends, [chunk]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from accel_sim.kernels.micro_chains import add_chunks, add_lanes, add_products, add_sums
 from quantizer.fixedpoint.jit import jit
 
-_FIRST_WAIT, _LONGEST_WAIT = 8, 64
+_LONGEST_WAIT = 64
 """Tiles after which a span is tried the quick way again; twice as many each time that fails."""
 
 
@@ -134,7 +134,7 @@ def add_in_order(kernel, ifm, starts, pixel_step, order, block, work):
                 kernel, ifm, starts, pixel_step, chunks.weights, chunks.offsets, chunks.ends,
                 chunks.corrections, (first_chunk, last_chunk), order.guards, block, levels,
             )  # fmt: skip
-            wait[:] = 0 if is_added else min(max(2 * wait[1], _FIRST_WAIT), _LONGEST_WAIT)
+            wait[:] = 0 if is_added else min(max(2 * wait[1], 1), _LONGEST_WAIT)
         if is_added:
             number = last_sum
         else:

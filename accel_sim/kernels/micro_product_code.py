@@ -203,9 +203,9 @@ class TileProducts(TileChains):
         bits = ir.IntType(vector.count)
         room = 1 << (len(starts) * vector.count - 1).bit_length()
         words = ir.VectorType(I64, room // 64)
-        notes, counts = (
-            cgutils.alloca_once(b, ir.ArrayType(words, rows)) for rows in (_NOTED_PRODUCTS, 1)
-        )
+        # Numba's own way to get such room fills it with zeros, tile by tile.
+        with b.goto_entry_block():
+            notes, counts = (b.alloca(ir.ArrayType(words, rows)) for rows in (_NOTED_PRODUCTS, 1))
 
         def row(notes, product):
             index = b.and_(product, ir.Constant(I64, _NOTED_PRODUCTS - 1))

@@ -261,10 +261,19 @@ class TileSums:
             for step in steps:
                 pixel = self._b.gep(place, [step])
                 shared = None if self._is_depthwise else self._spread(pixel)
+                of_pixel = []
                 for v in range(self._vectors):
                     x = self._load_channels(pixel, v) if shared is None else shared
-                    new_sums.append(self._dot(sums[len(new_sums)], x, weights[v]))
+                    of_pixel.append(self._dot(sums[len(new_sums) + v], x, weights[v]))
+                # Values of all pixels, loaded first, would take the registers of sums.
+                new_sums += of_pixel if self._is_depthwise else self._compute_here(of_pixel)
         return new_sums
+
+    def _compute_here(self, values):
+        """Let the compiler compute values here, and read nothing before that is read later."""
+        kind = ir.FunctionType(values[0].type, [values[0].type])
+        code = "=v,0,~{memory}"
+        return [self._b.asm(kind, "", code, [value], side_effect=True) for value in values]
 
     def _load_weights(self, place):
         if self._kind in _PLAIN:
