@@ -2,16 +2,34 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
+_most_threads: ContextVar[int | None] = ContextVar("most_threads", default=None)
+
+
+@contextmanager
+def limit_threads(count: int | None) -> Iterator[None]:
+    """Let this thread start no more than so many while inside; None for no limit.
+
+    For work beside that of other processes, which have the other processors.
+    """
+    before = _most_threads.set(count)
+    try:
+        yield
+    finally:
+        _most_threads.reset(before)
+
 
 def worker_count() -> int:
-    """Threads that work: one per processor that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Threads that work: one per processor that this process may use, unless limited."""
+    processors = len(os.sched_getaffinity(0))
+    return min(processors, _most_threads.get() or processors)
 
 
 def most_alive() -> int:

@@ -17,7 +17,7 @@ PACKAGES = ("quantizer", "accel_sim")
 # unit. Units on one row do not know each other. A unit is a module, or a package with all
 # that is in it and not listed apart.
 ORDER = (
-    ("quantizer.errors",),
+    ("quantizer.errors", "quantizer.cache_folder"),
     (
         "quantizer.fixedpoint",
         "quantizer.input_file",
@@ -86,7 +86,6 @@ ORDER = (
     ("accel_sim.compression",),
     ("accel_sim.simulation",),
     ("accel_sim.sweep", "accel_sim.golden_vectors"),
-    ("accel_sim.point_records",),
     ("accel_sim.cli",),
 )
 
@@ -106,7 +105,6 @@ MEETING_PLACES = (
     "accel_sim.tuning_score",
     "accel_sim.simulation",
     "accel_sim.sweep",
-    "accel_sim.point_records",
     "accel_sim.golden_vectors",
     "accel_sim.word_lengths",
     "accel_sim.operators",
@@ -130,7 +128,8 @@ THIRD_PARTY = {
     "onnxruntime": ("quantizer.network.onnx_runtime",),
     "PIL": ("quantizer.network.images",),
     "yaml": ("accel_sim.hardware",),
-    "pydantic": ("accel_sim.hardware", "accel_sim.report.document"),
+    "pydantic": ("accel_sim.hardware", "accel_sim.report.document", "accel_sim.sweep.exact_cache"),
+    "distributed": ("accel_sim.sweep.dask_workers",),
     "typer": ("accel_sim.cli",),
     "rich": ("accel_sim.cli", "accel_sim.report.as_table"),
     "altair": ("accel_sim.report.charts",),

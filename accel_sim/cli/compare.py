@@ -126,7 +126,7 @@ def compare(
     from accel_sim.report.comparison import comparison_to_json
     from accel_sim.report.output_file import write_file
     from accel_sim.simulation import choose_bits
-    from accel_sim.sweep import SweepPoint
+    from accel_sim.sweep.points import SweepPoint
 
     conditions = [gate.parse_condition(text) for text in fail_if or []]
     widths = as_widths(weight_bits, activation_bits)

@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,18 +106,38 @@ def show_error(message: str) -> None:
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Progress]:
-    """Show a bar on stderr while inside, if stderr is a terminal."""
+def progress_bar(label: str, unit: str | None = None) -> Iterator[Progress]:
+    """Show a bar on stderr while inside, if stderr is a terminal.
+
+    Parameters
+    ----------
+    unit
+        What a step is, to show how many a second there are, and the time that is left.
+    """
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    speed = () if unit is None else (TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
     with Bar(
-        *columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    ) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        *columns, TimeElapsedColumn(), *speed, console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(label, total=None, speed="")
+        started = time.monotonic()
+
+        def show_progress(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - started, 1e-9)
+            speed = f"{rate:.3g} {unit}/s," if done else ""
+            bar.update(task, completed=done, total=total, speed=speed)
+
+        yield show_progress

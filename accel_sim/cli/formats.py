@@ -50,7 +50,7 @@ def check_numbers(workload: Workload, request: FormatRequest) -> None:
     """
     if request.tune and workload.calibration is None:
         raise InputError("--tune", "needs images to tune on; give --calibration")
-    if _has_no_formats(workload, request):
+    if has_no_formats(workload, request):
         return
     from quantizer.estimators import Estimator
     from quantizer.formats_file import read_formats
@@ -90,7 +90,8 @@ def describe_numbers(request: FormatRequest) -> dict[str, object]:
     }
 
 
-def _has_no_formats(workload: Workload, request: FormatRequest) -> bool:
+def has_no_formats(workload: Workload, request: FormatRequest) -> bool:
+    """Tell whether there is nothing to choose formats from, so that the network stays float."""
     return workload.qonnx is None and workload.calibration is None and request.formats is None
 
 
@@ -127,7 +128,7 @@ def quantize_for(
             f"is judged by values, and {hardware.name} has none: its partial sums are cut in "
             "memory (precision.psum_storage_bits), which is not simulated; leave it out",
         )
-    if _has_no_formats(workload, request):
+    if has_no_formats(workload, request):
         return workload.network
     from accel_sim.hardware.choices import Activations
     from quantizer.estimators import Estimator

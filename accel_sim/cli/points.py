@@ -1,62 +1,94 @@
 """Simulating several points of one workload, for the verbs that do."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accel_sim.cli.console import Progress, progress_bar
-from accel_sim.cli.formats import quantize_for
+from accel_sim.cli.formats import check_numbers, describe_numbers, has_no_formats, quantize_for
 from accel_sim.cli.inputs import FormatRequest
 from accel_sim.cli.workload import Workload
 
 if TYPE_CHECKING:
-    from accel_sim.sweep import Quantize, SweepPoint, SweepResult
+    from accel_sim.sweep.in_order import SweepResult
+    from accel_sim.sweep.points import Experiment, SweepPoint
     from quantizer.network.graph import Network
     from quantizer.quantized import QuantizedNetwork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quantize:
+    """Makes the network of a point, in whatever process."""
+
+    workload: Workload
+    numbers: FormatRequest
+
+    def __call__(self, point: "SweepPoint", progress: Progress) -> "QuantizedNetwork | Network":
+        from accel_sim.report.facts import Datapath
+
+        return quantize_for(
+            point.hardware,
+            self.workload,
+            point.bits,
+            self.numbers,
+            progress,
+            is_rebuilt=point.datapath is Datapath.REBUILT,
+        )
+
+
+def make_experiment(workload: Workload, numbers: FormatRequest) -> "Experiment":
+    """Give what the points of a workload share.
+
+    Raises
+    ------
+    InputError
+        What `check_numbers` refuses.
+    """
+    from accel_sim.sweep.point_records import shared_settings
+    from accel_sim.sweep.points import Experiment
+
+    check_numbers(workload, numbers)
+    return Experiment(
+        network=workload.network,
+        images=workload.images,
+        quantize=_Quantize(workload=workload, numbers=numbers),
+        settings=shared_settings(
+            workload.network,
+            quantized_digest=None if workload.qonnx is None else workload.qonnx.digest,
+            calibration=workload.calibration,
+            images=workload.images,
+            quantization=describe_numbers(numbers),
+        ),
+        is_quantized=not has_no_formats(workload, numbers),
+        follows_widths=workload.qonnx is None and numbers.formats is None,
+        is_tuned=numbers.tune,
+        image_steps=0 if workload.calibration is None else len(workload.calibration),
+    )
 
 
 def simulate_points(
     points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
 ) -> "list[SweepResult]":
     """Simulate points in order, with a progress bar; refuse a bad one before the first runs."""
-    from accel_sim.sweep import run_sweep
+    from accel_sim.sweep.in_order import run_in_order
 
-    check = find_check(points, workload, numbers)
+    check_points(points, workload, numbers)
+    with progress_bar("Simulating") as progress:
+        return list(run_in_order(points, make_experiment(workload, numbers), progress))
+
+
+def check_points(
+    points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
+) -> None:
+    """Refuse points that their machine cannot run, before any image does."""
+    check = _find_check(points, workload, numbers)
     for point in points:
         check(point)
-    with progress_bar("Simulating") as progress:
-        return list(
-            run_sweep(
-                points,
-                find_quantize(workload, numbers),
-                workload.images,
-                image_steps=count_image_steps(workload),
-                progress=progress,
-                is_tuned=numbers.tune,
-            )
-        )
 
 
-def find_quantize(workload: Workload, numbers: FormatRequest) -> "Quantize":
-    """Give what makes the network of a point."""
-    from accel_sim.report.facts import Datapath
-
-    def quantize(point: "SweepPoint", progress: Progress) -> "QuantizedNetwork | Network":
-        return quantize_for(
-            point.hardware,
-            workload,
-            point.bits,
-            numbers,
-            progress,
-            is_rebuilt=point.datapath is Datapath.REBUILT,
-        )
-
-    return quantize
-
-
-def find_check(
+def _find_check(
     points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
 ) -> "Callable[[SweepPoint], None]":
-    """Give what refuses a point that its machine cannot run, before any image does."""
     from accel_sim.machine_fit import check_fit
     from accel_sim.simulation import ignore_progress
     from quantizer.qonnx.read import give_rules
@@ -73,8 +105,3 @@ def find_check(
             check_fit(point.machine_for(network), network, point.bits)
 
     return check
-
-
-def count_image_steps(workload: Workload) -> int:
-    """Count the images behind the formats, by which progress goes."""
-    return 0 if workload.calibration is None else len(workload.calibration)

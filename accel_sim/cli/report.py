@@ -90,11 +90,11 @@ def report(
     if failed and pareto is not None:
         raise InputError("--pareto", "has no use with --failed; leave one of them out")
 
-    from accel_sim.point_records import setting_columns
     from accel_sim.report.as_csv import to_csv_bytes
     from accel_sim.report.output_file import write_file
     from accel_sim.report.point_selection import known_columns, parse_columns
     from accel_sim.results_file import open_results
+    from accel_sim.sweep.point_records import setting_columns
 
     with open_results(results, creates=False) as file:
         contents = file.read()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,15 +12,13 @@ from accel_sim.cli.console import show
 from accel_sim.cli.formats import refuse_numbers
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
 from accel_sim.cli.outputs import check_outputs
-from accel_sim.cli.points import simulate_points
+from accel_sim.cli.points import check_points, make_experiment
+from accel_sim.cli.run_points import WorkersRequest, simulate_all_points
 from accel_sim.cli.stored_points import simulate_missing_points
 from accel_sim.cli.sweep_points import combine, require_machines
 from accel_sim.cli.sweep_table import make_sweep_table
-from accel_sim.cli.workload import Workload, load_workload
+from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
-
-if TYPE_CHECKING:
-    from accel_sim.sweep import SweepPoint, UnusablePoint
 
 WeightBitsList = Annotated[
     str | None,
@@ -71,6 +69,27 @@ ResultFile = Annotated[
         rich_help_panel="Output",
     ),
 ]
+WorkerCount = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        parser=options.parse_count,
+        help="Processes that simulate points; 1 is this one alone. Default: one per processor, if "
+        "there are enough points.",
+        rich_help_panel="Workers",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        parser=options.parse_name,
+        help="Of a Dask cluster, such as tcp://host:8786, whose workers simulate points.",
+        rich_help_panel="Workers",
+    ),
+]
 FailFast = Annotated[
     bool,
     typer.Option(
@@ -114,6 +133,8 @@ def sweep(
     rebuild: Rebuild = False,
     no_values: options.NoValues = False,
     output: ResultFile = None,
+    workers: WorkerCount = None,
+    scheduler: Scheduler = None,
     fail_fast: FailFast = False,
 ) -> None:
     """Simulate every combination of machines, --set values and bit widths.
@@ -147,6 +168,7 @@ def sweep(
         tune_budget=tune_budget,
         tune_measure=tune_measure,
     )
+    who = WorkersRequest(workers=workers, scheduler=scheduler)
     if output is not None and output.suffix not in (".db", ".csv"):
         raise InputError(
             "--output", f"{str(output)!r} has another ending than .db and .csv; give F.db or F.csv"
@@ -162,20 +184,29 @@ def sweep(
     if rebuild:
         _refuse_widths_of_the_datapath(changes)
 
-    from accel_sim.point_records import to_records
     from accel_sim.report.as_csv import to_csv_bytes
     from accel_sim.report.facts import Datapath
     from accel_sim.report.output_file import write_file
+    from accel_sim.sweep.point_records import point_record
 
     given = read_widths(numbers, weight_bits, activation_bits)
     datapath = Datapath.REBUILT if rebuild else Datapath.FIXED
     points = list(combine(hardware, changes, weights, activations, numbers, given, datapath))
     workload = load_workload(request)
     refuse_numbers(workload, as_widths(weight_bits, activation_bits) | numbers.given)
+    experiments = [make_experiment(workload, numbers)]
     if output is not None and output.suffix == ".db":
-        records = _keep_points(points, output, workload, numbers, fails_fast=fail_fast)
+        stored = simulate_missing_points(output, points, experiments, who, fails_fast=fail_fast)
+        totals = [point.record for point in stored]
     else:
-        records = to_records(simulate_points(require_machines(points), workload, numbers))
+        usable = require_machines(points)
+        check_points(usable, workload, numbers)
+        totals = simulate_all_points(usable, experiments, who)
+    records = [
+        # The file may know the network by another name.
+        point_record(point.changes, {**found, "network": workload.network.name})
+        for point, found in zip(points, totals, strict=True)
+    ]
     if output is not None and output.suffix == ".csv":
         table = to_csv_bytes(records)
         write_file(output, lambda file: file.write(table))
@@ -188,25 +219,6 @@ def sweep(
             str(output),
             f"{failed} of {len(points)} points failed; accel-sim report {output} --failed says why",
         )
-
-
-def _keep_points(
-    points: "Sequence[SweepPoint | UnusablePoint]",
-    path: Path,
-    workload: Workload,
-    numbers: FormatRequest,
-    *,
-    fails_fast: bool,
-) -> list[dict[str, Any]]:
-    from accel_sim.point_records import point_record
-
-    stored = simulate_missing_points(path, points, workload, numbers, fails_fast=fails_fast)
-    # The file may know the network by another name.
-    name = {"network": workload.network.name}
-    return [
-        point_record(point.changes, {**row.record, **name})
-        for point, row in zip(points, stored, strict=True)
-    ]
 
 
 _SET_BY_REBUILD = (

@@ -10,7 +10,7 @@ from quantizer.errors import InputError
 if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig
     from accel_sim.report.facts import Datapath
-    from accel_sim.sweep import SweepPoint, UnusablePoint
+    from accel_sim.sweep.points import SweepPoint, UnusablePoint
     from quantizer.bits_file import GivenBits
 
 
@@ -39,7 +39,7 @@ def combine(
     """
     from accel_sim.hardware.load import load_hardware
     from accel_sim.simulation import choose_bits
-    from accel_sim.sweep import SweepPoint, UnusablePoint
+    from accel_sim.sweep.points import SweepPoint, UnusablePoint
 
     for name in hardware:
         combinations = [
@@ -87,7 +87,7 @@ def require_machines(points: "Sequence[SweepPoint | UnusablePoint]") -> "list[Sw
     InputError
         Why the first that has none does not.
     """
-    from accel_sim.sweep import UnusablePoint
+    from accel_sim.sweep.points import UnusablePoint
 
     usable = []
     for point in points:

@@ -18,7 +18,7 @@ from quantizer.errors import InputError
 
 if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig
-    from accel_sim.sweep import SweepPoint
+    from accel_sim.sweep.points import SweepPoint
 
 NARROWEST_BITS = 4
 """Of the default list: with fewer, most networks tell nothing apart any more."""
@@ -199,7 +199,7 @@ def _points(
     from accel_sim.machine_fit import set_datapath
     from accel_sim.report.facts import Datapath
     from accel_sim.simulation import choose_bits
-    from accel_sim.sweep import SweepPoint
+    from accel_sim.sweep.points import SweepPoint
 
     built = machine.precision
     fixed = set_datapath(

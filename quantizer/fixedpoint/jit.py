@@ -23,11 +23,12 @@ from numba._dynfunc import make_function
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
+from quantizer.cache_folder import cache_folder
 
-def _cache_root() -> Path:
-    """Directory for all generated code: ``$XDG_CACHE_HOME/accel-sim`` or ``~/.cache/...``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "accel-sim" / "jit"
+
+def describe_host() -> str:
+    """Name the processor and what it can do, as code is compiled for it."""
+    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
 
 
 def cache_directory(source: Path) -> Path:
@@ -45,9 +46,8 @@ def cache_directory(source: Path) -> Path:
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     config: Any = numba.config
     compiler = f"{numba.__version__} bounds checked: {bool(config.BOUNDSCHECK)}"
-    host = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
-    digest.update(f"{compiler} {host}".encode())
-    return _cache_root() / digest.hexdigest()[:20]
+    digest.update(f"{compiler} {describe_host()}".encode())
+    return cache_folder("jit") / digest.hexdigest()[:20]
 
 
 @cache

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from accel_sim.hardware.load import load_hardware
-from accel_sim.point_records import (
+from accel_sim.sweep.point_records import (
     digest_images,
     failure_record,
     point_record,

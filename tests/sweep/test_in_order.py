@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from accel_sim.hardware.load import load_hardware
-from accel_sim.point_records import to_records
+from accel_sim.sweep.point_records import to_records
 from accel_sim.report.facts import Datapath
 from accel_sim.simulation import choose_bits, simulate
 from accel_sim.sweep import SweepFailure, SweepPoint, SweepResult, run_sweep, try_points

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import accel_sim
 from accel_sim.report.as_csv import flatten
 from accel_sim.report.document import ReportDocument
-from accel_sim.sweep import SweepPoint, SweepResult, UnusablePoint
+from accel_sim.sweep.points import SweepPoint, UnusablePoint
 from quantizer.network.graph import Network
 from quantizer.network.images import ImageSet
 
@@ -115,17 +115,6 @@ def digest_images(images: ImageSet) -> str:
     if labels is not None:
         digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()
-
-
-def to_records(results: Sequence[SweepResult]) -> list[dict[str, Any]]:
-    """Give one flat record per point: what was varied, then the totals.
-
-    Keys of totals are those of the report file.
-    """
-    return [
-        point_record(result.point.changes, totals_record(result.report.to_document()))
-        for result in results
-    ]
 
 
 _IDENTITY = ("hardware", "network")
