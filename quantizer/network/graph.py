@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,35 @@ class Network:
             case _:
                 return 0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process; what has a shape but no memory, as in a topology, stays so."""
+        state = {item.name: getattr(self, item.name) for item in fields(self)}
+        constants = {
+            name: _Repeated(value=constant.flat[0], shape=constant.shape)
+            if constant.size > 1 and not any(constant.strides)
+            else constant
+            for name, constant in self.constants.items()
+        }
+        return _rebuild, ({**state, "shapes": dict(self.shapes), "constants": constants},)
+
     def consumers(self, tensor: str) -> tuple[Layer, ...]:
         """Layers that read a feature map, in order."""
         return tuple(layer for layer in self.layers if tensor in layer.inputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repeated:
+    """An array of one value."""
+
+    value: np.float32
+    shape: Shape
+
+
+def _rebuild(state: dict[str, Any]) -> Network:
+    constants = {
+        name: np.broadcast_to(constant.value, constant.shape)
+        if isinstance(constant, _Repeated)
+        else constant
+        for name, constant in state["constants"].items()
+    }
+    return Network(**{**state, "constants": constants})
