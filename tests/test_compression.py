@@ -14,7 +14,8 @@ from accel_sim.machine_fit import find_schedules
 from accel_sim.mapping.coded_maps import PairCounts
 from accel_sim.mapping.stored_bits import stored_bits
 from accel_sim.simulation import choose_bits, simulate
-from accel_sim.sweep import SweepPoint, run_sweep
+from accel_sim.sweep.in_order import run_in_order
+from accel_sim.sweep.points import Experiment, SweepPoint
 from quantizer.network.layers import Concat
 from quantizer.quantize import quantize
 from tests.digits import load_digits
@@ -226,7 +227,10 @@ def test_points_of_a_sweep_that_compress_otherwise_are_measured_anew(network, im
         )
         for value in values
     ]
-    results = run_sweep(points, lambda *_: network, images, image_steps=0, progress=lambda *_: None)
+    experiment = Experiment(
+        network=network.network, images=images, quantize=lambda *_: network, settings={}
+    )
+    results = run_in_order(points, experiment, lambda *_: None)
     for point, result in zip(points, results, strict=True):
         alone = simulate(point.hardware, network, images)
         assert layers_of(result.report) == layers_of(alone)

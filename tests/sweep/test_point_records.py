@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from accel_sim.hardware.load import load_hardware
+from accel_sim.report.facts import Datapath
+from accel_sim.results_file import settings_key
+from accel_sim.simulation import choose_bits, simulate
 from accel_sim.sweep.point_records import (
     digest_images,
     failure_record,
@@ -13,14 +16,10 @@ from accel_sim.sweep.point_records import (
     point_settings,
     setting_columns,
     shared_settings,
-    to_records,
     totals_record,
     unusable_settings,
 )
-from accel_sim.report.facts import Datapath
-from accel_sim.results_file import settings_key
-from accel_sim.simulation import choose_bits, simulate
-from accel_sim.sweep import SweepPoint, SweepResult, UnusablePoint
+from accel_sim.sweep.points import SweepPoint, UnusablePoint
 from quantizer.errors import InputError
 from quantizer.network.images import ImageSet, Layout, Preprocessing
 from quantizer.quantized import LayerBits
@@ -154,8 +153,7 @@ def test_records_hold_all_numbers_of_the_totals_and_what_a_sweep_tabulates_first
     assert record["area_mm2"] == totals["area_mm2"]
     assert record["energy_uJ_by_component.mac"] == totals["energy_uJ_by_component"]["mac"]
     assert {key.partition(".")[0] for key in record} >= set(totals) - {"energy_uJ_band"}
-    (tabulated,) = to_records([SweepResult(point=point, report=report)])
-    assert point_record(point.changes, record) == tabulated
+    tabulated = point_record(point.changes, record)
     assert list(tabulated)[:3] == ["hardware", "network", "mac_array.rows"]
     assert list(record)[: len(tabulated) - 1] == [key for key in tabulated if "rows" not in key]
 
