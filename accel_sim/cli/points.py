@@ -89,7 +89,7 @@ def check_points(
 def _find_check(
     points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
 ) -> "Callable[[SweepPoint], None]":
-    from accel_sim.machine_fit import check_fit
+    from accel_sim.machine_fit import COSTS_ALONE, check_fit, check_values
     from accel_sim.simulation import ignore_progress
     from quantizer.qonnx.read import give_rules
 
@@ -99,6 +99,8 @@ def _find_check(
         network = quantize_for(None, workload, points[0].bits, numbers, ignore_progress)
 
     def check(point: "SweepPoint") -> None:
+        if workload.images is not None:
+            check_values(point.hardware, otherwise=COSTS_ALONE)
         if workload.qonnx is not None:
             give_rules(workload.qonnx, point.hardware.numeric_rules)
         if numbers.formats is None:
