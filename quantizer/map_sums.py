@@ -20,7 +20,13 @@ from quantizer.map_statistics import (
     RunningHistogram,
     SignStatistics,
 )
-from quantizer.octave_sums import GroupedSamples, OctaveSums, group_samples, sum_octaves
+from quantizer.octave_sums import (
+    GroupedSamples,
+    OctaveSums,
+    RunningOctaves,
+    group_samples,
+    sum_octaves,
+)
 
 _BIN_BITS = 12
 """The largest magnitude lies in one of the bins 2**12 to 2**13 - 1, counted from zero."""
@@ -145,18 +151,19 @@ class _RunningSign:
     """The same for one sign."""
 
     def __init__(self, begin: SignSums) -> None:
-        self._octaves, self._bins = begin.octaves, RunningHistogram(begin.bins)
+        self._octaves = RunningOctaves(begin.octaves)
+        self._bins = RunningHistogram(begin.bins)
         self._largest, self._smallest = begin.largest, begin.smallest
 
     def add(self, part: SignSums) -> None:
-        self._octaves = self._octaves.merged(part.octaves)
+        self._octaves.add(part.octaves)
         self._bins.add(part.bins)
         present = [smallest for smallest in (self._smallest, part.smallest) if smallest > 0]
         self._largest, self._smallest = max(self._largest, part.largest), min(present, default=0.0)
 
     def total(self) -> SignSums:
         return SignSums(
-            octaves=self._octaves,
+            octaves=self._octaves.total(),
             bins=self._bins.total(),
             largest=self._largest,
             smallest=self._smallest,

@@ -81,6 +81,31 @@ class OctaveSums:
         return OctaveSums(first=first, sums=sums, lost=lost)
 
 
+class RunningOctaves:
+    """A sum of sums by octave: the bits of `OctaveSums.merged`, one after the other.
+
+    Few hold an octave beyond all before them; the others are added in place.
+    """
+
+    def __init__(self, begin: OctaveSums) -> None:
+        self._take(begin)
+
+    def _take(self, total: OctaveSums) -> None:
+        self._first, self._sums, self._lost = total.first, total.sums.copy(), total.lost.copy()
+
+    def add(self, part: OctaveSums) -> None:
+        """Add the sums of further samples."""
+        row = part.first - self._first
+        if row >= 0 and row + len(part) <= len(self._sums):
+            sample_sums.add_octaves(part.sums, part.lost, row, self._sums, self._lost)
+        else:
+            self._take(self.total().merged(part))
+
+    def total(self) -> OctaveSums:
+        """Give the sum of those so far."""
+        return OctaveSums(first=self._first, sums=self._sums.copy(), lost=self._lost.copy())
+
+
 def sum_octaves(samples: "GroupedSamples", kind: int) -> OctaveSums:
     """Sum up magnitudes.
 

@@ -6,9 +6,13 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import perf_counter
 from typing import TypeVar
 
 Result = TypeVar("Result")
+
+_SHORT_SECONDS = 2e-3
+"""Calls that are shorter are mostly Python, for which threads wait longer than they work."""
 
 _most_threads: ContextVar[int | None] = ContextVar("most_threads", default=None)
 
@@ -42,12 +46,23 @@ def map_in_order(function: Callable[[int], Result], count: int) -> Generator[Res
 
     Calls run ahead on one thread per processor, by at most two per thread: memory does
     not grow with `count`, and what is summed over the results in their order cannot
-    depend on the number of threads.
+    depend on the number of threads. Short calls run on this thread alone.
     """
+    # The first call compiles, or loads what was compiled.
+    first = min(count, 2)
+    seconds = 0.0
+    for index in range(first):
+        started = perf_counter()
+        result = function(index)
+        seconds = perf_counter() - started
+        yield result
+    if seconds < _SHORT_SECONDS:
+        yield from map(function, range(first, count))
+        return
     pool = ThreadPoolExecutor(worker_count())
     try:
         ahead: deque[Future[Result]] = deque()
-        for index in range(count):
+        for index in range(first, count):
             ahead.append(pool.submit(function, index))
             if len(ahead) == most_alive():
                 yield ahead.popleft().result()

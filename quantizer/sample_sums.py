@@ -336,3 +336,27 @@ def add_bins(counts, sums, squares, first, shift, all_counts, all_sums, all_squa
         all_counts[place] += counts[index]
         all_sums[place] += sums[index]
         all_squares[place] += squares[index]
+
+
+@jit
+def add_octaves(sums, lost, first, all_sums, all_lost):
+    """Add sums by octave to others; what rounding takes is kept (Knuth's two-sum).
+
+    Parameters
+    ----------
+    sums, lost : float64[octaves, COLUMNS]
+    first : int
+        Row of the first octave among all.
+    all_sums, all_lost
+        Updated.
+    """
+    for row in range(len(sums)):
+        for column in range(COLUMNS):
+            one, other = all_sums[first + row, column], sums[row, column]
+            total = one + other
+            added = total - one
+            error = (one - (total - added)) + (other - added)
+            all_sums[first + row, column] = total
+            all_lost[first + row, column] = (
+                all_lost[first + row, column] + lost[row, column]
+            ) + error
