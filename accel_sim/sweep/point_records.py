@@ -164,17 +164,19 @@ def totals_record(report: ReportDocument) -> dict[str, Any]:
     }
 
 
-def point_record(changes: Mapping[str, str], totals: Mapping[str, Any]) -> dict[str, Any]:
+def point_record(columns: Mapping[str, str | None], totals: Mapping[str, Any]) -> dict[str, Any]:
     """Give what a sweep tabulates of a point.
 
     Parameters
     ----------
+    columns
+        What varies besides machine, network and widths.
     totals
         From `totals_record`; what it lacks is None, as all numbers of a point that failed.
     """
     return {
         **{key: totals.get(key) for key in _IDENTITY},
-        **changes,
+        **columns,
         **{key: totals.get(key) for key in (*_WIDTHS, *_TOTALS)},
     }
 
@@ -193,7 +195,13 @@ def failure_record(point: SweepPoint | UnusablePoint, network: Network) -> dict[
         "weight_bits": weights,
         "activation_bits": activations,
         "input_bits": inputs,
+        **given_names(point),
     }
+
+
+def given_names(point: SweepPoint | UnusablePoint) -> dict[str, Any]:
+    """Give names by which the user knows a point, and which determine nothing."""
+    return {} if point.bits_file is None else {"bits_file": point.bits_file}
 
 
 _OTHER_WIDTHS = {"datapath": "datapath", "bias_bits": "biases", "layer_bits": "layers"}

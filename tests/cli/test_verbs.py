@@ -12,7 +12,7 @@ import pytest
 
 from accel_sim.builtin import find_builtin
 from accel_sim.cli.inputs import parse_numbers, parse_shape
-from accel_sim.cli.sweep import parse_changes, parse_widths
+from accel_sim.cli.sweep_axes import parse_changes, parse_widths
 from accel_sim.functional import ExactNetwork
 from accel_sim.hardware.load import load_hardware, shipped_machines
 from accel_sim.report.as_json import report_schema
