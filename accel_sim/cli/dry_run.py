@@ -11,7 +11,7 @@ from accel_sim.cli.console import progress_bar, show
 from accel_sim.cli.run_points import WorkersRequest
 from accel_sim.cli.sweep_plan import Plan, make_plan
 from accel_sim.cli.sweep_points import Axes, Combination, check_all_points, require_machines
-from accel_sim.cli.sweep_table import Column, describe_sweep, setting_columns, show_columns
+from accel_sim.cli.sweep_table import Column, describe_sweep, identity_columns, show_columns
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _show_points(axes: Axes, combinations: Sequence[Combination], plan: Plan) ->
         for each in combinations
     ]
     states = ["fails" if key in plan.errors else "there" * (key in plan.there) for key in plan.keys]
-    columns = setting_columns(records, axes.varied)
+    columns = identity_columns(records, axes.varied)
     if any(states):
         columns.append(Column(heading="state", cells=states))
     show(describe_sweep(records, axes.datapath), "")

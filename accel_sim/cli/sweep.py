@@ -21,7 +21,7 @@ from accel_sim.cli.sweep_points import (
     require_machines,
 )
 from accel_sim.cli.sweep_studies import list_numbers, make_studies
-from accel_sim.cli.sweep_table import describe_sweep, result_columns, setting_columns, show_columns
+from accel_sim.cli.sweep_table import describe_sweep, identity_columns, result_columns, show_columns
 from quantizer.errors import InputError
 
 
@@ -130,7 +130,7 @@ def sweep(
     records = _simulate(axes, combinations, who, output, fails_fast=fail_fast)
     show(describe_sweep(records, axes.datapath), "")
     results = result_columns(records, has_values=not no_values)
-    show_columns([*setting_columns(records, axes.varied), *results])
+    show_columns([*identity_columns(records, axes.varied), *results])
     failed = sum(record["cycles"] is None for record in records)
     if failed:
         raise InputError(

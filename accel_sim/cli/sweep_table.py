@@ -65,7 +65,7 @@ def describe_sweep(records: Sequence[Record], datapath: "Datapath") -> str:
     return f"{' on '.join(names)}, {count}, {datapath} datapath"
 
 
-def setting_columns(records: Sequence[Record], varied: Sequence[str]) -> list[Column]:
+def identity_columns(records: Sequence[Record], varied: Sequence[str]) -> list[Column]:
     """Give the columns that say what was simulated: machine and network where there are several.
 
     Parameters

@@ -97,6 +97,11 @@ def sort_records(records: Sequence[Record], text: str, columns: Sequence[str]) -
     return sorted(filled, key=lambda record: _order(record[column]), reverse=descends) + empty
 
 
+def order_records(records: Sequence[Record], columns: Sequence[str]) -> list[Record]:
+    """Sort by several columns from low to high, the first first; equals keep their order."""
+    return sorted(records, key=lambda record: [_order(record.get(column)) for column in columns])
+
+
 def _order(value: Any) -> tuple[bool, float, str]:
     """Numbers before all else."""
     if isinstance(value, int | float):

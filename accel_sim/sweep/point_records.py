@@ -117,6 +117,9 @@ def digest_images(images: ImageSet) -> str:
     return digest.hexdigest()
 
 
+BITS_FILE = "bits_file"
+"""Column for the name of a file, which determines nothing: the widths in it do."""
+LAYER_BITS = "layer_bits"
 _IDENTITY = ("hardware", "network")
 _WIDTHS = ("weight_bits", "activation_bits", "input_bits")
 _TOTALS = (
@@ -200,11 +203,11 @@ def failure_record(point: SweepPoint | UnusablePoint, network: Network) -> dict[
 
 
 def given_names(point: SweepPoint | UnusablePoint) -> dict[str, Any]:
-    """Give names by which the user knows a point, and which determine nothing."""
-    return {} if point.bits_file is None else {"bits_file": point.bits_file}
+    """Give what a record holds though it determines nothing: how the user named a file."""
+    return {} if point.bits_file is None else {BITS_FILE: point.bits_file}
 
 
-_OTHER_WIDTHS = {"datapath": "datapath", "bias_bits": "biases", "layer_bits": "layers"}
+_OTHER_WIDTHS = {"datapath": "datapath", "bias_bits": "biases", LAYER_BITS: "layers"}
 """Columns of widths that records lack, and their keys in the settings."""
 
 

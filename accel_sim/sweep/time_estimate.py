@@ -11,7 +11,7 @@ from accel_sim.sweep.points import Experiment, SweepPoint
 from accel_sim.sweep.runner import PointRunner
 from quantizer.errors import InputError
 
-_POINTS_TIMED = 3
+_POINTS_TIMED = 8
 _IMAGES_TIMED = 5
 
 
