@@ -47,8 +47,9 @@ def show_plan(
     if plan.missing:
         show(_describe_time(plan, axes, times, who))
     if plan.errors:
+        show("")
         for error, count in Counter(map(str, plan.errors.values())).items():
-            show("", f"Fails, {_count(count, 'point')}: {error}")
+            show(f"{_count(count, 'point')} {'fails' if count == 1 else 'fail'}: {error}")
         raise InputError(
             str(output), f"{len(plan.errors)} of {len(combinations)} points would fail"
         )

@@ -11,6 +11,7 @@ from quantizer.errors import InputError, nearest
 Record = Mapping[str, Any]
 
 _CONDITION = re.compile(r"(?P<key>[^<>=!]+)(?P<relation><=|>=|!=|=|<|>)(?P<value>.*)")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
@@ -103,8 +104,8 @@ def order_records(records: Sequence[Record], columns: Sequence[str]) -> list[Rec
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
-    """Numbers before all else."""
-    if isinstance(value, int | float):
+    """Numbers before all else, also those that made no machine and are kept as they were typed."""
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         return False, float(value), ""
     return True, 0.0, value if isinstance(value, str) else json.dumps(value)
 
