@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 POINTS_SHOWN = 30
 _START_S = 2.0
-"""In which other processes start."""
+"""In which processes start and load compiled code."""
 
 
 def show_plan(
@@ -120,7 +120,7 @@ def _describe_time(
     is_remote = who.scheduler is not None
     processes = 1 if is_remote else who.count_processes(len(plan.missing))
     processors = 1 if is_remote else len(os.sched_getaffinity(0))
-    seconds = _START_S if processes > 1 else 0.0
+    seconds = _START_S
     for key, (first, *_) in plan.groups.items():
         study = axes.studies[first.experiment]
         if key in plan.exact_runs and study.network in times:
