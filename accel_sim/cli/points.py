@@ -81,14 +81,21 @@ def check_points(
     points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
 ) -> None:
     """Refuse points that their machine cannot run, before any image does."""
-    check = _find_check(points, workload, numbers)
+    check = find_check(points, workload, numbers)
     for point in points:
         check(point)
 
 
-def _find_check(
+def find_check(
     points: "Sequence[SweepPoint]", workload: Workload, numbers: FormatRequest
 ) -> "Callable[[SweepPoint], None]":
+    """Give what refuses a point of a workload that its machine cannot run, before any image does.
+
+    Parameters
+    ----------
+    points
+        All that will be asked about.
+    """
     from accel_sim.machine_fit import COSTS_ALONE, check_fit, check_values
     from accel_sim.simulation import ignore_progress
     from quantizer.qonnx.read import give_rules

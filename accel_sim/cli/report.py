@@ -14,7 +14,7 @@ from accel_sim.cli.point_table import Record, Selection, show_points
 from quantizer.errors import InputError
 
 if TYPE_CHECKING:
-    from accel_sim.results_file import Contents
+    from accel_sim.results_file import Contents, StoredPoint
 
 _WIDTHS = ("weight_bits", "activation_bits")
 _RESULTS = (
@@ -84,7 +84,8 @@ def report(
 ) -> None:
     """List, filter and export the points of a results file, or its Pareto front.
 
-    Points stand in the order in which they were kept, unless --sort or --pareto says otherwise.
+    Points stand in the order of machines, networks, what varies, and widths, unless --sort or
+    --pareto says otherwise.
     """
     check_outputs({"--csv": csv}, [results])
     if failed and pareto is not None:
@@ -94,12 +95,13 @@ def report(
     from accel_sim.report.output_file import write_file
     from accel_sim.report.point_selection import known_columns, parse_columns
     from accel_sim.results_file import open_results
-    from accel_sim.sweep.point_records import setting_columns
 
     with open_results(results, creates=False) as file:
         contents = file.read()
-    points = [point for point in contents.points if point.is_done is not failed]
-    settings = [setting_columns(point.settings) for point in points]
+    # Which worker was faster must not tell.
+    kept = sorted(contents.points, key=lambda point: point.key)
+    points = [point for point in kept if point.is_done is not failed]
+    settings = [_settings(point) for point in points]
     everything: list[Record] = [
         {**point.record, **own} | ({"error": point.error} if failed else {})
         for point, own in zip(points, settings, strict=True)
@@ -134,6 +136,13 @@ def report(
         raise InputError(str(results), words)
 
 
+def _settings(point: "StoredPoint") -> Record:
+    from accel_sim.sweep.point_records import BITS_FILE, setting_columns
+
+    names = {key: name for key, name in point.record.items() if key == BITS_FILE}
+    return {**setting_columns(point.settings), **names}
+
+
 def _select(
     records: list[Record],
     settings: Sequence[str],
@@ -145,6 +154,7 @@ def _select(
     from accel_sim.report.pareto import pareto_front, parse_objectives
     from accel_sim.report.point_selection import (
         known_columns,
+        order_records,
         parse_condition,
         sort_records,
         varied_columns,
@@ -155,7 +165,8 @@ def _select(
         for text in where:
             holds = parse_condition(text, known)
             records = [record for record in records if holds(record)]
-    varied = varied_columns(records, settings)
+    varied = _without_named_widths(records, varied_columns(records, settings))
+    records = order_records(records, ("hardware", "network", *varied, *_WIDTHS))
     if known and pareto is not None:
         objectives = parse_objectives("--pareto", pareto, known)
         asked += [objective.column for objective in objectives]
@@ -166,6 +177,15 @@ def _select(
     return Selection(
         records=records, settings=tuple(settings), asked=tuple(asked), varied=tuple(varied)
     )
+
+
+def _without_named_widths(records: Sequence[Record], varied: Sequence[str]) -> list[str]:
+    """Leave out the widths of layers, where the names of their files tell them apart."""
+    from accel_sim.sweep.point_records import BITS_FILE, LAYER_BITS
+
+    pairs = {(record.get(BITS_FILE), str(record.get(LAYER_BITS))) for record in records}
+    are_named = BITS_FILE in varied and len(pairs) == len({name for name, _ in pairs})
+    return [column for column in varied if column != LAYER_BITS or not are_named]
 
 
 def _describe(path: Path, contents: "Contents", *, failed: bool) -> str:

@@ -37,6 +37,12 @@ class WorkersRequest:
                 "--workers", "has no use with --scheduler, whose workers are there; leave it out"
             )
 
+    def count_processes(self, points: int) -> int:
+        """Count the processes on this host that so many points are worth, or that are asked for."""
+        if self.workers is not None:
+            return self.workers
+        return max(1, min(len(os.sched_getaffinity(0)), points // _POINTS_PER_PROCESS))
+
     def start(self, runner: "PointRunner", points: int) -> "Workers":
         """Start workers for so many points.
 
@@ -56,9 +62,7 @@ class WorkersRequest:
             return DaskWorkers(runner, self.scheduler)
         from accel_sim.sweep.workers import Processes, ThisProcess
 
-        count = self.workers
-        if count is None:
-            count = min(len(os.sched_getaffinity(0)), points // _POINTS_PER_PROCESS)
+        count = self.count_processes(points)
         return ThisProcess(runner) if count < 2 else Processes(runner, count)
 
 

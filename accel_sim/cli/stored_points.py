@@ -39,7 +39,7 @@ def simulate_missing_points(
     """
     from accel_sim.results_file import open_results, settings_key
 
-    keys = [settings_key(_settings(point, experiments)) for point in points]
+    keys = [settings_key(settings_of(point, experiments)) for point in points]
     with open_results(path, creates=True) as file:
         damaged = file.repair()
         if damaged:
@@ -78,9 +78,10 @@ def _found(file: "ResultsFile", key: str) -> "StoredPoint":
     return point
 
 
-def _settings(
+def settings_of(
     point: "SweepPoint | UnusablePoint", experiments: "Sequence[Experiment]"
 ) -> dict[str, Any]:
+    """Give everything that determines what becomes of a point, as JSON values."""
     from accel_sim.hardware.load import find_machine, read_text
     from accel_sim.sweep.point_records import point_settings, unusable_settings
     from accel_sim.sweep.points import UnusablePoint
@@ -101,15 +102,16 @@ def _simulate(
 ) -> None:
     from accel_sim.results_file import StoredPoint, settings_key
     from accel_sim.sweep.dispatch import PointDone
-    from accel_sim.sweep.point_records import failure_record
+    from accel_sim.sweep.point_records import failure_record, given_names
     from accel_sim.sweep.points import UnusablePoint
 
     bugs: list[BaseException] = []
 
     def keep(outcome: "PointDone | PointFailed") -> None:
         if isinstance(outcome, PointDone):
-            settings = _settings(outcome.point, experiments)
-            file.add(StoredPoint(settings=settings, record=outcome.totals, error=None))
+            settings = settings_of(outcome.point, experiments)
+            record = {**outcome.totals, **given_names(outcome.point)}
+            file.add(StoredPoint(settings=settings, record=record, error=None))
         else:
             keep_failure(outcome.point, outcome.error)
 
@@ -117,7 +119,7 @@ def _simulate(
         is_bug = not isinstance(error, InputError)
         file.add(
             StoredPoint(
-                settings=_settings(point, experiments),
+                settings=settings_of(point, experiments),
                 record=failure_record(point, experiments[point.experiment].network),
                 error=f"bug: {type(error).__name__}: {error}" if is_bug else str(error),
             )
@@ -129,7 +131,7 @@ def _simulate(
 
     def is_needed(point: "SweepPoint") -> bool:
         # Another process may have been faster.
-        found = file.find(settings_key(_settings(point, experiments)))
+        found = file.find(settings_key(settings_of(point, experiments)))
         return found is None or not found.is_done
 
     usable: list[SweepPoint] = []

@@ -1,26 +1,108 @@
-"""The table that a sweep prints."""
+"""The tables of the points of a sweep, cut to the width of the terminal."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from accel_sim.cli.console import count_columns, show
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from accel_sim.report.facts import Datapath
 
-def make_sweep_table(
-    records: Sequence[Mapping[str, Any]], varied: Sequence[str], *, has_values: bool
-) -> "Table":
-    """Make a table of records, with a column per key that varies.
+Record = Mapping[str, Any]
+
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.e+-]*")
+_NARROWEST = 8
+"""To which a column of long texts may be cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of texts, one per point.
+
+    Attributes
+    ----------
+    is_name
+        Whether its texts may be cut; numbers never are.
+    """
+
+    heading: str
+    cells: list[str]
+    is_name: bool = False
+
+    @property
+    def width(self) -> int:
+        """Characters."""
+        return max(map(len, (*self.heading.split("\n"), *self.cells)))
+
+    @property
+    def narrowest(self) -> int:
+        """Characters to which it may be cut."""
+        if not self.is_name:
+            return self.width
+        numbers = (cell for cell in self.cells if _NUMBER.fullmatch(cell))
+        return min(self.width, max(_NARROWEST, *map(len, (*self.heading.split("\n"), *numbers))))
+
+    def cut(self, width: int) -> "Column":
+        """Give the column with its texts in so many characters."""
+        from accel_sim.report.quantities import shorten_alike
+
+        return Column(
+            heading=self.heading, cells=shorten_alike(self.cells, width), is_name=self.is_name
+        )
+
+
+def describe_sweep(records: Sequence[Record], datapath: "Datapath") -> str:
+    """Give the line above the table."""
+    names = []
+    for key, noun in (("network", "networks"), ("hardware", "machines")):
+        found = list(dict.fromkeys(record[key] for record in records))
+        names.append(found[0] if len(found) == 1 else f"{len(found)} {noun}")
+    count = "1 point" if len(records) == 1 else f"{len(records):,} points"
+    return f"{' on '.join(names)}, {count}, {datapath} datapath"
+
+
+def identity_columns(records: Sequence[Record], varied: Sequence[str]) -> list[Column]:
+    """Give the columns that say what was simulated: machine and network where there are several.
 
     Parameters
     ----------
     records
-        From `point_record`; a point that failed has no numbers.
+        From `point_record`.
+    varied
+        Keys that vary besides machine, network and widths.
+    """
+    from accel_sim.report.point_selection import short_names
+
+    columns = [
+        Column(heading=heading, cells=[record[key] for record in records], is_name=True)
+        for heading, key in (("machine", "hardware"), ("network", "network"))
+        if len({record[key] for record in records}) > 1
+    ]
+    # Whole keys would not leave room for results.
+    headings = [name.replace(".", ".\n").replace("_file", "\nfile") for name in short_names(varied)]
+    columns += [
+        Column(heading=heading, cells=[record[key] or "-" for record in records], is_name=True)
+        for heading, key in zip(headings, varied, strict=True)
+    ]
+    columns += [
+        Column(heading=heading, cells=[str(record[key] or "-") for record in records])
+        for heading, key in (("weights", "weight_bits"), ("activations", "activation_bits"))
+    ]
+    return columns
+
+
+def result_columns(records: Sequence[Record], *, has_values: bool) -> Iterator[Column]:
+    """Give the columns that say what came out; a point that failed has no numbers.
+
+    Parameters
+    ----------
     has_values
         Whether values were computed.
     """
-    from accel_sim.report.as_table import make_table
-    from accel_sim.report.point_selection import short_names
     from accel_sim.report.quantities import (
         format_energy,
         format_percent,
@@ -30,41 +112,68 @@ def make_sweep_table(
         format_time,
     )
 
-    # Whole keys would not leave room for results.
-    settings = [name.replace(".", ".\n") for name in short_names(varied)]
-    measured = ("SQNR dB", "top-1", "float") if has_values else ()
-    table = make_table(
-        "machine",
-        *settings,
-        "weights",
-        "activations",
-        *measured,
-        "DRAM",
-        "energy",
-        "latency",
-        "power",
-    )
-    for record in records:
-        point = (
-            record["hardware"],
-            *(record[key] for key in varied),
-            str(record["weight_bits"] or "-"),
-            str(record["activation_bits"] or "-"),
-        )
-        if record["cycles"] is None:
-            table.add_row(*point, "failed")
-            continue
-        values = (
-            format_sqnr(record["sqnr_dB"], record["exact"]),
-            format_percent(record["top1_accuracy_fraction"]),
-            format_percent(record["float_top1_accuracy_fraction"]),
-        )
-        table.add_row(
-            *point,
-            *(values if has_values else ()),
-            format_storage(record["dram_read_bytes"] + record["dram_write_bytes"]),
-            format_energy(record["energy_uJ"]),
-            format_time(record["latency_us"]),
-            format_power(record["average_power_mW"]),
-        )
+    formats: dict[str, Callable[[Record], str]] = {}
+    if has_values:
+        formats |= {
+            "SQNR dB": lambda record: format_sqnr(record["sqnr_dB"], record["exact"]),
+            "top-1": lambda record: format_percent(record["top1_accuracy_fraction"]),
+            "float": lambda record: format_percent(record["float_top1_accuracy_fraction"]),
+        }
+    formats |= {
+        "DRAM": lambda record: format_storage(
+            record["dram_read_bytes"] + record["dram_write_bytes"]
+        ),
+        "energy": lambda record: format_energy(record["energy_uJ"]),
+        "latency": lambda record: format_time(record["latency_us"]),
+        "power": lambda record: format_power(record["average_power_mW"]),
+    }
+    failed = "failed"
+    for heading, format_result in formats.items():
+        cells = [
+            failed if record["cycles"] is None else format_result(record) for record in records
+        ]
+        yield Column(heading=heading, cells=cells)
+        failed = ""
+
+
+def show_columns(columns: Sequence[Column]) -> None:
+    """Print a table; names give way to numbers, and last columns to what is before them."""
+    columns = _narrow(columns)
+    room, fitting = count_columns() + 1, 0
+    for column in columns:
+        room -= column.width + 1
+        if room < 0 and fitting:
+            break
+        fitting += 1
+    show(_table(columns[:fitting]))
+    if fitting < len(columns):
+        left_out = ", ".join(column.heading.replace("\n", "") for column in columns[fitting:])
+        show("", f"No room for {left_out}; a file (-o) has them.")
+
+
+def _narrow(columns: Sequence[Column]) -> list[Column]:
+    """Cut the widest names first, until a line has room for all columns."""
+    widths = [column.width for column in columns]
+    while sum(widths) + len(widths) - 1 > count_columns():
+        spare = [index for index, column in enumerate(columns) if widths[index] > column.narrowest]
+        if not spare:
+            break
+        widths[max(spare, key=lambda index: widths[index])] -= 1
+    return [
+        column.cut(width) if width < column.width else column
+        for column, width in zip(columns, widths, strict=True)
+    ]
+
+
+def _table(columns: Sequence[Column]) -> "Table":
+    from accel_sim.report.as_table import make_table
+
+    names = [
+        index
+        for index, column in enumerate(columns)
+        if column.is_name and not all(map(_NUMBER.fullmatch, column.cells))
+    ]
+    table = make_table(*(column.heading for column in columns), left=names)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*row)
     return table

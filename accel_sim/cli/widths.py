@@ -11,7 +11,7 @@ from accel_sim.cli.console import show
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch
 from accel_sim.cli.outputs import check_outputs
 from accel_sim.cli.points import simulate_points
-from accel_sim.cli.sweep import parse_widths
+from accel_sim.cli.sweep_axes import parse_widths
 from accel_sim.cli.width_table import describe_machines, explain_bit, make_width_table
 from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError

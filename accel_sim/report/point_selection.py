@@ -11,6 +11,7 @@ from quantizer.errors import InputError, nearest
 Record = Mapping[str, Any]
 
 _CONDITION = re.compile(r"(?P<key>[^<>=!]+)(?P<relation><=|>=|!=|=|<|>)(?P<value>.*)")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
@@ -97,9 +98,14 @@ def sort_records(records: Sequence[Record], text: str, columns: Sequence[str]) -
     return sorted(filled, key=lambda record: _order(record[column]), reverse=descends) + empty
 
 
+def order_records(records: Sequence[Record], columns: Sequence[str]) -> list[Record]:
+    """Sort by several columns from low to high, the first first; equals keep their order."""
+    return sorted(records, key=lambda record: [_order(record.get(column)) for column in columns])
+
+
 def _order(value: Any) -> tuple[bool, float, str]:
-    """Numbers before all else."""
-    if isinstance(value, int | float):
+    """Numbers before all else, also those that made no machine and are kept as they were typed."""
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         return False, float(value), ""
     return True, 0.0, value if isinstance(value, str) else json.dumps(value)
 

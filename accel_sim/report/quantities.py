@@ -1,5 +1,8 @@
 """Numbers as people read them: four figures and a unit of fitting size."""
 
+from collections.abc import Sequence
+from itertools import takewhile
+
 FIGURES = 4
 
 
@@ -81,3 +84,22 @@ def shorten_name(name: str, columns: int) -> str:
     """Keep the end of a long name: it tells the layers of one network apart."""
     name = printable(name)
     return name if len(name) <= columns else "…" + name[len(name) - columns + 1 :]
+
+
+def shorten_alike(texts: Sequence[str], columns: int) -> list[str]:
+    """Cut long texts in the middle; or where they begin alike, if that tells more of them apart."""
+    texts = [printable(text) for text in texts]
+    long = {text for text in texts if len(text) > columns}
+    head, tail = columns // 2, columns - columns // 2 - 1
+    middle = {text: f"{text[:head]}…{text[len(text) - tail :]}" for text in long}
+    alike = sum(
+        1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*long, strict=False))
+    )
+    start = max(alike - columns // 4, 0)
+    after = {text: _cut_end(f"…{text[start:]}" if start else text, columns) for text in long}
+    shortened = max(middle, after, key=lambda cut: len(set(cut.values())))
+    return [shortened.get(text, text) for text in texts]
+
+
+def _cut_end(text: str, columns: int) -> str:
+    return text if len(text) <= columns else f"{text[: columns - 1]}…"

@@ -117,6 +117,9 @@ def digest_images(images: ImageSet) -> str:
     return digest.hexdigest()
 
 
+BITS_FILE = "bits_file"
+"""Column for the name of a file, which determines nothing: the widths in it do."""
+LAYER_BITS = "layer_bits"
 _IDENTITY = ("hardware", "network")
 _WIDTHS = ("weight_bits", "activation_bits", "input_bits")
 _TOTALS = (
@@ -164,17 +167,19 @@ def totals_record(report: ReportDocument) -> dict[str, Any]:
     }
 
 
-def point_record(changes: Mapping[str, str], totals: Mapping[str, Any]) -> dict[str, Any]:
+def point_record(columns: Mapping[str, str | None], totals: Mapping[str, Any]) -> dict[str, Any]:
     """Give what a sweep tabulates of a point.
 
     Parameters
     ----------
+    columns
+        What varies besides machine, network and widths.
     totals
         From `totals_record`; what it lacks is None, as all numbers of a point that failed.
     """
     return {
         **{key: totals.get(key) for key in _IDENTITY},
-        **changes,
+        **columns,
         **{key: totals.get(key) for key in (*_WIDTHS, *_TOTALS)},
     }
 
@@ -193,10 +198,16 @@ def failure_record(point: SweepPoint | UnusablePoint, network: Network) -> dict[
         "weight_bits": weights,
         "activation_bits": activations,
         "input_bits": inputs,
+        **given_names(point),
     }
 
 
-_OTHER_WIDTHS = {"datapath": "datapath", "bias_bits": "biases", "layer_bits": "layers"}
+def given_names(point: SweepPoint | UnusablePoint) -> dict[str, Any]:
+    """Give what a record holds though it determines nothing: how the user named a file."""
+    return {} if point.bits_file is None else {BITS_FILE: point.bits_file}
+
+
+_OTHER_WIDTHS = {"datapath": "datapath", "bias_bits": "biases", LAYER_BITS: "layers"}
 """Columns of widths that records lack, and their keys in the settings."""
 
 

@@ -25,6 +25,8 @@ class SweepPoint:
         Value by dotted key, as given; only those that the sweep varies.
     datapath
         Whether the machine runs as it is, or is rebuilt for its operands.
+    bits_file
+        Which file gave widths by layer, as the user named it; None if none did.
     experiment
         Which of the experiments of its sweep it belongs to.
     """
@@ -33,6 +35,7 @@ class SweepPoint:
     changes: Mapping[str, str]
     bits: BitWidths
     datapath: Datapath = Datapath.FIXED
+    bits_file: str | None = None
     experiment: int = 0
 
     def machine_for(self, network: QuantizedNetwork | Network) -> HardwareConfig:
@@ -59,6 +62,7 @@ class UnusablePoint:
     weights: int | None
     activations: int | None
     error: InputError
+    bits_file: str | None = None
     experiment: int = 0
 
 

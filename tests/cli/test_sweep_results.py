@@ -54,7 +54,7 @@ def test_the_same_command_finds_its_points_and_more_values_add_to_them(run):
     assert again.err == "R.db: 2 of 2 points were there\n"
     more = run(*ROWS, "mac_array.rows=16,4,8", "-o", "R.db")
     assert more.err == "R.db: 2 of 3 points were there\n"
-    assert [line.split()[1] for line in more.out.splitlines()[3:]] == ["16", "4", "8"]
+    assert [line.split()[0] for line in more.out.splitlines()[3:]] == ["16", "4", "8"]
     one = run(*ROWS, "mac_array.rows=4,4", "-o", "R.db")
     assert one.err == "R.db: 2 of 2 points were there\n"
     assert len(dump("R.db")) == 3
@@ -69,7 +69,7 @@ def test_a_changed_input_is_another_point_and_a_renamed_one_is_not(run, outside)
     renamed = ("--network", "other.onnx", "--calibration", "calibration.npz", "--images")
     outcome = run(*command, *renamed, "renamed.npz")
     assert outcome.err == "R.db: 1 of 1 point was there\n"
-    assert outcome.out.startswith("other, 1 points")
+    assert outcome.out.startswith("other on edge_16x16, 1 point,")
     with np.load(outside / "renamed.npz") as archive:
         images, labels = archive["images"].copy(), archive["labels"]
     images[0, 0, 0] ^= 1
@@ -105,8 +105,8 @@ def test_a_point_that_fails_is_recorded_and_the_others_run(run):
     closing = "R.db: 1 of 3 points failed; accel-sim report R.db --failed says why\n"
     assert (outcome.status, outcome.err) == (2, closing)
     lines = outcome.out.splitlines()
-    assert lines[3].split() == [EDGE, "9", "8", "failed"]
-    assert [line.split()[1] for line in lines[4:]] == ["4", "8"]
+    assert lines[3].split() == ["9", "8", "failed"]
+    assert [line.split()[0] for line in lines[4:]] == ["4", "8"]
     assert "failed" not in "".join(lines[4:])
     again = run(*command)
     assert (again.status, again.out) == (2, outcome.out)
@@ -127,7 +127,7 @@ def test_changes_that_make_no_machine_fail_alone(run):
     outcome = run(*command)
     assert outcome.status == 2
     assert outcome.err == "R.db: 2 of 4 points failed; accel-sim report R.db --failed says why\n"
-    assert [line.split()[1:3] for line in outcome.out.splitlines()[3:5]] == [["0", "4"], ["0", "8"]]
+    assert [line.split()[:2] for line in outcome.out.splitlines()[3:5]] == [["0", "4"], ["0", "8"]]
     assert {row[4] for row in dump("R.db")} == {
         None,
         "--set mac_array.rows=0: mac_array.rows: expected at least 1, got 0",

@@ -12,7 +12,7 @@ import pytest
 
 from accel_sim.builtin import find_builtin
 from accel_sim.cli.inputs import parse_numbers, parse_shape
-from accel_sim.cli.sweep import parse_changes, parse_widths
+from accel_sim.cli.sweep_axes import parse_changes, parse_widths
 from accel_sim.functional import ExactNetwork
 from accel_sim.hardware.load import load_hardware, shipped_machines
 from accel_sim.report.as_json import report_schema
@@ -189,7 +189,7 @@ def test_a_sweep_tabulates_the_trade_off(run, tmp_path):
                   "--limit-images", "40", "-o", "s.csv")  # fmt: skip
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0] == "digits, 4 points, fixed datapath"
+    assert lines[0] == "digits on edge_16x16, 4 points, fixed datapath"
     assert max(map(len, lines)) <= 100
     rows = list(csv.DictReader(io.StringIO((tmp_path / "s.csv").read_text())))
     widths = [(row["weight_bits"], row["activation_bits"]) for row in rows]
@@ -200,7 +200,7 @@ def test_a_sweep_tabulates_the_trade_off(run, tmp_path):
     traffic = [int(row["dram_read_bytes"]) + int(row["dram_write_bytes"]) for row in rows]
     assert traffic[0] < min(traffic[1:3])
     assert max(traffic[1:3]) < traffic[3]
-    assert [line.split()[1:3] for line in lines[3:]] == [list(pair) for pair in widths]
+    assert [line.split()[:2] for line in lines[3:]] == [list(pair) for pair in widths]
 
 
 def test_a_sweep_varies_machines_and_keys_together(run, tmp_path):

@@ -183,7 +183,7 @@ def test_a_rebuilt_sweep_equals_the_machines_of_these_widths(run, tmp_path):
     outcome = run("sweep", EDGE, "--weight-bits", "4,9", "--activation-bits", "6", "--rebuild",
                   "--no-values", "-o", "rebuilt.csv")  # fmt: skip
     assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out.splitlines()[0] == "digits, 2 points, rebuilt datapath"
+    assert outcome.out.splitlines()[0] == "digits on edge_16x16, 2 points, rebuilt datapath"
     run("sweep", EDGE, "--set", "precision.weight_bits=4,9", "--set",
         "precision.activation_bits=6", "--no-values", "-o", "set.csv")  # fmt: skip
     rebuilt, fixed = (read_csv(tmp_path / f"{name}.csv") for name in ("rebuilt", "set"))
