@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel_sim.report.charts.chart import Chart, make_chart
 from accel_sim.report.charts.roofline import peak_bandwidth_GBps
-from accel_sim.report.charts.style import BLUE, ORANGE, legend
+from accel_sim.report.charts.style import BLUE, ORANGE, few_ticks, legend
 from accel_sim.report.document import ReportDocument
 from accel_sim.report.quantities import FIGURES
 
@@ -25,7 +25,7 @@ def draw_bandwidth(report: ReportDocument, bandwidth: "DramBandwidth") -> Chart:
     peak_GBps = peak_bandwidth_GBps(report.hardware.config)
     length_us = float(bandwidth.edges_us[-1])
     x_scale = alt.Scale(domain=[0, length_us], nice=False)
-    x_axis = alt.Axis(offset=_STRIP[1] + 6, grid=False)
+    x_axis = alt.Axis(offset=_STRIP[1] + 6, grid=False, tickCount=few_ticks())
     height = 220
     bars = (
         alt.Chart(alt.NamedData("slots"))

@@ -9,6 +9,7 @@ from accel_sim.report.charts.style import (
     CAUSE_COLOURS,
     COMPONENT_COLOURS,
     TRAFFIC_COLOURS,
+    few_ticks,
     legend,
     spell,
 )
@@ -220,7 +221,7 @@ def _draw(
             x=alt.X(
                 "sum(shown):Q",
                 title=stack.title,
-                axis=alt.Axis(tickCount=alt.expr("ceil(width / 70)")),
+                axis=alt.Axis(tickCount=few_ticks()),
             ),
             y=name_axis(what),
             color=alt.Color(

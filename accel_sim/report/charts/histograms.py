@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from accel_sim.report.charts.chart import Chart, Selector, make_chart
-from accel_sim.report.charts.style import BLUE, VERMILION
+from accel_sim.report.charts.style import BLUE, VERMILION, few_ticks
 from accel_sim.report.quantities import FIGURES, format_percent
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def draw_histograms(maps: "Sequence[MapHistogram]") -> Chart | None:
         value=labels[min(1, len(labels) - 1)],
         bind=alt.binding_select(options=labels, name="output of "),
     )
-    x = alt.X("value:Q", title="value", scale=alt.Scale(nice=False))
+    axis = alt.Axis(tickCount=few_ticks())
+    x = alt.X("value:Q", title="value", scale=alt.Scale(nice=False), axis=axis)
     y = alt.Y(
         "density:Q",
         title="density of what is not zero",
@@ -39,7 +40,7 @@ def draw_histograms(maps: "Sequence[MapHistogram]") -> Chart | None:
         here.transform_flatten(["from", "to", "density"])
         .mark_bar(color=BLUE, opacity=0.55, stroke="white", strokeWidth=0.3)
         .encode(
-            x=alt.X("from:Q", title="value", scale=alt.Scale(nice=False)),
+            x=alt.X("from:Q", title="value", scale=alt.Scale(nice=False), axis=axis),
             x2="to:Q",
             y=y,
             y2="floor:Q",

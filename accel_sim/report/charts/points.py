@@ -1,11 +1,10 @@
 """Points of a sweep over any two of their columns, with the Pareto front."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from accel_sim.report.charts.chart import Chart, make_chart
-from accel_sim.report.charts.style import GREY, PALETTE, legend
+from accel_sim.report.charts.style import GREY, PALETTE, few_ticks, legend
 from accel_sim.report.pareto import is_high_better
 
 if TYPE_CHECKING:
@@ -45,9 +44,15 @@ def draw_points(
         )
         for axis, column in zip("xy", axes, strict=True)
     ]
-    x = alt.X("x:Q", title=None, scale=alt.Scale(zero=False))
+    signs = {True: -1, False: 1, None: None}
+    params += [
+        alt.param(name="names", value=list(columns)),
+        # What makes the better end of a column the low one, where that is known.
+        alt.param(name="ends", value=[signs[is_high_better(column)] for column in columns]),
+    ]
+    x = alt.X("x:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=few_ticks()))
     y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False))
-    priced = _priced_points(columns)
+    priced = _priced_points()
     front = (
         priced.transform_filter("datum.is_on_front")
         .mark_line(color=GREY, strokeDash=[4, 3])
@@ -69,7 +74,7 @@ def draw_points(
         ],
     )
     return make_chart(
-        alt.LayerChart(layer=[front, dots, *_axis_names(columns)], height=380).add_params(*params),
+        alt.LayerChart(layer=[front, dots, *_axis_names()], height=380).add_params(*params),
         {
             "points": [
                 {
@@ -89,21 +94,17 @@ def draw_points(
     )
 
 
-def _priced_points(columns: Sequence[str]) -> "altair.Chart":
+def _priced_points() -> "altair.Chart":
     """Give points with their place, and whether they are on the front."""
     import altair as alt
 
-    signs = {True: -1, False: 1, None: None}
-    ends = json.dumps([signs[is_high_better(column)] for column in columns])
     chart = (
         alt.Chart(alt.NamedData("points"))
         .transform_calculate(x="datum.values[x_column]", y="datum.values[y_column]")
         .transform_filter("isNumber(datum.x) && isNumber(datum.y)")
     )
-    # An end that is not known has no cost, and no cost equals nothing.
     chart = chart.transform_calculate(
-        cost_x=f"{ends}[x_column] === null ? NaN : datum.x * {ends}[x_column]",
-        cost_y=f"{ends}[y_column] === null ? NaN : datum.y * {ends}[y_column]",
+        cost_x="datum.x * ends[x_column]", cost_y="datum.y * ends[y_column]"
     )
     chart = chart.transform_window(
         best_y="min(cost_y)",
@@ -120,7 +121,8 @@ def _priced_points(columns: Sequence[str]) -> "altair.Chart":
     )
     # Whoever is as good in one column is not better in the other.
     return chart.transform_calculate(
-        is_on_front="datum.best_y === datum.cost_y && datum.best_x === datum.cost_x"
+        is_on_front="isNumber(ends[x_column]) && isNumber(ends[y_column])"
+        " && datum.best_y === datum.cost_y && datum.best_x === datum.cost_x"
     )
 
 
@@ -135,19 +137,18 @@ def _kinds(records: Sequence[Record], column: str, looks: Sequence[str]) -> dict
     }
 
 
-def _axis_names(columns: Sequence[str]) -> "list[altair.Chart]":
+def _axis_names() -> "list[altair.Chart]":
     """Name the axes inside the drawing: a title of an axis cannot change."""
     import altair as alt
 
-    names = json.dumps(list(columns))
     base = alt.Chart(alt.NamedData("axes"))
     return [
         base.mark_text(align="right", baseline="bottom", fontWeight="bold", dx=-4, dy=-4).encode(
-            text=alt.value(alt.expr(f"{names}[x_column]")),
+            text=alt.value(alt.expr("names[x_column]")),
             x=alt.value("width"),
             y=alt.value("height"),
         ),
         base.mark_text(align="left", baseline="top", fontWeight="bold", dx=4, dy=4).encode(
-            text=alt.value(alt.expr(f"{names}[y_column]")), x=alt.value(0), y=alt.value(0)
+            text=alt.value(alt.expr("names[y_column]")), x=alt.value(0), y=alt.value(0)
         ),
     ]

@@ -73,6 +73,13 @@ TRAFFIC_COLOURS = {
 }
 
 
+def few_ticks() -> "altair.ExprRef":
+    """Give the number of ticks of an axis along the width that do not touch, whatever it is."""
+    import altair as alt
+
+    return alt.expr("ceil(width / 80)")
+
+
 _SPELT = {"mac": "MAC", "fill_drain": "fill and drain"}
 
 
