@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from accel_sim.report.as_table import layer_energy_pJ
+from accel_sim.report.as_table import layer_energy_pJ, why
 from accel_sim.report.charts.bars import draw_run_bars
 from accel_sim.report.charts.deltas import draw_deltas
 from accel_sim.report.comparison import Difference, Metric, compare_reports
@@ -57,11 +57,12 @@ def _told_apart(labels: Sequence[str]) -> Iterator[str]:
 
 def _describe(report: ReportDocument) -> str:
     numbers = report.quantization
-    return (
+    words = (
         f"{report.network.name} on {report.hardware.name}, {numbers.weight_bits}-bit weights, "
         f"{numbers.activation_bits}-bit activations, {report.totals.datapath} datapath, "
         f"batch {report.totals.batch}"
     )
+    return words if report.doubling is None else f"{words}. {why(report, report.doubling)}"
 
 
 def _metric_table(names: Sequence[str], metrics: Sequence[Metric]) -> Table:

@@ -8,7 +8,7 @@ function readJson(id) {
 window.charts = {};
 
 function fitLegends(config, width) {
-  return { ...config, legend: { ...config.legend, columns: width < 480 ? 2 : width < 800 ? 4 : 6 } };
+  return width < 480 ? { ...config, legend: { ...config.legend, columns: 2 } } : config;
 }
 
 async function draw(figure, spec, config) {
