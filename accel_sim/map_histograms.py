@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,9 @@ def _histogram(
 ) -> MapHistogram:
     bins = _coarsen(statistics.histogram)
     fmt, choice = network.formats[tensor], network.choices.get(tensor)
+    if choice is not None and network.tuning is not None:
+        # It was predicted of the format before tuning, which may have moved it.
+        choice = replace(choice, predicted_sqnr_dB=None)
     return MapHistogram(
         tensor=tensor,
         layer=layer,
@@ -124,13 +127,16 @@ def _coarsen(fine: Histogram) -> Histogram:
 
 def _curves(
     statistics: MapStatistics, choice: MapChoice, fmt: QFormat
-) -> "list[NDArray[np.float64]]":
-    """Evaluate the densities of the signs that have samples and levels, as they were fitted."""
+) -> list[NDArray[np.float64]]:
+    """Evaluate the densities of the signs that have samples and levels, as they were fitted.
+
+    Nothing where these samples have other signs than those that were fitted.
+    """
     signs = [(1.0, statistics.positive)]
     if fmt.signed:
         signs.append((-1.0, statistics.negative))
     signs = [(sign, sums) for sign, sums in signs if sums.count]
-    if not choice.shapes:
+    if len(signs) != len(choice.shapes):
         return []
     count = statistics.positive.count + statistics.negative.count
     # Methods of one density give it for every sign.

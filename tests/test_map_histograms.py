@@ -1,5 +1,7 @@
 """Are histograms those of the samples, and curves those of the fit?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from accel_sim.map_histograms import MOST_BINS, measure_histograms
 from accel_sim.measure import decoded_constants
 from quantizer.network.float_run import FloatRunner
 from quantizer.quantize import quantize
-from quantizer.quantized import BitWidths
+from quantizer.quantized import BitWidths, Tuning
 from tests.digits import load_digits
 
 IMAGES = 6
@@ -83,3 +85,23 @@ def test_a_map_that_shares_a_format_has_samples_and_no_curve(histograms):
     shared = [each for each in histograms if each.choice is None]
     assert shared
     assert all(each.curves == () and each.densities.any() for each in shared)
+
+
+def test_a_fit_of_other_signs_than_these_samples_have_is_not_shown(quantized, histograms):
+    network, images = quantized
+    shown = next(each for each in histograms if each.curves)
+    of_more_signs = replace(shown.choice, shapes=(*shown.choice.shapes, (1.0, 1.0)))
+    fitted_to_others = replace(network, choices={shown.tensor: of_more_signs})
+    maps = measure_histograms(fitted_to_others, images, lambda done, total: None)
+    (without,) = [each for each in maps if each.tensor == shown.tensor]
+    assert without.choice == of_more_signs
+    assert without.curves == ()
+
+
+def test_a_format_that_tuning_may_have_moved_has_no_prediction(quantized):
+    network, images = quantized
+    tuned = replace(network, tuning=Tuning())
+    maps = measure_histograms(tuned, images, lambda done, total: None)
+    choices = [each.choice for each in maps if each.choice is not None]
+    assert any(choice.shapes for choice in choices)
+    assert [choice for choice in choices if choice.predicted_sqnr_dB is not None] == []

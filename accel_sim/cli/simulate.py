@@ -187,12 +187,12 @@ def simulate(
 def _measure_maps(
     network: "QuantizedNetwork | Network", workload: Workload
 ) -> "tuple[MapHistogram, ...]":
-    """Sum up the feature maps of the images that chose their formats, or else of all others."""
+    """Sum up the feature maps of the images that chose their formats, if these are at hand."""
     from quantizer.quantized import QuantizedNetwork
 
-    images = workload.calibration or workload.images
-    if workload.images is None or images is None or not isinstance(network, QuantizedNetwork):
+    if workload.images is None or not isinstance(network, QuantizedNetwork):
         return ()
+    images = workload.images if workload.calibration is None else workload.calibration
     from accel_sim.map_histograms import measure_histograms
 
     with progress_bar("Summing up") as progress:

@@ -1,10 +1,9 @@
-"""Does a browser show what the files hold, ask for nothing, and run nothing that a name says?"""
+"""Does a browser show what the files hold, ask for nothing, and complain of nothing?"""
 
 import json
 from itertools import pairwise
 
 import pytest
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
@@ -13,21 +12,13 @@ from accel_sim.report.as_csv import layer_records
 from accel_sim.report.as_json import read_report
 from accel_sim.report.charts.style import spell
 from accel_sim.report.comparison import compare_reports
-from accel_sim.report.page.page import page_bytes
 from accel_sim.report.pareto import Objective, pareto_front
-from tests.report.browser import needs_chromium, start_browser
-from tests.report.pages import HOSTILE, HOSTILE_PAGES
+from tests.report.browser import needs_chromium
 
 pytestmark = needs_chromium
 
 MEBIBYTE = 1 << 20
 PAGES = ("simulate", "compare", "report", "widths")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with start_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -251,47 +242,6 @@ def test_points_without_a_better_end_have_no_front(browser, folder):
     browser.settle("points")
     assert front_of(browser) == []
     assert browser.count_marks("points") >= 12
-
-
-@pytest.fixture(scope="module")
-def hostile_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hostile")
-    for name, make_page in HOSTILE_PAGES.items():
-        (folder / f"{name}.html").write_bytes(page_bytes(make_page()))
-    return folder
-
-
-@pytest.mark.parametrize("page", list(HOSTILE_PAGES))
-def test_a_name_that_is_a_script_is_text(browser, hostile_folder, page):
-    browser.open(hostile_folder / f"{page}.html")
-    assert browser.complaints() == []
-    assert browser.requests() == []
-    assert browser.ask("document.scripts.length") == 4
-    assert HOSTILE in browser.ask("document.title + document.querySelector('h1').textContent")
-    assert HOSTILE in browser.ask(
-        "[...document.querySelectorAll('td, dd')].map((cell) => cell.textContent)"
-    )
-    assert [name for name in browser.chart_names() if not browser.count_marks(name)] == []
-
-
-def test_a_name_that_is_a_script_is_text_in_axes_options_and_tooltips(browser, hostile_folder):
-    browser.open(hostile_folder / "run.html")
-    shown = browser.ask(
-        "[...document.querySelectorAll('#chart-cycles_by_cause svg text')].map(t => t.textContent)"
-    )
-    assert "…" + HOSTILE[-21:] in shown
-    select = Select(browser.driver.find_element(By.CSS_SELECTOR, "#chart-feature_map select"))
-    assert [option.text for option in select.options] == ["network input (t)", HOSTILE]
-    bar = browser.driver.find_element(
-        By.CSS_SELECTOR, "#chart-cycles_by_cause .mark-rect.role-mark path"
-    )
-    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", bar)
-    ActionChains(browser.driver).move_to_element(bar).perform()
-    browser.wait("document.getElementById('vg-tooltip-element')?.textContent.includes('cycles')")
-    tooltip = browser.ask("document.getElementById('vg-tooltip-element').textContent")
-    assert HOSTILE in tooltip
-    assert browser.ask("document.scripts.length") == 4
-    assert browser.complaints() == []
 
 
 def test_printed_charts_fit_the_paper(browser, folder):

@@ -131,7 +131,7 @@ def _words(histogram: "MapHistogram") -> list[str]:
     fmt, choice = histogram.fmt, histogram.choice
     step = f"step 2^{-fmt.frac_bits}"
     if choice is not None and choice.step is not None:
-        step += f", rounded from {choice.step:.3g}"
+        step += f", by the rule {choice.step:.3g}"
     words = [
         f"{fmt.bits} bits, {'signed' if fmt.signed else 'unsigned'}",
         step,
