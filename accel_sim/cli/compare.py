@@ -17,7 +17,8 @@ from accel_sim.cli.inputs import (
     as_widths,
     read_widths,
 )
-from accel_sim.cli.outputs import check_outputs, write_page
+from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.pages import ChartFormat, ChartsOut, HtmlOut, write_page
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
@@ -84,9 +85,9 @@ def compare(
     batch: options.Batch = None,
     no_values: options.NoValues = False,
     json: options.JsonOut = None,
-    html: options.HtmlOut = None,
-    charts: options.ChartsOut = None,
-    chart_format: options.ChartFormat = "svg",
+    html: HtmlOut = None,
+    charts: ChartsOut = None,
+    chart_format: ChartFormat = "svg",
     fail_if: FailIf = None,
 ) -> None:
     """Put latency, energy, power and traffic side by side; differences are against the first.

@@ -363,27 +363,3 @@ DramTrace = Annotated[
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
-HtmlOut = Annotated[
-    Path | None,
-    typer.Option(
-        "--html",
-        metavar="F.html",
-        parser=parse_path,
-        help="Write a page with charts and tables, which opens offline.",
-        rich_help_panel=OUTPUT_PANEL,
-    ),
-]
-ChartsOut = Annotated[
-    Path | None,
-    typer.Option(
-        "--charts",
-        metavar="DIR",
-        parser=parse_path,
-        help="Write the charts of that page into a new folder.",
-        rich_help_panel=OUTPUT_PANEL,
-    ),
-]
-ChartFormat = Annotated[
-    Literal["svg", "png"],
-    typer.Option("--chart-format", help="Of the files of --charts.", rich_help_panel=OUTPUT_PANEL),
-]

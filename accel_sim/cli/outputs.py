@@ -2,12 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from quantizer.errors import InputError
-
-if TYPE_CHECKING:
-    from accel_sim.report.page.page import Page
 
 HTML_SUFFIX = ".html"
 
@@ -46,28 +42,3 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | No
                 option, f"{str(path)!r} is already written by {taken[target]}; give another name"
             )
         taken[target] = option
-
-
-def write_page(page: "Page", html: Path | None, charts: Path | None, kind: str) -> None:
-    """Write a page, and its charts into a folder, where each is asked for.
-
-    Parameters
-    ----------
-    kind
-        Of the charts: svg or png.
-    """
-    from accel_sim.report.output_file import write_file
-
-    if html is not None:
-        from accel_sim.report.page.page import page_bytes
-
-        content = page_bytes(page)
-        write_file(html, lambda file: file.write(content))
-    if charts is not None:
-        from accel_sim.report.charts.chart import PictureKind, draw_files
-        from accel_sim.report.output_folder import folder_in_one_step
-
-        with folder_in_one_step(charts) as folder:
-            for chart in page.charts:
-                for name, drawing in draw_files(chart, PictureKind(kind)):
-                    (folder / name).write_bytes(drawing)

@@ -9,7 +9,8 @@ import typer
 
 from accel_sim.cli import options
 from accel_sim.cli.console import show
-from accel_sim.cli.outputs import check_outputs, write_page
+from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.pages import ChartFormat, ChartsOut, HtmlOut, write_page
 from accel_sim.cli.point_table import Record, Selection, show_points
 from quantizer.errors import InputError
 
@@ -81,9 +82,9 @@ def report(
     sort: Sort = None,
     failed: Failed = False,
     csv: CsvOut = None,
-    html: options.HtmlOut = None,
-    charts: options.ChartsOut = None,
-    chart_format: options.ChartFormat = "svg",
+    html: HtmlOut = None,
+    charts: ChartsOut = None,
+    chart_format: ChartFormat = "svg",
 ) -> None:
     """List, filter and export the points of a results file, or its Pareto front.
 

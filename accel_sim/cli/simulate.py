@@ -9,7 +9,8 @@ from accel_sim.cli.console import progress_bar, show
 from accel_sim.cli.formats import quantize_for, refuse_numbers
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
 from accel_sim.cli.next_commands import suggest_next
-from accel_sim.cli.outputs import check_outputs, write_page
+from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.pages import ChartFormat, ChartsOut, HtmlOut, write_page
 from accel_sim.cli.workload import Workload, load_workload
 from quantizer.errors import InputError
 
@@ -48,9 +49,9 @@ def simulate(
     no_values: options.NoValues = False,
     json: options.JsonOut = None,
     csv: options.CsvOut = None,
-    html: options.HtmlOut = None,
-    charts: options.ChartsOut = None,
-    chart_format: options.ChartFormat = "svg",
+    html: HtmlOut = None,
+    charts: ChartsOut = None,
+    chart_format: ChartFormat = "svg",
     save_tensors: options.SaveTensors = None,
     trace: options.Trace = None,
     dram_trace: options.DramTrace = None,
