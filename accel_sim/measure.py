@@ -210,7 +210,7 @@ def _prepare_run(
     graph, rounding = network.network, network.rules.requantize_rounding
     exact = ExactNetwork(network, plans)
     float_network = FloatRunner(graph)
-    quantized_constants = FloatRunner(graph, _decoded_constants(network))
+    quantized_constants = FloatRunner(graph, decoded_constants(network))
 
     def run(index: int) -> _ImageRun:
         image = images.real(index)
@@ -249,7 +249,8 @@ def _prepare_run(
     return run
 
 
-def _decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float32]]:
+def decoded_constants(network: QuantizedNetwork) -> dict[str, NDArray[np.float32]]:
+    """Real values of all quantized weights and biases, by the names of the float constants."""
     constants = {name: constant.decode() for name, constant in network.weights.items()}
     for layer in network.network.layers:
         if isinstance(layer, WeightedLayer) and layer.bias is not None:

@@ -74,7 +74,7 @@ ORDER = (
         "accel_sim.measure",
         "accel_sim.incremental_run",
     ),
-    ("accel_sim.tuning_score",),
+    ("accel_sim.tuning_score", "accel_sim.map_histograms", "accel_sim.dram_bandwidth"),
     (
         "accel_sim.report",
         "accel_sim.calibration",
@@ -103,6 +103,7 @@ MEETING_PLACES = (
     "accel_sim.measure",
     "accel_sim.incremental_run",
     "accel_sim.tuning_score",
+    "accel_sim.map_histograms",
     "accel_sim.simulation",
     "accel_sim.sweep",
     "accel_sim.golden_vectors",
@@ -133,7 +134,8 @@ THIRD_PARTY = {
     "typer": ("accel_sim.cli",),
     "rich": ("accel_sim.cli", "accel_sim.report.as_table"),
     "altair": ("accel_sim.report.charts",),
-    "vl_convert": ("accel_sim.report.charts",),
+    "vl_convert": ("accel_sim.report.charts", "accel_sim.report.page"),
+    "jinja2": ("accel_sim.report.page",),
 }
 BANNED = {"scipy.stats": "it takes most of a second to import; scipy.special has what is needed"}
 

@@ -18,6 +18,7 @@ from accel_sim.cli.inputs import (
     read_widths,
 )
 from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.pages import ChartFormat, ChartsOut, HtmlOut, write_page
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.workload import load_workload
 from quantizer.errors import InputError
@@ -84,6 +85,9 @@ def compare(
     batch: options.Batch = None,
     no_values: options.NoValues = False,
     json: options.JsonOut = None,
+    html: HtmlOut = None,
+    charts: ChartsOut = None,
+    chart_format: ChartFormat = "svg",
     fail_if: FailIf = None,
 ) -> None:
     """Put latency, energy, power and traffic side by side; differences are against the first.
@@ -118,7 +122,10 @@ def compare(
         tune_budget=tune_budget,
         tune_measure=tune_measure,
     )
-    check_outputs({"--json": json}, (*request.input_paths, *numbers.input_paths, *map(Path, sides)))
+    check_outputs(
+        {"--json": json, "--html": html, "--charts": charts},
+        (*request.input_paths, *numbers.input_paths, *map(Path, sides)),
+    )
 
     from accel_sim.hardware.load import load_hardware
     from accel_sim.report import gate
@@ -170,6 +177,10 @@ def compare(
     if json is not None:
         content = to_json_bytes(comparison_to_json(labels, reports))
         write_file(json, lambda file: file.write(content))
+    if html is not None or charts is not None:
+        from accel_sim.report.page.comparison_page import make_comparison_page
+
+        write_page(make_comparison_page(labels, reports), html, charts, chart_format)
     show(*_describe(labels, reports), "")
     for first in range(1, len(reports), OTHERS_PER_TABLE):
         show(_table(labels, reports, range(first, min(first + OTHERS_PER_TABLE, len(reports)))))

@@ -10,6 +10,7 @@ import typer
 from accel_sim.cli import options
 from accel_sim.cli.console import show
 from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.pages import ChartFormat, ChartsOut, HtmlOut, write_page
 from accel_sim.cli.point_table import Record, Selection, show_points
 from quantizer.errors import InputError
 
@@ -81,13 +82,16 @@ def report(
     sort: Sort = None,
     failed: Failed = False,
     csv: CsvOut = None,
+    html: HtmlOut = None,
+    charts: ChartsOut = None,
+    chart_format: ChartFormat = "svg",
 ) -> None:
     """List, filter and export the points of a results file, or its Pareto front.
 
     Points stand in the order of machines, networks, what varies, and widths, unless --sort or
     --pareto says otherwise.
     """
-    check_outputs({"--csv": csv}, [results])
+    check_outputs({"--csv": csv, "--html": html, "--charts": charts}, [results])
     if failed and pareto is not None:
         raise InputError("--pareto", "has no use with --failed; leave one of them out")
 
@@ -119,10 +123,24 @@ def report(
             [{column: record.get(column) for column in exported} for record in selection.records]
         )
         write_file(csv, lambda file: file.write(table))
+    shown = given or _shown_columns(selection)
+    if html is not None or charts is not None:
+        from accel_sim.report.page.points_page import make_points_page
+
+        if not selection.records:
+            option = "--charts" if html is None else "--html"
+            raise InputError(option, f"{results} holds no such point; leave it out")
+        page = make_points_page(
+            results.name,
+            selection.records,
+            shown=shown,
+            told_by=selection.varied,
+            axes=selection.asked,
+        )
+        write_page(page, html, charts, chart_format)
     show(_describe(results, contents, failed=failed))
     if where or pareto:
         show(f"{len(selection.records)} of {len(everything)} shown")
-    shown = given or _shown_columns(selection)
     for text, records in _groups(selection.records).items():
         if text is not None:
             show("", text)

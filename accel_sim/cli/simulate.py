@@ -1,6 +1,7 @@
 """``accel-sim simulate``: one network on one machine."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from accel_sim.cli import options
 from accel_sim.cli.compile_ahead import compile_ahead
@@ -9,8 +10,14 @@ from accel_sim.cli.formats import quantize_for, refuse_numbers
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
 from accel_sim.cli.next_commands import suggest_next
 from accel_sim.cli.outputs import check_outputs
-from accel_sim.cli.workload import load_workload
+from accel_sim.cli.pages import ChartFormat, ChartsOut, HtmlOut, write_page
+from accel_sim.cli.workload import Workload, load_workload
 from quantizer.errors import InputError
+
+if TYPE_CHECKING:
+    from accel_sim.map_histograms import MapHistogram
+    from quantizer.network.graph import Network
+    from quantizer.quantized import QuantizedNetwork
 
 
 def simulate(
@@ -42,6 +49,9 @@ def simulate(
     no_values: options.NoValues = False,
     json: options.JsonOut = None,
     csv: options.CsvOut = None,
+    html: HtmlOut = None,
+    charts: ChartsOut = None,
+    chart_format: ChartFormat = "svg",
     save_tensors: options.SaveTensors = None,
     trace: options.Trace = None,
     dram_trace: options.DramTrace = None,
@@ -77,6 +87,8 @@ def simulate(
         {
             "--json": json,
             "--csv": csv,
+            "--html": html,
+            "--charts": charts,
             "--save-tensors": save_tensors,
             "--trace": trace,
             "--dram-trace": dram_trace,
@@ -87,6 +99,7 @@ def simulate(
         raise InputError("--save-tensors", "has no use with --no-values; leave one of them out")
 
     from accel_sim.compression import compress_maps
+    from accel_sim.dram_bandwidth import sample_bandwidth
     from accel_sim.dram_trace import check_traceable, write_trace
     from accel_sim.hardware.load import load_hardware
     from accel_sim.machine_fit import COSTS_ALONE, check_fit, check_values, find_schedules
@@ -95,6 +108,7 @@ def simulate(
     from accel_sim.report.as_npz import TensorStore
     from accel_sim.report.as_table import to_renderables
     from accel_sim.report.output_file import write_file
+    from accel_sim.report.page.run_page import make_run_page
     from accel_sim.simulation import choose_bits
     from accel_sim.simulation import simulate as run
     from accel_sim.tile_trace import write_timeline
@@ -150,7 +164,8 @@ def simulate(
         write_file(csv, lambda file: file.write(table))
     if save_tensors is not None and store is not None:
         write_file(save_tensors, store.write)
-    if trace is not None or dram_trace is not None:
+    draws = html is not None or charts is not None
+    if draws or trace is not None or dram_trace is not None:
         found = find_schedules(machine, quantized, widths)
         pairs = None if report.values is None else report.values.zero_run_pairs
         schedules = compress_maps(machine, quantized, found, pairs, widths)
@@ -158,8 +173,28 @@ def simulate(
             write_file(trace, lambda file: write_timeline(machine, schedules, file))
         if dram_trace is not None:
             write_file(dram_trace, lambda file: write_trace(machine, schedules, file))
+        if draws:
+            maps = _measure_maps(quantized, workload)
+            bandwidth = sample_bandwidth(machine, schedules)
+            page = make_run_page(document, maps, bandwidth)
+            write_page(page, html, charts, chart_format)
     show(*to_renderables(document))
     commands = suggest_next(
         hardware, overrides, request, numbers, given, report, is_quantized=workload.is_quantized
     )
     show("Next:", *(f"  {command}" for command in commands))
+
+
+def _measure_maps(
+    network: "QuantizedNetwork | Network", workload: Workload
+) -> "tuple[MapHistogram, ...]":
+    """Sum up the feature maps of the images that chose their formats, if these are at hand."""
+    from quantizer.quantized import QuantizedNetwork
+
+    if workload.images is None or not isinstance(network, QuantizedNetwork):
+        return ()
+    images = workload.images if workload.calibration is None else workload.calibration
+    from accel_sim.map_histograms import measure_histograms
+
+    with progress_bar("Summing up") as progress:
+        return measure_histograms(network, images, progress)

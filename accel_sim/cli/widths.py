@@ -9,7 +9,7 @@ import typer
 from accel_sim.cli import options
 from accel_sim.cli.console import show
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch
-from accel_sim.cli.outputs import check_outputs
+from accel_sim.cli.outputs import HTML_SUFFIX, check_outputs
 from accel_sim.cli.points import simulate_points
 from accel_sim.cli.sweep_axes import parse_widths
 from accel_sim.cli.width_table import describe_machines, explain_bit, make_width_table
@@ -18,8 +18,10 @@ from quantizer.errors import InputError
 
 if TYPE_CHECKING:
     from accel_sim.hardware.config import HardwareConfig
+    from accel_sim.report.width_law import WidthPoint
     from accel_sim.sweep.points import SweepPoint
 
+CHART_SUFFIXES = (".svg", ".png", HTML_SUFFIX)
 NARROWEST_BITS = 4
 """Of the default list: with fewer, most networks tell nothing apart any more."""
 
@@ -137,8 +139,6 @@ def widths(
     )
     asked = parse_widths("--bits", bits)
 
-    from accel_sim.report.charts import CHART_SUFFIXES, chart_bytes, draw_width_law
-
     if chart is not None and chart.suffix not in CHART_SUFFIXES:
         raise InputError(
             "--chart", f"{str(chart)!r} has another ending than .svg, .png and .html; use one"
@@ -168,7 +168,7 @@ def widths(
         for width, fixed, rebuilt in zip(listed, reports[::2], reports[1::2], strict=True)
     ]
     if chart is not None:
-        drawn = chart_bytes(draw_width_law(points), chart.suffix)
+        drawn = _draw(points, chart.suffix)
         write_file(chart, lambda file: file.write(drawn))
     if csv is not None:
         table = to_csv_bytes(width_records(points))
@@ -181,6 +181,18 @@ def widths(
     price = price_bit(points)
     if price is not None:
         show("", explain_bit(price))
+
+
+def _draw(points: "Sequence[WidthPoint]", suffix: str) -> bytes:
+    """Give a page, or the drawing alone."""
+    from accel_sim.report.charts.chart import PictureKind, draw
+    from accel_sim.report.charts.width_law import draw_width_law
+    from accel_sim.report.page.page import page_bytes
+    from accel_sim.report.page.width_page import make_width_page
+
+    if suffix == HTML_SUFFIX:
+        return page_bytes(make_width_page(points))
+    return draw(draw_width_law(points), PictureKind(suffix.removeprefix(".")))
 
 
 def _choose_widths(asked: Sequence[int | None], machine: "HardwareConfig") -> tuple[int, ...]:

@@ -15,7 +15,6 @@ from accel_sim.golden_vectors.files import (
     WordBits,
     check_space,
     count_digits,
-    directory_in_one_step,
     to_manifest,
     write_tile,
 )
@@ -25,6 +24,7 @@ from accel_sim.hardware.config import HardwareConfig
 from accel_sim.layer_steps.feature_map import channels_first
 from accel_sim.machine_fit import check_signs, check_values, find_schedules
 from accel_sim.mapping.array_axes import array_axes
+from accel_sim.report.output_folder import folder_in_one_step
 from accel_sim.scheduling import collect_plans
 from quantizer.errors import InputError, nearest
 from quantizer.network.graph import Network
@@ -212,7 +212,7 @@ def write_vectors(
     check_space(str(directory), directory.resolve(), sum(sizes))
     total, done = sum(len(indices) for indices in chosen), 0
     sections, summaries = [], []
-    with directory_in_one_step(directory) as unfinished:
+    with folder_in_one_step(directory) as unfinished:
         for number, (vectors, indices) in enumerate(zip(layers, chosen, strict=True)):
             folder = unfinished / f"{number:03}_{_as_file_name(vectors.layer.name)}"
             folder.mkdir()

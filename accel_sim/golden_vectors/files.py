@@ -4,9 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.golden_vectors.tile import GoldenTile
-from accel_sim.report.output_file import check_writable
 from quantizer.errors import InputError
-from quantizer.input_file import exists
 
 INDEX = "tiles.txt"
 MANIFEST = "manifest.json"
@@ -107,31 +103,6 @@ def to_manifest(content: Mapping[str, Any]) -> bytes:
     return (joined + "\n").encode()
 
 
-def check_directory(where: str, directory: Path) -> None:
-    """Refuse a directory that cannot be made, before the work for it starts.
-
-    Raises
-    ------
-    InputError
-        It holds something, is a file, or its folder is missing or not writable.
-    """
-    try:
-        is_empty = not any(directory.iterdir())
-    except OSError:
-        if exists(directory):
-            raise InputError(
-                where, f"{str(directory)!r} is no folder; give the name of a new one"
-            ) from None
-        check_writable(where, directory)
-        return
-    if not is_empty:
-        raise InputError(
-            where, f"folder {str(directory)!r} is not empty; give the name of a new one"
-        )
-    # It is put in place as a whole, so that what matters is the folder around it.
-    check_writable(where, directory.resolve().parent / MANIFEST)
-
-
 def check_space(where: str, directory: Path, needed_bytes: int) -> None:
     """Refuse to fill a disk.
 
@@ -147,28 +118,3 @@ def check_space(where: str, directory: Path, needed_bytes: int) -> None:
             f"the vectors need {needed_bytes / 2**20:,.0f} MiB, there are "
             f"{free_bytes / 2**20:,.0f}; --tiles writes fewer of each layer, --layer one layer",
         )
-
-
-@contextmanager
-def directory_in_one_step(directory: Path) -> Iterator[Path]:
-    """Give a hidden folder beside a directory; put it in its place if all goes well.
-
-    Raises
-    ------
-    InputError
-        The file system refuses.
-    """
-    target = directory.resolve()
-    try:
-        unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=".accel-sim."))
-        try:
-            unfinished.chmod(0o755)
-            yield unfinished
-            unfinished.rename(target)
-        except BaseException:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise InputError(
-            str(directory), f"cannot be written ({error.strerror}); choose another place"
-        ) from None

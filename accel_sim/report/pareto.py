@@ -50,6 +50,13 @@ class Objective:
         return -float(value) if self.is_high_better else float(value)
 
 
+def is_high_better(column: str) -> bool | None:
+    """Say which end of a column is better; None where that is not known."""
+    if column in _HIGH_IS_BETTER:
+        return True
+    return False if column in _LOW_IS_BETTER or column.startswith(_LOW_STEMS) else None
+
+
 def parse_objectives(option: str, text: str, columns: Sequence[str]) -> tuple[Objective, ...]:
     """Read ``energy_uJ,sqnr_dB``; ``-X`` says that low is better, ``+X`` that high is.
 
@@ -64,15 +71,16 @@ def parse_objectives(option: str, text: str, columns: Sequence[str]) -> tuple[Ob
         column = find_column(option, name, columns)
         if column in (objective.column for objective in objectives):
             raise InputError(option, f"{column!r} is given twice; leave one of them out")
-        is_low = column in _LOW_IS_BETTER or column.startswith(_LOW_STEMS)
-        if not sign and not is_low and column not in _HIGH_IS_BETTER:
+        known = is_high_better(column)
+        if not sign and known is None:
             raise InputError(
                 option,
                 f"which end of {column!r} is better is not known; write -{column} for the low "
                 f"one or +{column} for the high one",
             )
-        is_high_better = sign == "+" or (not sign and not is_low)
-        objectives.append(Objective(column=column, is_high_better=is_high_better))
+        objectives.append(
+            Objective(column=column, is_high_better=sign == "+" if sign else bool(known))
+        )
     return tuple(objectives)
 
 

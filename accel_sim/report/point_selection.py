@@ -20,6 +20,20 @@ def known_columns(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(column for record in records for column in record))
 
 
+def varied_numbers(records: Sequence[Record]) -> list[str]:
+    """Give the columns of numbers in which records differ."""
+    return [
+        column
+        for column in known_columns(records)
+        if all(_is_number(value) or value is None for value in _values(records, column))
+        and len(set(_values(records, column))) > 1
+    ]
+
+
+def _values(records: Sequence[Record], column: str) -> list[Any]:
+    return [record.get(column) for record in records]
+
+
 def find_column(option: str, name: str, columns: Sequence[str]) -> str:
     """Give a column that exists.
 

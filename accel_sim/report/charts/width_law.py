@@ -1,14 +1,11 @@
-"""Charts of results: SVG, PNG, or a page that needs no network.
+"""SQNR, DRAM traffic and energy over the bits of the operands."""
 
-Altair takes most of a second to import, so that it is imported where a chart is drawn.
-"""
-
-import html
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from accel_sim.report.charts.chart import Chart, make_chart
+from accel_sim.report.charts.style import BLUE, GREY, LABEL_SIZE, VERMILION
 from accel_sim.report.facts import Datapath
 from accel_sim.report.quantities import FIGURES, choose_energy_unit, choose_storage_unit, printable
 from accel_sim.report.width_law import WidthPoint, dram_bytes
@@ -16,20 +13,14 @@ from accel_sim.report.width_law import WidthPoint, dram_bytes
 if TYPE_CHECKING:
     import altair
 
-CHART_SUFFIXES = (".svg", ".png", ".html")
-PNG_PIXELS_PER_UNIT = 2
-"""So that lines are sharp on screens of high density."""
-
-# Okabe and Ito 2008: told apart with every kind of colour blindness; a dash does it in grey.
-COLOURS = {Datapath.FIXED: "#0072B2", Datapath.REBUILT: "#D55E00"}
-GREY = "#767676"
+# A dash tells them apart in grey.
+COLOURS = {Datapath.FIXED: BLUE, Datapath.REBUILT: VERMILION}
 PANEL_WIDTH, PANEL_HEIGHT = 260, 240
-LABEL_SIZE = 12
 DB_PER_BIT = 6.02
 """What halving a quantization step brings: 20 log10(2)."""
 
 
-def draw_width_law(points: Sequence[WidthPoint]) -> "altair.HConcatChart":
+def draw_width_law(points: Sequence[WidthPoint]) -> Chart:
     """Draw SQNR, DRAM bytes and energy over the bits of the operands, side by side.
 
     Without values the SQNR is left out. Energies have the band that their sources span.
@@ -45,29 +36,23 @@ def draw_width_law(points: Sequence[WidthPoint]) -> "altair.HConcatChart":
     if any(point.fixed.totals.sqnr_dB is not None for point in points):
         panels.insert(0, _sqnr_panel(points))
     report = points[0].fixed
+    words = "weights and feature maps of as many bits; bands: the spread of the sources of energy"
     title = alt.TitleParams(
         f"{printable(report.network.name)} on {printable(report.hardware.name)}",
-        subtitle="weights and feature maps of as many bits; "
-        "bands: the spread of the sources of energy",
+        subtitle=words,
         anchor="start",
         fontSize=15,
         subtitleColor="#555555",
         subtitleFontSize=LABEL_SIZE,
         offset=12,
     )
-    chart: altair.HConcatChart = (
-        alt.hconcat(*panels, spacing=36, title=title, background="white")
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelFontSize=LABEL_SIZE,
-            titleFontSize=LABEL_SIZE,
-            titleFontWeight="normal",
-            gridColor="#E6E6E6",
-            domainColor="#888888",
-            tickColor="#888888",
-        )
+    return make_chart(
+        alt.hconcat(*panels, spacing=36, title=title),
+        {},
+        name="width_law",
+        title="SQNR, traffic and energy over bits",
+        caption=words[0].upper() + words[1:] + ".",
     )
-    return chart
 
 
 def _sqnr_panel(points: Sequence[WidthPoint]) -> "altair.LayerChart":
@@ -224,39 +209,3 @@ def _panel(*layers: "altair.Chart") -> "altair.LayerChart":
     import altair as alt
 
     return alt.LayerChart(layer=list(layers), width=PANEL_WIDTH, height=PANEL_HEIGHT)
-
-
-def chart_bytes(chart: "altair.HConcatChart", suffix: str) -> bytes:
-    """Give a chart the form of a file of one of `CHART_SUFFIXES`."""
-    import vl_convert
-
-    spec = chart.to_dict()
-    if suffix == ".svg":
-        return vl_convert.vegalite_to_svg(spec).encode()
-    if suffix == ".png":
-        return vl_convert.vegalite_to_png(spec, scale=PNG_PIXELS_PER_UNIT)
-    return "".join(_page(spec["title"]["text"], [spec])).encode()
-
-
-def _page(title: str, specs: Sequence[Any]) -> Iterator[str]:
-    """Write a page of charts, with the script that draws them inside."""
-    import vl_convert
-
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    yield (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{html.escape(title)}</title>\n"
-        "<style>body { font-family: sans-serif; margin: 1rem }</style>\n"
-        f"<script>{bundle}</script>\n</head>\n<body>\n"
-    )
-    for number, spec in enumerate(specs):
-        # A name in the spec could close the script, which the reader's browser would run.
-        written = json.dumps(spec, allow_nan=False).replace("<", "\\u003c")
-        options = (
-            '{"actions": {"export": true, "source": false, "compiled": false, "editor": false}}'
-        )
-        yield (
-            f'<div id="chart{number}"></div>\n'
-            f'<script>vegaEmbed("#chart{number}", {written}, {options})</script>\n'
-        )
-    yield "</body>\n</html>\n"

@@ -1,0 +1,1 @@
+"""Pages of results: one file each, which opens without a network."""
