@@ -154,8 +154,10 @@ def test_the_reader_chooses_a_feature_map(browser, folder, report):
     browser.settle("feature_map")
     (row,) = [r for r in browser.rows("feature_map", "maps") if r["map"] == "classifier"]
     assert drawn() != before
-    expected = zip(row["from"], row["density"], strict=True)
-    assert drawn() == [["classifier", since, density] for since, density in expected]
+    assert drawn() == [
+        ["classifier", index * row["width"], density]
+        for index, density in zip(row["bin"], row["density"], strict=True)
+    ]
 
 
 def test_a_comparison_has_the_differences_and_bands_of_its_file(browser, folder):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from accel_sim.report.charts.chart import Chart, Selector, make_chart
 from accel_sim.report.charts.style import BLUE, VERMILION, few_ticks
 from accel_sim.report.quantities import FIGURES, format_percent
@@ -37,7 +39,9 @@ def draw_histograms(maps: "Sequence[MapHistogram]") -> Chart | None:
     )
     here = alt.Chart(alt.NamedData("maps")).transform_filter(f"datum.map === {_PARAM}")
     bars = (
-        here.transform_flatten(["from", "to", "density"])
+        here.transform_flatten(["bin", "density"])
+        .transform_calculate(**{"from": "datum.bin * datum.width"})
+        .transform_calculate(to="datum.from + datum.width")
         .mark_bar(color=BLUE, opacity=0.55, stroke="white", strokeWidth=0.3)
         .encode(
             x=alt.X("from:Q", title="value", scale=alt.Scale(nice=False), axis=axis),
@@ -109,8 +113,8 @@ def _row(histogram: "MapHistogram", label: str) -> dict[str, Any]:
     fmt = histogram.fmt
     return {
         "map": label,
-        "from": histogram.edges[:-1][held].tolist(),
-        "to": histogram.edges[1:][held].tolist(),
+        "width": histogram.width,
+        "bin": (histogram.first + np.flatnonzero(held)).tolist(),
         "density": [_round(density) for density in densities.tolist()],
         "floor": _round(floor),
         "curves": [
