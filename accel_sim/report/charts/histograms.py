@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from accel_sim.map_histograms import MapHistogram
 
 _PARAM = "feature_map"
-_WORDS = 5
+_WORDS = 6
 """Lines above the bars."""
 
 
@@ -117,18 +117,27 @@ def _row(histogram: "MapHistogram", label: str) -> dict[str, Any]:
         "bin": (histogram.first + np.flatnonzero(held)).tolist(),
         "density": [_round(density) for density in densities.tolist()],
         "floor": _round(floor),
-        "curves": [
-            {
-                "sign": "positive values" if curve[0, 0] > 0 else "negative values",
-                "value": [_round(value) for value in curve[0, shown].tolist()],
-                "density": [_round(density) for density in curve[1, shown].tolist()],
-            }
-            for curve in histogram.curves
-            for shown in ((curve[1] >= floor) & (curve[1] <= 2 * densities.max()),)
-        ],
+        "curves": _curves(histogram, floor)
+        # A line of one point is not seen, but gives axes an extent.
+        or [{"sign": "", "value": [0], "density": [_round(floor)]}],
         "ends": [fmt.raw_min * fmt.step, fmt.raw_max * fmt.step],
         "words": _words(histogram),
     }
+
+
+def _curves(histogram: "MapHistogram", floor: float) -> list[dict[str, Any]]:
+    """Give the points of every curve that are among the bars."""
+    highest = 2 * histogram.densities.max()
+    return [
+        {
+            "sign": "positive values" if curve[0, 0] > 0 else "negative values",
+            "value": [_round(value) for value in curve[0, shown].tolist()],
+            "density": [_round(density) for density in curve[1, shown].tolist()],
+        }
+        for curve in histogram.curves
+        for shown in ((curve[1] >= floor) & (curve[1] <= highest),)
+        if shown.any()
+    ]
 
 
 def _words(histogram: "MapHistogram") -> list[str]:
