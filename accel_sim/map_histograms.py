@@ -34,8 +34,10 @@ class MapHistogram:
         That writes the map; None for the input of the network.
     fmt
         In which the map is stored.
-    edges : float64[n + 1]
-        Of the bins, in multiples of one power of two from zero.
+    width
+        Of a bin, a power of two.
+    first
+        Index of the first bin, counted in widths from zero; negative left of it.
     densities : float64[n]
         Share of the samples in a bin over its width.
     zeros_fraction
@@ -50,11 +52,18 @@ class MapHistogram:
     tensor: str
     layer: str | None
     fmt: QFormat
-    edges: NDArray[np.float64]
+    width: float
+    first: int
     densities: NDArray[np.float64]
     zeros_fraction: float
     choice: MapChoice | None
     curves: tuple[NDArray[np.float64], ...]
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Of the bins, float64[n + 1]."""
+        indices = np.arange(self.first, self.first + self.densities.size + 1)
+        return np.asarray(self.width * indices, np.float64)
 
 
 def measure_histograms(
@@ -102,7 +111,8 @@ def _histogram(
         tensor=tensor,
         layer=layer,
         fmt=fmt,
-        edges=bins.edges,
+        width=bins.width,
+        first=bins.first,
         densities=bins.counts / (bins.total * bins.width),
         zeros_fraction=statistics.zeros / statistics.count,
         choice=choice,

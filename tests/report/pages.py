@@ -30,13 +30,13 @@ def hostile_report():
 
 
 def make_histogram(layer):
-    edges = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     values = np.array([0.25, 0.5, 1.0])
     return MapHistogram(
         tensor="t",
         layer=layer,
         fmt=QFormat(bits=4, frac_bits=3, signed=True),
-        edges=edges,
+        width=0.5,
+        first=-2,
         densities=np.array([0.2, 0.8, 0.0, 1.0]),
         zeros_fraction=0.25,
         choice=MapChoice(shapes=((0.5, 2.0),), step=0.13, predicted_sqnr_dB=20.5),

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from accel_sim.report.page.page import json_inside_html, page_bytes
@@ -109,7 +110,16 @@ def test_a_large_run_stays_below_two_mebibytes():
     layers = tuple(replace(first, performance=replace(first.performance, name=name))
                    for name in names)  # fmt: skip
     document = replace(report, layers=layers).to_document()
-    maps = tuple(map(make_histogram, names))
+    # As many bins and points as there can be, with all of their figures.
+    rising = np.linspace(0.01, 0.5, 48) / 3
+    full = replace(
+        make_histogram(HOSTILE),
+        width=2.0**-10,
+        first=-48,
+        densities=np.linspace(1, 2, 96) / 3,
+        curves=(np.stack((rising, rising)), np.stack((-rising, rising))),
+    )
+    maps = tuple(replace(full, layer=name) for name in names)
     assert len(page_bytes(make_run_page(document, maps, make_bandwidth(document)))) < SIMULATE_LIMIT
 
 

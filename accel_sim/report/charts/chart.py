@@ -90,7 +90,7 @@ def make_chart(
         Rows by the name under which the drawing asks for them.
     """
     spec = drawing.to_dict()
-    del spec["config"]  # altair's own
+    spec.pop("config", None)  # altair's own
     rows = spec.get("datasets", {}) | {key: list(values) for key, values in datasets.items()}
     return Chart(
         name=name,

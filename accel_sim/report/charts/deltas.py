@@ -97,9 +97,11 @@ def draw_deltas(labels: Sequence[str], metrics: Sequence[Metric]) -> Chart | Non
         ],
     )
     same = alt.Chart(alt.NamedData("same")).mark_rule(color=GREY).encode(x="ratio:Q")
+    # Axes would lack an extent for bands that there are none of.
+    layers = [same, *([bands] if any(row["low"] is not None for row in rows) else []), dots]
     height = len(shown) * (_STEP * len(others) + _GAP)
     return make_chart(
-        alt.LayerChart(layer=[same, bands, dots], height=height),
+        alt.LayerChart(layer=layers, height=height),
         {"deltas": rows, "same": [{"ratio": 1}]},
         name="deltas",
         title=f"Results over those of {labels[0]}",

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from accel_sim.report.charts.chart import Chart, Selector, make_chart
 from accel_sim.report.charts.style import BLUE, VERMILION, few_ticks
 from accel_sim.report.quantities import FIGURES, format_percent
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from accel_sim.map_histograms import MapHistogram
 
 _PARAM = "feature_map"
-_WORDS = 5
+_WORDS = 6
 """Lines above the bars."""
 
 
@@ -37,7 +39,9 @@ def draw_histograms(maps: "Sequence[MapHistogram]") -> Chart | None:
     )
     here = alt.Chart(alt.NamedData("maps")).transform_filter(f"datum.map === {_PARAM}")
     bars = (
-        here.transform_flatten(["from", "to", "density"])
+        here.transform_flatten(["bin", "density"])
+        .transform_calculate(**{"from": "datum.bin * datum.width"})
+        .transform_calculate(to="datum.from + datum.width")
         .mark_bar(color=BLUE, opacity=0.55, stroke="white", strokeWidth=0.3)
         .encode(
             x=alt.X("from:Q", title="value", scale=alt.Scale(nice=False), axis=axis),
@@ -109,22 +113,31 @@ def _row(histogram: "MapHistogram", label: str) -> dict[str, Any]:
     fmt = histogram.fmt
     return {
         "map": label,
-        "from": histogram.edges[:-1][held].tolist(),
-        "to": histogram.edges[1:][held].tolist(),
+        "width": histogram.width,
+        "bin": (histogram.first + np.flatnonzero(held)).tolist(),
         "density": [_round(density) for density in densities.tolist()],
         "floor": _round(floor),
-        "curves": [
-            {
-                "sign": "positive values" if curve[0, 0] > 0 else "negative values",
-                "value": [_round(value) for value in curve[0, shown].tolist()],
-                "density": [_round(density) for density in curve[1, shown].tolist()],
-            }
-            for curve in histogram.curves
-            for shown in ((curve[1] >= floor) & (curve[1] <= 2 * densities.max()),)
-        ],
+        "curves": _curves(histogram, floor)
+        # A line of one point is not seen, but gives axes an extent.
+        or [{"sign": "", "value": [0], "density": [_round(floor)]}],
         "ends": [fmt.raw_min * fmt.step, fmt.raw_max * fmt.step],
         "words": _words(histogram),
     }
+
+
+def _curves(histogram: "MapHistogram", floor: float) -> list[dict[str, Any]]:
+    """Give the points of every curve that are among the bars."""
+    highest = 2 * histogram.densities.max()
+    return [
+        {
+            "sign": "positive values" if curve[0, 0] > 0 else "negative values",
+            "value": [_round(value) for value in curve[0, shown].tolist()],
+            "density": [_round(density) for density in curve[1, shown].tolist()],
+        }
+        for curve in histogram.curves
+        for shown in ((curve[1] >= floor) & (curve[1] <= highest),)
+        if shown.any()
+    ]
 
 
 def _words(histogram: "MapHistogram") -> list[str]:

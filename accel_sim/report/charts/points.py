@@ -53,10 +53,13 @@ def draw_points(
     x = alt.X("x:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=few_ticks()))
     y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False))
     priced = _priced_points()
-    front = (
-        priced.transform_filter("datum.is_on_front")
-        .mark_line(color=GREY, strokeDash=[4, 3])
-        .encode(x=x, y=y, detail="network:N", order=alt.Order("x:Q"))
+    # A line through the others is there but not seen, so that axes never lack an extent.
+    front = priced.mark_line(color=GREY, strokeDash=[4, 3]).encode(
+        x=x,
+        y=y,
+        detail=["network:N", "is_on_front:N"],
+        order=alt.Order("x:Q"),
+        strokeOpacity=alt.condition("datum.is_on_front", alt.value(1), alt.value(0)),
     )
     dots = priced.mark_point(filled=True, size=55, strokeWidth=1).encode(
         x=x,

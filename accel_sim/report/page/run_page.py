@@ -43,7 +43,7 @@ def make_run_page(
     """
     return Page(
         title=f"{report.network.name} on {report.hardware.name}",
-        facts=(*run_facts(report), *(Fact(what="Note", words=n) for n in report.network.notes)),
+        facts=run_facts(report),
         figures=tuple(_figures(report)),
         why="" if report.doubling is None else why(report, report.doubling),
         sections=(
@@ -82,39 +82,59 @@ def _value_sections(report: ReportDocument, maps: "Sequence[MapHistogram]") -> t
 
 
 def run_facts(report: ReportDocument) -> tuple[Fact, ...]:
-    """Say what ran on what, and in which numbers."""
-    config, network, bits = report.hardware.config, report.network, report.quantization
-    array, precision, node = config["mac_array"], config["precision"], config["technology"]
-    numbers = (
+    """Say what runs on what, and in which numbers."""
+    return (
+        network_fact(report),
+        machine_fact(report),
+        _numbers_fact(report),
+        images_fact(report),
+        Fact(what="Written by", words=f"{report.tool.name} {report.tool.version}"),
+        *(Fact(what="Note", words=note) for note in report.network.notes),
+    )
+
+
+def network_fact(report: ReportDocument) -> Fact:
+    """Say what runs."""
+    network = report.network
+    return Fact(
+        what="Network",
+        words=f"{network.name}: {format_count(network.macs)} MACs, "
+        f"{format_count(network.parameters)} parameters, batch {report.totals.batch}",
+    )
+
+
+def machine_fact(report: ReportDocument) -> Fact:
+    """Say what it runs on."""
+    config = report.hardware.config
+    array, precision = config["mac_array"], config["precision"]
+    return Fact(
+        what="Machine",
+        words=f"{report.hardware.name}: {array['rows']} x {array['cols']} "
+        f"{array['dataflow'].replace('_', ' ')}, {config['technology']['node_nm']} nm, "
+        f"{config['clock_MHz']:g} MHz; {report.totals.datapath} datapath for "
+        f"{precision['weight_bits']}-bit weights, {precision['activation_bits']}-bit activations",
+    )
+
+
+def images_fact(report: ReportDocument) -> Fact:
+    """Say where the values come from."""
+    if report.images is None:
+        return Fact(what="Images", words="none: costs alone, of operands none of which is zero")
+    count = "1 image" if report.images.count == 1 else f"{report.images.count} images"
+    return Fact(what="Images", words=f"{count} of {report.images.source}")
+
+
+def _numbers_fact(report: ReportDocument) -> Fact:
+    bits = report.quantization
+    words = (
         f"{bits.weight_bits}-bit weights, {bits.activation_bits}-bit activations, "
         f"{bits.input_bits}-bit input"
     )
     if bits.layer_bits:
-        numbers += f", others in {len(bits.layer_bits)} layers"
-    numbers += f", {bits.method}" * (bits.method is not None)
-    numbers += ", per channel" * bits.per_channel + ", tuned" * bits.tuned
-    images = "none: costs alone, of operands none of which is zero"
-    if report.images is not None:
-        count = "1 image" if report.images.count == 1 else f"{report.images.count} images"
-        images = f"{count} of {report.images.source}"
-    return (
-        Fact(
-            what="Network",
-            words=f"{network.name}: {format_count(network.macs)} MACs, "
-            f"{format_count(network.parameters)} parameters, batch {report.totals.batch}",
-        ),
-        Fact(
-            what="Machine",
-            words=f"{report.hardware.name}: {array['rows']} x {array['cols']} "
-            f"{array['dataflow'].replace('_', ' ')}, {node['node_nm']} nm, "
-            f"{config['clock_MHz']:g} MHz; {report.totals.datapath} datapath for "
-            f"{precision['weight_bits']}-bit weights, {precision['activation_bits']}-bit "
-            "activations",
-        ),
-        Fact(what="Numbers", words=numbers),
-        Fact(what="Images", words=images),
-        Fact(what="Written by", words=f"{report.tool.name} {report.tool.version}"),
-    )
+        words += f", others in {len(bits.layer_bits)} layers"
+    words += f", {bits.method}" * (bits.method is not None)
+    words += ", per channel" * bits.per_channel + ", tuned" * bits.tuned
+    return Fact(what="Numbers", words=words)
 
 
 def _figures(report: ReportDocument) -> list[Figure]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from accel_sim.report.charts.width_law import draw_width_law
 from accel_sim.report.page.page import Page, Section
-from accel_sim.report.page.run_page import run_facts
+from accel_sim.report.page.run_page import images_fact, machine_fact, network_fact
 from accel_sim.report.page.table import Column, make_table
 from accel_sim.report.width_law import WidthPoint, width_records
 
@@ -31,7 +31,7 @@ def make_width_page(points: Sequence[WidthPoint]) -> Page:
     ]
     return Page(
         title=f"{report.network.name} on {report.hardware.name}, by bits",
-        facts=tuple(fact for fact in run_facts(report) if fact.what != "Numbers"),
+        facts=(network_fact(report), machine_fact(report), images_fact(report)),
         sections=(
             Section(
                 title="What a bit brings and costs",
