@@ -42,6 +42,8 @@ def show_plan(
     plan = make_plan(combinations, axes.studies, output)
     with progress_bar("Timing"):
         plan, times = _time_networks(plan, axes)
+    if output is None and plan.errors:
+        raise next(iter(plan.errors.values()))
     _show_points(axes, combinations, plan)
     show("", *_describe_work(plan, output))
     if plan.missing:

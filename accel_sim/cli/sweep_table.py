@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accel_sim.cli.console import count_columns, show
@@ -27,11 +27,14 @@ class Column:
     ----------
     is_name
         Whether its texts may be cut; numbers never are.
+    is_extra
+        Whether it is the first to go if there is no room.
     """
 
     heading: str
     cells: list[str]
     is_name: bool = False
+    is_extra: bool = False
 
     @property
     def width(self) -> int:
@@ -50,9 +53,7 @@ class Column:
         """Give the column with its texts in so many characters."""
         from accel_sim.report.quantities import shorten_alike
 
-        return Column(
-            heading=self.heading, cells=shorten_alike(self.cells, width), is_name=self.is_name
-        )
+        return replace(self, cells=shorten_alike(self.cells, width))
 
 
 def describe_sweep(records: Sequence[Record], datapath: "Datapath") -> str:
@@ -132,29 +133,34 @@ def result_columns(records: Sequence[Record], *, has_values: bool) -> Iterator[C
         cells = [
             failed if record["cycles"] is None else format_result(record) for record in records
         ]
-        yield Column(heading=heading, cells=cells)
+        # The float network is the same at all points.
+        yield Column(heading=heading, cells=cells, is_extra=heading == "float")
         failed = ""
 
 
 def show_columns(columns: Sequence[Column]) -> None:
     """Print a table; names give way to numbers, and last columns to what is before them."""
-    columns = _narrow(columns)
-    room, fitting = count_columns() + 1, 0
-    for column in columns:
-        room -= column.width + 1
-        if room < 0 and fitting:
-            break
-        fitting += 1
-    show(_table(columns[:fitting]))
-    if fitting < len(columns):
-        left_out = ", ".join(column.heading.replace("\n", "") for column in columns[fitting:])
+    kept = list(columns)
+    while _width([column.narrowest for column in kept]) > count_columns() and len(kept) > 1:
+        extra = [index for index, column in enumerate(kept) if column.is_extra]
+        del kept[extra[0] if extra else -1]
+    show(_table(_narrow(kept)))
+    if len(kept) < len(columns):
+        left_out = ", ".join(
+            column.heading.replace("\n", "") for column in columns if column not in kept
+        )
         show("", f"No room for {left_out}; a file (-o) has them.")
+
+
+def _width(widths: Sequence[int]) -> int:
+    """Count the characters of a line, with a space between columns."""
+    return sum(widths) + len(widths) - 1
 
 
 def _narrow(columns: Sequence[Column]) -> list[Column]:
     """Cut the widest names first, until a line has room for all columns."""
     widths = [column.width for column in columns]
-    while sum(widths) + len(widths) - 1 > count_columns():
+    while _width(widths) > count_columns():
         spare = [index for index, column in enumerate(columns) if widths[index] > column.narrowest]
         if not spare:
             break

@@ -95,7 +95,7 @@ def shorten_alike(texts: Sequence[str], columns: int) -> list[str]:
     alike = sum(
         1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*long, strict=False))
     )
-    start = max(alike - columns // 4, 0)
+    start = max(alike - columns // 2, 0)
     after = {text: _cut_end(f"…{text[start:]}" if start else text, columns) for text in long}
     shortened = max(middle, after, key=lambda cut: len(set(cut.values())))
     return [shortened.get(text, text) for text in texts]

@@ -93,13 +93,23 @@ def test_points_that_would_fail_are_told_with_their_errors(run, tmp_path):
     assert real.err == "R.db: 3 of 4 points failed; accel-sim report R.db --failed says why\n"
 
 
-def test_a_point_that_fails_only_when_it_runs_is_found_by_timing(run):
-    small = "buffers.weights.capacity_KiB=0.0625,64"
-    points = ("sweep", EDGE, "--network", "resnet18", "--no-values", "--set", small, "-o", "R.db")
+def test_a_point_that_fails_only_when_it_runs_is_found_by_timing(run, tmp_path):
+    # One filter of 51 x 51 taps is more than half of 4 KiB.
+    (tmp_path / "n.csv").write_text(
+        "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, "
+        "Num Filter, Strides,\nlarge, 60, 60, 51, 51, 1, 1, 1,\n"
+    )
+    points = ("sweep", EDGE, "--network", "n.csv", "--no-values", "--set",
+              "buffers.weights.capacity_KiB=4,64", "-o", "R.db")  # fmt: skip
     planned, real = run(*points, "--dry-run"), run(*points)
+    assert planned.out.splitlines()[3].split()[-1] == "fails"
+    assert planned.out.splitlines()[-4] == "To do: 0 exact runs, 1 simulation"
     assert (planned.status, real.status) == (2, 2)
     assert planned.err == "R.db: 1 of 2 points would fail\n"
     assert real.err == "R.db: 1 of 2 points failed; accel-sim report R.db --failed says why\n"
+    planned, real = run(*points[:-2], "--dry-run"), run(*points[:-2])
+    assert (planned.status, planned.out, planned.err) == (real.status, real.out, real.err)
+    assert planned.err.startswith("layer 'large': the smallest tile needs 2601 bytes of weights")
 
 
 def test_without_a_results_file_the_first_failure_is_the_answer(refuse):

@@ -4,6 +4,7 @@ import pytest
 
 from accel_sim.report.point_selection import (
     known_columns,
+    order_records,
     parse_columns,
     parse_condition,
     short_names,
@@ -109,3 +110,15 @@ def test_short_names_tell_columns_apart():
     names = ["mac_array.rows", "buffers.ifm.capacity_KiB", "buffers.ofm.capacity_KiB", "rows"]
     assert short_names(names) == ["mac_array.rows", "ifm.capacity_KiB", "ofm.capacity_KiB", "rows"]
     assert short_names(["mac_array.rows", "clock_MHz"]) == ["rows", "clock_MHz"]
+
+
+def test_several_columns_order_records_and_numbers_that_were_typed_count_as_such():
+    records = [
+        {"name": name, "rows": rows}
+        for name, rows in (("b", 8), ("a", 16), ("a", "8"), ("b", None), ("a", "[]"), ("a", -2.5))
+    ]
+    ordered = order_records(records, ["name", "rows"])
+    assert [(record["name"], record["rows"]) for record in ordered] == [
+        ("a", -2.5), ("a", "8"), ("a", 16), ("a", "[]"), ("b", 8), ("b", None),
+    ]  # fmt: skip
+    assert order_records(records, []) == records
