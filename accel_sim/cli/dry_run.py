@@ -133,7 +133,7 @@ def _describe_time(
         seconds += times[axes.studies[point.experiment].network].point_s / processes
     where = "in this process" if processes == 1 else f"on {processes} processes"
     if is_remote:
-        where = "on one processor like this, which the workers of the cluster share"
+        where = "of one processor like this, for the workers of the cluster to share"
     return (
         f"About {_format_duration(seconds)} {where}: an estimate, from a few images and points "
         "of each network, timed just now"

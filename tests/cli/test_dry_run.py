@@ -9,8 +9,8 @@ from accel_sim.cli.dry_run import _format_duration
 EDGE = "edge_16x16"
 WIDTHS = ("sweep", EDGE, "--weight-bits", "4,6,8", "--limit-images", "7")
 ESTIMATE = re.compile(
-    r"About [0-9.]+ (s|min) (in this process|on [0-9]+ processes|on one processor like this, "
-    r"which the workers of the cluster share): an estimate, from a few images and points of each "
+    r"About [0-9.]+ (s|min) (in this process|on [0-9]+ processes|of one processor like this, "
+    r"for the workers of the cluster to share): an estimate, from a few images and points of each "
     r"network, timed just now"
 )
 
@@ -74,6 +74,14 @@ def test_the_first_thirty_points_stand_for_all(run):
     assert lines[33] == "and 4 more"
     assert lines[-2] == "To do: 0 exact runs, 34 simulations"
     assert "on 3 processes" in lines[-1]
+
+
+def test_a_cluster_is_not_asked_and_shares_the_time_of_one_processor(run):
+    outcome = run("sweep", EDGE, "--no-values", "--scheduler", "tcp://nowhere:1", "--dry-run")
+    assert (outcome.status, outcome.err) == (0, "")
+    estimate = outcome.out.splitlines()[-1]
+    assert ESTIMATE.fullmatch(estimate)
+    assert " of one processor like this, for the workers of the cluster to share: " in estimate
 
 
 def test_points_that_would_fail_are_told_with_their_errors(run, tmp_path):
