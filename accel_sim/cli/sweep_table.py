@@ -115,11 +115,14 @@ def result_columns(records: Sequence[Record], *, has_values: bool) -> Iterator[C
 
     formats: dict[str, Callable[[Record], str]] = {}
     if has_values:
-        formats |= {
-            "SQNR dB": lambda record: format_sqnr(record["sqnr_dB"], record["exact"]),
-            "top-1": lambda record: format_percent(record["top1_accuracy_fraction"]),
-            "float": lambda record: format_percent(record["float_top1_accuracy_fraction"]),
-        }
+        formats["SQNR dB"] = lambda record: format_sqnr(record["sqnr_dB"], record["exact"])
+        if any(record["top1_accuracy_fraction"] is not None for record in records):
+            formats |= {
+                "top-1": lambda record: format_percent(record["top1_accuracy_fraction"]),
+                "float": lambda record: format_percent(record["float_top1_accuracy_fraction"]),
+            }
+        else:  # without labels
+            formats["as float"] = lambda record: format_percent(record["top1_agreement_fraction"])
     formats |= {
         "DRAM": lambda record: format_storage(
             record["dram_read_bytes"] + record["dram_write_bytes"]

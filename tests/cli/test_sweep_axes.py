@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from accel_sim.cli import console
@@ -221,3 +222,16 @@ def test_long_values_give_way_and_numbers_are_never_cut(run, monkeypatch, column
 )  # fmt: skip
 def test_what_makes_no_axis_is_one_sentence(refuse, files, arguments, sentence):
     assert refuse("sweep", *arguments) == sentence
+
+
+def test_images_without_labels_are_judged_by_the_float_network(run, outside):
+    with np.load(outside / "test.npz") as archive:
+        np.savez(outside / "plain.npz", images=archive["images"])
+    command = ("sweep", "edge_16x16", "--network", "net.onnx", "--calibration", "calibration.npz")
+    labelled, plain = (
+        run(*command, "--images", name).out.splitlines()[2] for name in ("test.npz", "plain.npz")
+    )
+    assert "top-1 float" in labelled
+    assert "as float" not in labelled
+    assert "as float" in plain
+    assert "top-1" not in plain
