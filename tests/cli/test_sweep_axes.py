@@ -231,7 +231,7 @@ def test_images_without_labels_are_judged_by_the_float_network(run, outside):
     labelled, plain = (
         run(*command, "--images", name).out.splitlines()[2] for name in ("test.npz", "plain.npz")
     )
-    assert "top-1 float" in labelled
+    assert "top-1  float" in labelled
     assert "as float" not in labelled
     assert "as float" in plain
     assert "top-1" not in plain
