@@ -13,6 +13,8 @@ Result = TypeVar("Result")
 
 _SHORT_SECONDS = 2e-3
 """Calls that are shorter are mostly Python, for which threads wait longer than they work."""
+_MANY = 50
+"""So many calls are worth finding out how long one is."""
 
 _most_threads: ContextVar[int | None] = ContextVar("most_threads", default=None)
 
@@ -48,21 +50,22 @@ def map_in_order(function: Callable[[int], Result], count: int) -> Generator[Res
     not grow with `count`, and what is summed over the results in their order cannot
     depend on the number of threads. Short calls run on this thread alone.
     """
-    # The first call compiles, or loads what was compiled.
-    first = min(count, 2)
-    seconds = 0.0
-    for index in range(first):
+    begun = 0
+    if count >= _MANY:
+        # Not by the first call, which loads what was compiled.
+        yield function(0)
         started = perf_counter()
-        result = function(index)
+        result = function(1)
         seconds = perf_counter() - started
         yield result
-    if seconds < _SHORT_SECONDS:
-        yield from map(function, range(first, count))
-        return
+        begun = 2
+        if seconds < _SHORT_SECONDS:
+            yield from map(function, range(begun, count))
+            return
     pool = ThreadPoolExecutor(worker_count())
     try:
         ahead: deque[Future[Result]] = deque()
-        for index in range(first, count):
+        for index in range(begun, count):
             ahead.append(pool.submit(function, index))
             if len(ahead) == most_alive():
                 yield ahead.popleft().result()
