@@ -1,14 +1,13 @@
-"""Write what is generated: docs/operators.md, and what the examples of other pages print.
+"""Write what is generated: the reference, and what the commands of pages print.
 
-    .venv/bin/python tools/refresh_docs.py
+    .venv/bin/python tools/refresh_docs.py [PAGE...]
 
 Tests compare what stands there with what would be written.
 """
 
 import os
 import re
-import shlex
-import subprocess
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -17,41 +16,32 @@ from rich.console import Console
 from rich.text import Text
 
 from accel_sim.operators import operator_page
+from tools.pages import count_commands, run_command, run_page
+from tools.reference import device_page, machine_page, method_page, report_page
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-PICTURE = ROOT / "docs" / "simulate.svg"
-OPERATORS = ROOT / "docs" / "operators.md"
-CALIBRATION = ROOT / "docs" / "calibration.md"
-EXAMPLE = re.compile(
-    r"`(?P<name>[^`\n]+\.csv)`[^`]*```csv\n(?P<table>.*?)```.*?"
-    r"```python\n(?P<program>.*?)```[^`]*```\n(?P<output>.*?)```",
-    re.DOTALL,
-)
-BIT_WIDTHS = ROOT / "docs" / "bit-widths.md"
-SWEEPING = ROOT / "docs" / "sweeping.md"
-BLOCK = re.compile(r"```\n\$ (accel-sim [^\n]*)\n(.*?)```", re.DOTALL)
+PICTURE = DOCS / "simulate.svg"
+REFERENCE = {
+    DOCS / "operators.md": operator_page,
+    DOCS / "machine-keys.md": machine_page,
+    DOCS / "report-fields.md": report_page,
+    DOCS / "methods.md": method_page,
+    DOCS / "devices.md": device_page,
+}
 COLUMNS = 100
 
 
-def run_command(command: str, folder: Path = ROOT, **environment: str) -> str:
-    """Standard output of an accel-sim command, as on a pipe; its files go to the folder."""
-    name, *arguments = shlex.split(command)
-    executable = Path(sys.executable).parent / name
-    done = subprocess.run(
-        [executable, *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=folder,
-        env={**os.environ, **environment},
-    )
-    return done.stdout
+def pages() -> list[Path]:
+    """All pages with commands."""
+    found = (README, *sorted(DOCS.glob("*.md")))
+    return [page for page in found if count_commands(page.read_text())]
 
 
-def refresh(text: str, folder: Path = ROOT) -> str:
-    """The text with the output of every command as it is now, run in a folder."""
-    return BLOCK.sub(lambda found: f"```\n$ {found[1]}\n{run_command(found[1], folder)}```", text)
+def refresh(page: Path, folder: Path) -> str:
+    """The page with what its commands print now, run in an empty folder."""
+    return run_page(page.read_text(), folder)
 
 
 def chart_labels(drawing: str) -> list[str]:
@@ -62,38 +52,30 @@ def chart_labels(drawing: str) -> list[str]:
     return re.findall(r'aria-label="([^"]*)"', drawing)
 
 
-def refresh_example(text: str) -> str:
-    """The text with what its program prints now, beside the table that the text shows."""
-    found = EXAMPLE.search(text)
-    assert found is not None
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / found["name"]).write_text(found["table"])
-        done = subprocess.run(
-            [sys.executable, "-c", found["program"]],
-            capture_output=True, text=True, check=True, cwd=folder,
-        )  # fmt: skip
-    start, end = found.span("output")
-    return f"{text[:start]}{done.stdout}{text[end:]}"
-
-
 def draw_report(command: str) -> str:
     """What a command prints, as the picture of a terminal."""
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
-        console.print(Text.from_ansi(run_command(command, FORCE_COLOR="1")))
+        console.print(Text.from_ansi(run_command(command, ROOT, FORCE_COLOR="1")))
     drawing = console.export_svg(title=command)
     # The reader's own font will do; a picture fetches nothing.
     return re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL)
 
 
 def main() -> None:
-    README.write_text(refresh(README.read_text()))
-    CALIBRATION.write_text(refresh_example(CALIBRATION.read_text()))
-    BIT_WIDTHS.write_text(refresh(BIT_WIDTHS.read_text(), BIT_WIDTHS.parent))
-    with tempfile.TemporaryDirectory() as folder:
-        SWEEPING.write_text(refresh(SWEEPING.read_text(), Path(folder)))
-    OPERATORS.write_text(operator_page())
-    PICTURE.write_text(draw_report("accel-sim simulate edge_16x16"))
+    wanted = [Path(name).resolve() for name in sys.argv[1:]]
+    for page, make in REFERENCE.items():
+        page.write_text(make())
+    for page in pages():
+        if wanted and page not in wanted:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            page.write_text(refresh(page, Path(folder)))
+            for drawn in Path(folder).glob("*.svg"):
+                if (kept := DOCS / drawn.name).exists():
+                    shutil.copy(drawn, kept)
+    if not wanted:
+        PICTURE.write_text(draw_report("accel-sim simulate edge_16x16"))
 
 
 if __name__ == "__main__":

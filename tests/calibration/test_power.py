@@ -13,7 +13,6 @@ from accel_sim.energy.scaling import scaled_constant
 from accel_sim.hardware.load import find_machine
 from benchmarks.eyeriss import PINS, calibrate, convolutions
 from quantizer.errors import InputError
-from tools.refresh_docs import CALIBRATION, refresh_example
 
 MACHINE = "edge_16x16"
 NETWORK = convolutions()
@@ -203,8 +202,3 @@ def test_a_layer_of_no_name_like_it_is_told_what_there_is():
     assert str(caught.value).startswith(
         "measured layers: the network has no layer 'zzz'; it has conv1, "
     )
-
-
-def test_the_page_shows_what_its_program_prints():
-    text = CALIBRATION.read_text()
-    assert refresh_example(text) == text
