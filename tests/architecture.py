@@ -132,7 +132,7 @@ THIRD_PARTY = {
     "pydantic": ("accel_sim.hardware", "accel_sim.report.document", "accel_sim.sweep.exact_cache"),
     "distributed": ("accel_sim.sweep.dask_workers",),
     "typer": ("accel_sim.cli",),
-    "rich": ("accel_sim.cli", "accel_sim.report.as_table"),
+    "rich": ("accel_sim.cli", "accel_sim.report.as_table", "accel_sim.report.layer_table"),
     "altair": ("accel_sim.report.charts",),
     "vl_convert": ("accel_sim.report.charts", "accel_sim.report.page"),
     "jinja2": ("accel_sim.report.page",),

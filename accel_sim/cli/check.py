@@ -20,7 +20,7 @@ def check(
     from rich.text import Text
 
     from accel_sim.hardware.load import load_hardware
-    from accel_sim.report.as_table import make_table
+    from accel_sim.report.layer_table import make_table
 
     machines = [load_hardware(name, override or []) for name in hardware]
     table = make_table(
@@ -35,8 +35,8 @@ def check(
 
 
 def _constants(machine: "HardwareConfig") -> "Table":
-    from accel_sim.report.as_table import make_table
     from accel_sim.report.constants import list_constants
+    from accel_sim.report.layer_table import make_table
     from accel_sim.report.quantities import format_figures
 
     columns = ("constant", "value", "low", "high", "unit", "trust", "source")

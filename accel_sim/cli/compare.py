@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accel_sim.cli import options
-from accel_sim.cli.console import show, show_error
+from accel_sim.cli.console import count_columns, show, show_error
 from accel_sim.cli.formats import refuse_numbers
 from accel_sim.cli.inputs import (
     FormatRequest,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from accel_sim.report.document import ReportDocument
 
 LABEL_COLUMNS = 16
-OTHERS_PER_TABLE = 2
-"""Columns that a table of 100 columns has room for, beside the first report."""
+COLUMNS_OF_TWO = 100
+"""In which a table has room for two reports beside the first one; else it has one."""
 
 CONDITION_HOLDS = 3
 """Exit status where a condition of --fail-if holds: neither a wrong input (2) nor a bug (1)."""
@@ -182,8 +182,9 @@ def compare(
 
         write_page(make_comparison_page(labels, reports), html, charts, chart_format)
     show(*_describe(labels, reports), "")
-    for first in range(1, len(reports), OTHERS_PER_TABLE):
-        show(_table(labels, reports, range(first, min(first + OTHERS_PER_TABLE, len(reports)))))
+    at_a_time = 2 if count_columns() >= COLUMNS_OF_TWO else 1
+    for first in range(1, len(reports), at_a_time):
+        show(_table(labels, reports, range(first, min(first + at_a_time, len(reports)))))
     for sentence in failures:
         show_error(sentence)
     if failures:
@@ -207,8 +208,8 @@ def _describe(labels: Sequence[str], reports: "Sequence[ReportDocument]") -> Ite
 
 def _table(labels: Sequence[str], reports: "Sequence[ReportDocument]", others: range) -> "Table":
     """Make a table of the first report and some others."""
-    from accel_sim.report.as_table import make_table
     from accel_sim.report.comparison import compare_reports
+    from accel_sim.report.layer_table import make_table
     from accel_sim.report.quantities import shorten_name
 
     columns = [shorten_name(labels[0], LABEL_COLUMNS)]

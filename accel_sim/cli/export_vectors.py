@@ -105,7 +105,7 @@ def export_vectors(
     from accel_sim.golden_vectors.export import export_vectors as export
     from accel_sim.hardware.load import load_hardware
     from accel_sim.machine_fit import check_fit
-    from accel_sim.report.as_table import make_table
+    from accel_sim.report.layer_table import make_table
     from accel_sim.report.output_folder import check_folder
     from accel_sim.report.quantities import format_storage
     from accel_sim.simulation import choose_bits

@@ -18,7 +18,7 @@ def list_names(
     ] = None,
 ) -> None:
     """List built-in networks, shipped machines, DRAM devices, methods or ONNX operators."""
-    from accel_sim.report.as_table import make_table
+    from accel_sim.report.layer_table import make_table
 
     for place, name in enumerate(LISTS if kind is None else (kind,)):
         first, *others = LISTS[name]()

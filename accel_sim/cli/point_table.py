@@ -111,7 +111,7 @@ def _fit(headings: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> lis
 
 
 def _table(headings: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> "Table":
-    from accel_sim.report.as_table import make_table
+    from accel_sim.report.layer_table import make_table
 
     names = [index for index, column in enumerate(cells) if column in ("hardware", "network")]
     table = make_table(*(headings[column] for column in cells), left=names)

@@ -193,7 +193,7 @@ def quantize(
 
 
 def _table(quantized: "QuantizedNetwork") -> "Table":
-    from accel_sim.report.as_table import make_table
+    from accel_sim.report.layer_table import make_table
     from accel_sim.report.quantities import shorten_name
     from quantizer.formats_file import formats_to_json
     from quantizer.tensor_bits import constants_of

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from accel_sim.cli import options
 from accel_sim.cli.compile_ahead import compile_ahead
-from accel_sim.cli.console import progress_bar, show
+from accel_sim.cli.console import count_columns, progress_bar, show
 from accel_sim.cli.formats import quantize_for, refuse_numbers
 from accel_sim.cli.inputs import FormatRequest, NetworkRequest, add_batch, as_widths, read_widths
 from accel_sim.cli.next_commands import suggest_next
@@ -178,7 +178,7 @@ def simulate(
             bandwidth = sample_bandwidth(machine, schedules)
             page = make_run_page(document, maps, bandwidth)
             write_page(page, html, charts, chart_format)
-    show(*to_renderables(document))
+    show(*to_renderables(document, count_columns()))
     commands = suggest_next(
         hardware, overrides, request, numbers, given, report, is_quantized=workload.is_quantized
     )

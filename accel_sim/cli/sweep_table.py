@@ -25,6 +25,8 @@ class Column:
 
     Attributes
     ----------
+    folded
+        The heading in two lines, where there is little room; empty if that does not help.
     is_name
         Whether its texts may be cut; numbers never are.
     is_extra
@@ -33,6 +35,7 @@ class Column:
 
     heading: str
     cells: list[str]
+    folded: str = ""
     is_name: bool = False
     is_extra: bool = False
 
@@ -84,14 +87,23 @@ def identity_columns(records: Sequence[Record], varied: Sequence[str]) -> list[C
         if len({record[key] for record in records}) > 1
     ]
     # Whole keys would not leave room for results.
-    headings = [name.replace(".", ".\n").replace("_file", "\nfile") for name in short_names(varied)]
     columns += [
-        Column(heading=heading, cells=[record[key] or "-" for record in records], is_name=True)
-        for heading, key in zip(headings, varied, strict=True)
+        Column(
+            heading=name.replace(".", ".\n").replace("_file", "\nfile"),
+            folded="" if "." in name else "\n".join(name.rsplit("_", 1)),
+            cells=[record[key] or "-" for record in records],
+            is_name=True,
+        )
+        for name, key in zip(short_names(varied), varied, strict=True)
     ]
     columns += [
-        Column(heading=heading, cells=[str(record[key] or "-") for record in records])
-        for heading, key in (("weights", "weight_bits"), ("activations", "activation_bits"))
+        Column(
+            heading=heading, folded=folded, cells=[str(record[key] or "-") for record in records]
+        )
+        for heading, folded, key in (
+            ("weights", "weight\nbits", "weight_bits"),
+            ("activations", "act.\nbits", "activation_bits"),
+        )
     ]
     return columns
 
@@ -137,20 +149,30 @@ def result_columns(records: Sequence[Record], *, has_values: bool) -> Iterator[C
             failed if record["cycles"] is None else format_result(record) for record in records
         ]
         # The float network is the same at all points.
-        yield Column(heading=heading, cells=cells, is_extra=heading == "float")
+        yield Column(
+            heading=heading,
+            folded=heading.replace(" ", "\n"),
+            cells=cells,
+            is_extra=heading == "float",
+        )
         failed = ""
 
 
 def show_columns(columns: Sequence[Column]) -> None:
-    """Print a table; names give way to numbers, and last columns to what is before them."""
+    """Print a table; headings and names give way to numbers, and last columns to the first."""
     kept = list(columns)
+    if _width([column.narrowest for column in kept]) > count_columns():
+        kept = [replace(column, heading=column.folded or column.heading) for column in kept]
+    folded = list(kept)
     while _width([column.narrowest for column in kept]) > count_columns() and len(kept) > 1:
         extra = [index for index, column in enumerate(kept) if column.is_extra]
         del kept[extra[0] if extra else -1]
     show(_table(_narrow(kept)))
     if len(kept) < len(columns):
         left_out = ", ".join(
-            column.heading.replace("\n", "") for column in columns if column not in kept
+            column.heading.replace("\n", "")
+            for column, shown in zip(columns, folded, strict=True)
+            if shown not in kept
         )
         show("", f"No room for {left_out}; a file (-o) has them.")
 
@@ -175,7 +197,7 @@ def _narrow(columns: Sequence[Column]) -> list[Column]:
 
 
 def _table(columns: Sequence[Column]) -> "Table":
-    from accel_sim.report.as_table import make_table
+    from accel_sim.report.layer_table import make_table
 
     names = [
         index

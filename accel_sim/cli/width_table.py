@@ -41,8 +41,8 @@ def describe_machines(points: "Sequence[WidthPoint]", machine: "HardwareConfig")
 
 def make_width_table(points: "Sequence[WidthPoint]") -> "Table":
     """Give a row per width; what the two datapaths have in common stands once."""
-    from accel_sim.report.as_table import make_table
     from accel_sim.report.facts import Datapath
+    from accel_sim.report.layer_table import make_table
     from accel_sim.report.quantities import (
         format_energy,
         format_figures,

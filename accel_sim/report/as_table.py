@@ -1,20 +1,13 @@
-"""A report as text for a terminal of 100 columns."""
+"""A report as text for a terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from accel_sim.energy.layer_energy import COMPONENTS
-from accel_sim.report.document import (
-    Doubling,
-    DramBytes,
-    EnergyByComponent,
-    LayerSection,
-    ReportDocument,
-    Totals,
-)
+from accel_sim.report.document import Doubling, DramBytes, ReportDocument, Totals
+from accel_sim.report.layer_table import component_values, layer_table
 from accel_sim.report.quantities import (
     choose_energy_unit,
     format_count,
@@ -24,28 +17,23 @@ from accel_sim.report.quantities import (
     format_sqnr,
     format_storage,
     format_time,
-    shorten_name,
 )
 from quantizer.fixedpoint.qformat import Overflow
 
-NAME_COLUMNS = 18
 
+def to_renderables(report: ReportDocument, columns: int = 100) -> Iterator[RenderableType]:
+    """Header, layers, totals and the reason for them, in this order.
 
-def to_renderables(report: ReportDocument) -> Iterator[RenderableType]:
-    """Header, layers, totals and the reason for them, in this order."""
+    Parameters
+    ----------
+    columns
+        That a line of layers has, where names can give way to numbers.
+    """
     yield _header(report)
-    yield _layers(report)
+    yield layer_table(report, columns)
     yield _totals(report)
     if report.doubling is not None:
         yield Text(why(report, report.doubling) + "\n")
-
-
-def make_table(*columns: str, left: Sequence[int] = (0,)) -> Table:
-    """Make a table without lines; columns are right-aligned but for those in `left`."""
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index in left else "right", no_wrap=True)
-    return table
 
 
 def _header(report: ReportDocument) -> Text:
@@ -93,65 +81,6 @@ def _host_note(report: ReportDocument) -> tuple[str, ...]:
         f"{', '.join(names)}: computed by the host in float64, at no cost to the machine; "
         "these bits are not promised to be the same everywhere",
     )
-
-
-def _layers(report: ReportDocument) -> Table:
-    unit, per_uJ = choose_energy_unit(report.totals.energy_uJ / len(report.layers))
-    table = make_table(
-        "layer",
-        "op",
-        "MACs",
-        "bits",
-        "cycles",
-        "used",
-        "bound by",
-        "DRAM\nKiB",
-        f"energy\n{unit}",
-        "SQNR\ndB",
-        left=(0, 1, 6),
-    )
-    for layer in report.layers:
-        table.add_row(
-            shorten_name(layer.name, NAME_COLUMNS),
-            layer.op,
-            format_count(layer.macs) if layer.macs else "",
-            _bits(layer),
-            _cycles(layer),
-            f"{100 * layer.utilization_fraction:.0f} %" if layer.macs else "",
-            layer.bound_by if layer.cycles.total else "",
-            format_figures(_dram_bytes(layer) / 1024) if _dram_bytes(layer) else "",
-            format_figures(layer_energy_pJ(layer) / 1e6 * per_uJ) if layer.cycles.total else "",
-            format_sqnr(layer.sqnr_dB, layer.exact),
-        )
-    return table
-
-
-def _cycles(layer: LayerSection) -> str:
-    if layer.on_host:
-        return "host"
-    return format_count(layer.cycles.total) if layer.cycles.total else ""
-
-
-def _bits(layer: LayerSection) -> str:
-    """Weights (if any), input and output; in a mode, products of a multiplier at once."""
-    widths = (layer.weight_bits, layer.ifm_bits, layer.ofm_bits)
-    bits = "/".join(str(width) for width in widths if width is not None)
-    mode = layer.mapping and layer.mapping.mode
-    return f"{bits} x{mode.macs_per_pe}" if mode else bits
-
-
-def _dram_bytes(layer: LayerSection) -> int:
-    return sum(value for _, value in layer.dram_bytes)
-
-
-def layer_energy_pJ(layer: LayerSection) -> float:
-    """Chip and DRAM."""
-    return sum(component_values(layer.energy_pJ).values())
-
-
-def component_values(energy: EnergyByComponent) -> dict[str, float]:
-    """Energies without their bands, by component."""
-    return {component: getattr(energy, component) for component in COMPONENTS}
 
 
 def _totals(report: ReportDocument) -> Table:

@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from accel_sim.cli.console import show, show_error
-from accel_sim.report.as_table import make_table
+from accel_sim.report.layer_table import make_table
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(capsys):

@@ -9,6 +9,7 @@ from accel_sim.energy.layer_energy import COMPONENTS
 from accel_sim.hardware.choices import Along
 from accel_sim.hardware.precision import MultiplierMode
 from accel_sim.report.as_table import to_renderables, why
+from accel_sim.report.layer_table import layer_table
 from accel_sim.report.quantities import (
     format_count,
     format_energy,
@@ -208,3 +209,23 @@ def test_a_doubling_without_effect_says_so():
 )
 def test_numbers_have_four_figures_and_a_fitting_unit(written, expected):
     assert written == expected
+
+
+def test_names_give_way_to_numbers_in_a_narrow_terminal():
+    document = with_values().to_document()
+    wide, narrow = (render_lines(layer_table(document, columns), columns) for columns in (100, 72))
+    assert max(map(len, narrow)) <= 72 < max(map(len, wide))
+    for before, after in zip(wide[2:], narrow[2:], strict=True):
+        # All but the names of layer and operator.
+        assert after.split()[2:] == before.split()[2:]
+        assert len(after.split()) == len(before.split())
+    # Too narrow for all numbers: names keep a few letters.
+    least = render_lines(layer_table(document, 40), 100)
+    assert all(line.split()[2:] == row.split()[2:] for line, row in zip(least, wide, strict=True))
+
+
+def render_lines(table, columns):
+    console = Console(width=columns, highlight=False, emoji=False)
+    with console.capture() as capture:
+        console.print(table)
+    return [line.rstrip() for line in capture.get().splitlines()]

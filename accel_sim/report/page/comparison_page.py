@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from accel_sim.report.as_table import layer_energy_pJ, why
+from accel_sim.report.as_table import why
 from accel_sim.report.charts.bars import draw_run_bars
 from accel_sim.report.charts.deltas import draw_deltas
 from accel_sim.report.comparison import Difference, Metric, compare_reports
 from accel_sim.report.document import ReportDocument
+from accel_sim.report.layer_table import layer_energy_pJ
 from accel_sim.report.page.page import Fact, Page, Section
 from accel_sim.report.page.table import Cell, Column, Table, make_table, write_value
 from accel_sim.report.quantities import format_figures

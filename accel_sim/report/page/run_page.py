@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from accel_sim.report.as_csv import flatten, layer_records
-from accel_sim.report.as_table import chip_power_mW, layer_energy_pJ, why
+from accel_sim.report.as_table import chip_power_mW, why
 from accel_sim.report.charts.bandwidth import draw_bandwidth
 from accel_sim.report.charts.bars import draw_layer_bars
 from accel_sim.report.charts.chart import Chart
@@ -12,6 +12,7 @@ from accel_sim.report.charts.histograms import draw_histograms
 from accel_sim.report.charts.roofline import draw_roofline
 from accel_sim.report.charts.sqnr import draw_sqnr
 from accel_sim.report.document import LayerSection, ReportDocument
+from accel_sim.report.layer_table import layer_energy_pJ
 from accel_sim.report.page.assumptions import applied_assumptions
 from accel_sim.report.page.page import Fact, Figure, Fold, Page, Section
 from accel_sim.report.page.table import Column, Table, make_table, write_value
