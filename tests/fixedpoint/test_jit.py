@@ -78,6 +78,7 @@ def copy(tmp_path: Path) -> Path:
     """The fixed-point package, and a small one of kernels that use it, to be edited."""
     sources = tmp_path / "sources"
     shutil.copytree(FIXEDPOINT, sources / "quantizer" / "fixedpoint")
+    shutil.copy(FIXEDPOINT.parent / "cache_folder.py", sources / "quantizer")
     (sources / "quantizer" / "__init__.py").touch()
     (sources / "kernels").mkdir()
     (sources / "kernels" / "caller.py").write_text(CALLER)
