@@ -46,3 +46,10 @@ def test_a_port_feeds_the_array_for_a_cycle(name):
         }
     for buffer, bits in per_cycle.items():
         assert buffer.port_bits * buffer.array_banks >= bits
+
+
+@pytest.mark.parametrize("name", shipped_machines())
+def test_a_name_ends_in_the_size_of_the_array(name):
+    """What a run suggests next goes by that."""
+    array = load_hardware(name).mac_array
+    assert name.endswith(f"_{array.rows}x{array.cols}")
