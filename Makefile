@@ -3,6 +3,7 @@
 # make test-all   all tests (make test-slow: only the slow ones)
 # make test-jit   the tests of compiled code, once more with array bounds checked
 # make lint       style and types
+# make fuzz       forty times the mutants of the tests, from a new seed; an hour
 # make bench      layers and whole networks against their peers
 #
 # Each sets up .venv by itself, and again only after pyproject.toml has changed.
@@ -12,7 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 PYTEST := $(VENV)/bin/pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: run test test-slow test-all test-jit lint bench
+.PHONY: run test test-slow test-all test-jit lint bench fuzz
 
 run: $(VENV)/installed
 	@$(VENV)/bin/accel-sim simulate edge_16x16
@@ -39,6 +40,10 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy benchmarks
+
+fuzz: $(VENV)/installed-dev
+	@ACCEL_SIM_FUZZ_SEED=$${ACCEL_SIM_FUZZ_SEED:-$$(date +%s)} ACCEL_SIM_FUZZ_TIMES=40 \
+	$(PYTEST) -m slow tests/fuzz
 
 bench: $(VENV)/installed-dev
 	@$(VENV)/bin/python benchmarks/kernels.py

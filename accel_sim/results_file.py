@@ -274,6 +274,8 @@ _PROBLEMS = {
 def _as_input_errors(path: Path) -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError:  # of what SQLite quotes from the file in its messages
+        raise _damaged(path, "its own words are not text") from None
     except sqlite3.Error as error:
         # The low byte is the primary code; errors of Python's own have none.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -361,3 +361,15 @@ def test_rows_hold_json_that_other_tools_read(path):
     assert (key, status, error) == (make_point(1).key, "done", None)
     assert json.loads(settings) == make_point(1).settings
     assert json.loads(record) == make_point(1).record
+
+
+def test_a_file_whose_own_words_are_no_text_is_damaged(path):
+    """SQLite quotes the file in what it complains of."""
+    write(path, make_point(1))
+    content = path.read_bytes()
+    place = content.index(b"sqlite_autoindex_points_1")
+    path.write_bytes(content[:place] + b"\x9f" + content[place + 1 :])
+    assert refusal(path, creates=False) == (
+        f"{path}: is damaged (its own words are not text); go on with a copy from before, or give "
+        "another name"
+    )

@@ -53,22 +53,24 @@ def find_stays(
     if not hardware.buffers.keeps_maps or hardware.mapping.residency == "none":
         return ()
     written: dict[str, int] = {}
-    same = {network.input: network.input}
+    # Names of one map in memory; what no layer writes comes from outside, by its own name.
+    same: dict[str, str] = {}
     ifm_of: dict[str, set[int]] = {}
     residual_of: dict[str, set[int]] = {}
     in_dram = {network.input}
     for position, (layer, nest) in enumerate(zip(network.layers, nests, strict=True)):
         if isinstance(layer, Concat) or nest.kind is Kind.HOST:
-            in_dram |= {same[name] for name in layer.inputs} | {layer.ofm}
+            in_dram |= {same.get(name, name) for name in layer.inputs} | {layer.ofm}
         if nest.kind.is_free:
-            same[layer.ofm] = layer.ofm if isinstance(layer, Concat) else same[layer.inputs[0]]
+            first = layer.inputs[0]
+            same[layer.ofm] = layer.ofm if isinstance(layer, Concat) else same.get(first, first)
             continue
         same[layer.ofm] = layer.ofm
         written[layer.ofm] = position
         for name, readers in zip(name_operands(layer, network), (ifm_of, residual_of), strict=True):
             if name is not None:
-                readers.setdefault(same[name], set()).add(position)
-    outputs = {same[name] for name in network.outputs}
+                readers.setdefault(same.get(name, name), set()).add(position)
+    outputs = {same.get(name, name) for name in network.outputs}
     return tuple(
         Stay(
             first=position,

@@ -183,3 +183,18 @@ def test_a_scale_sim_file_can_be_compared_and_swept(run, shapes):
 )
 def test_what_a_scale_sim_file_cannot_do_is_refused(refuse, shapes, arguments, sentence):
     assert refuse(*arguments) == sentence
+
+
+def test_layers_without_a_chain_pass_through_dram_where_maps_could_stay(run, tmp_path):
+    """Each has an input of its own, which nobody writes."""
+    (tmp_path / "two.csv").write_text(
+        "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, "
+        "Num Filter, Strides,\nfirst, 18, 18, 3, 3, 8, 16, 1,\nsecond, 16, 16, 1, 1, 16, 8, 1,\n"
+    )
+    command = ("simulate", "edge_16x16", "--network", "two.csv", "--no-values", "--set",
+               "buffers.shared=[ifm, ofm]")  # fmt: skip
+    assert run(*command, "--json", "auto.json").status == 0
+    assert run(*command, "--set", "mapping.residency=none", "--json", "none.json").status == 0
+    auto, none = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("auto", "none"))
+    assert auto["layers"] == none["layers"]
+    assert auto["layers"][1]["dram_bytes"]["ifm_read"] > 0

@@ -263,6 +263,7 @@ PROCESSES = ("sweep", EDGE, "--limit-images", "2", "--set", "mac_array.rows=4,8,
              "--weight-bits", "4,8")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_who_works(run, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "one"))
     alone = run(*PROCESSES, "-o", "1.db", "--workers", "1")
@@ -273,6 +274,7 @@ def test_rows_do_not_depend_on_who_works(run, monkeypatch, tmp_path):
     assert dump("1.db") == dump("3.db")
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_says_how_to_go_on(tmp_path):
     many = ("--set", "mac_array.rows=2:41", "--set", "mac_array.cols=2:21")
     arguments = ("sweep", EDGE, "--limit-images", "2", *many, "-o", "R.db")
