@@ -45,8 +45,9 @@ def report_page() -> str:
 
 What `accel-sim simulate HW --json F` writes. Units stand in the names: `_pJ`, `_bytes`, `_us`;
 a `_fraction` is from 0 to 1. Fields may be added; a rename or a removal raises `schema_version`.
-The same inputs give the same bytes on any machine, but for `run`. `accel-sim schema report` prints
-this as JSON Schema, and [report.md](report.md) tells what to make of it.
+The same inputs give the same bytes but for `run`; on another processor the last digits of SQNR may
+differ ([limits.md](limits.md)). `accel-sim schema report` prints this as JSON Schema, and
+[report.md](report.md) tells what to make of it.
 """
     return _GENERATED + intro + "".join(_sections(schema, "report", "field"))
 
